@@ -1,0 +1,20 @@
+import { defineConfig } from 'vitest/config'
+
+const suite = (name: string, root: string) => ({
+  test: { name, root, environment: 'node' as const, include: ['**/*.test.ts'] },
+})
+
+export default defineConfig({
+  test: {
+    reporters: ['default', './test/reporter.ts'],
+    testTimeout: 60_000,
+    coverage: { provider: 'v8', include: ['packages/*/src/**/*.ts'] },
+    projects: [
+      suite('core', 'packages/core/test'),
+      suite('kms', 'packages/kms/test'),
+      suite('cli', 'packages/cli/test'),
+      suite('examples', 'examples'),
+      suite('across', 'test'),
+    ],
+  },
+})
