@@ -1,0 +1,102 @@
+/** New recipients, same data key, body untouched: `rewrap`, `detach`, `attach` (SPEC §6). */
+
+import { concat, copyBytes, equalBytes } from '../bytes.ts'
+import { badInput, malformed } from '../errors.ts'
+import {
+  containerKind,
+  decodeEnvelope,
+  decodeRecord,
+  decodeWrappedKey,
+  encodeContainer,
+  prefixBytes,
+} from '../format/container.ts'
+import type { ContextInput } from '../format/context.ts'
+import type { Identity } from '../keys/identity.ts'
+import type { Recipient } from '../keys/recipient.ts'
+import { stanzaLength } from '../keys/suite.ts'
+import { openHeader, sealHeader } from '../keys/wrapped-key.ts'
+import { checkBytes, checkOptions } from '../options.ts'
+
+export interface RewrapOptions {
+  readonly identities: readonly Identity[]
+  /** All who can open it afterwards: nobody is kept who is not named. */
+  readonly recipients: readonly Recipient[]
+  /** The key context stays what it was; for an envelope, its context. */
+  readonly keyContext?: ContextInput
+}
+
+export interface DetachedEnvelope {
+  readonly wrappedKey: Uint8Array
+  readonly record: Uint8Array
+}
+
+/**
+ * Opens the old header completely and writes a new one with fresh encapsulations. Not revocation: who kept the
+ * old header or the data key still opens every body of that key id.
+ *
+ * @param wrappedKeyOrEnvelope The same kind comes back.
+ * @throws LongholdError what `unwrapDataKey` and `wrapDataKey` throw.
+ */
+export async function rewrap(wrappedKeyOrEnvelope: Uint8Array, options: RewrapOptions): Promise<Uint8Array> {
+  checkOptions(options, ['identities', 'recipients', 'keyContext'], 'rewrap')
+  checkBytes(wrappedKeyOrEnvelope, 'rewrap: wrappedKeyOrEnvelope')
+  const bytes = wrappedKeyOrEnvelope
+  const isEnvelope = containerKind(bytes) === 'envelope'
+  const header = isEnvelope
+    ? decodeEnvelope(bytes, stanzaLength).header
+    : decodeWrappedKey(bytes, stanzaLength)
+  const dataKey = await openHeader(header, options.identities, options.keyContext)
+  try {
+    const renewed = await sealHeader(dataKey, options.recipients, options.keyContext)
+    const body = bytes.subarray(prefixBytes + header.length)
+    return isEnvelope ? encodeContainer('envelope', renewed, body) : encodeContainer('wrapped key', renewed)
+  } finally {
+    dataKey.wipe()
+  }
+}
+
+/**
+ * Takes an envelope apart. Copies bytes, opens nothing.
+ *
+ * @throws LongholdError `malformed`, `unsupported`.
+ */
+export function detach(envelope: Uint8Array): DetachedEnvelope {
+  checkBytes(envelope, 'detach: envelope')
+  const { header, body } = decodeEnvelope(envelope, stanzaLength)
+  const headerBytes = envelope.subarray(prefixBytes, prefixBytes + header.length)
+  return {
+    wrappedKey: encodeContainer('wrapped key', headerBytes),
+    record: encodeContainer('record', header.keyId, body),
+  }
+}
+
+/**
+ * Puts a wrapped key in front of a record of the same data key. It opens if both were bound to equal contexts,
+ * which cannot be seen from outside.
+ *
+ * @throws LongholdError `malformed`, `unsupported`; `bad_input` when the key ids differ.
+ */
+export function attach(parts: DetachedEnvelope): Uint8Array {
+  checkOptions(parts, ['wrappedKey', 'record'], 'attach')
+  const { wrappedKey, record } = parts
+  checkBytes(wrappedKey, 'attach: wrappedKey')
+  checkBytes(record, 'attach: record')
+  const header = decodeWrappedKey(wrappedKey, stanzaLength)
+  const { keyId, body } = decodeRecord(record)
+  if (!equalBytes(header.keyId, keyId))
+    throw badInput('attach: the record is of another data key than the wrapped key')
+  return encodeContainer('envelope', concat(header.authenticated, header.mac), body)
+}
+
+/**
+ * The key id, 16 bytes, of a record, wrapped key or envelope, without looking further into it.
+ *
+ * @throws LongholdError `malformed` when the bytes are none of the three, or shorter than their key id.
+ */
+export function keyIdOf(bytes: Uint8Array): Uint8Array {
+  checkBytes(bytes, 'keyIdOf: bytes')
+  const end = prefixBytes + 16
+  if (containerKind(bytes) === undefined || bytes.length < end)
+    throw malformed('not a longhold record, wrapped key or envelope')
+  return copyBytes(bytes.subarray(prefixBytes, end))
+}

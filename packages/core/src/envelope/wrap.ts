@@ -1,0 +1,50 @@
+/** Wrapped data keys, the first of the three containers: `wrapDataKey`, `unwrapDataKey` (SPEC §5). */
+
+import { badInput } from '../errors.ts'
+import { decodeWrappedKey, encodeContainer } from '../format/container.ts'
+import type { ContextInput } from '../format/context.ts'
+import { DataKey } from '../keys/data-key.ts'
+import type { Identity } from '../keys/identity.ts'
+import type { Recipient } from '../keys/recipient.ts'
+import { stanzaLength } from '../keys/suite.ts'
+import { openHeader, sealHeader } from '../keys/wrapped-key.ts'
+import { checkBytes, checkOptions } from '../options.ts'
+
+export interface WrapOptions {
+  /** 1 to 32, no one twice. */
+  readonly recipients: readonly Recipient[]
+  /** Bound to the wrap and shown to a key service; at most 8,192 canonical bytes. Reaches logs: no secrets. */
+  readonly keyContext?: ContextInput
+}
+
+export interface UnwrapOptions {
+  /** The first stanza addressed to one of them is opened; if that fails nothing else is tried. */
+  readonly identities: readonly Identity[]
+  /** What was bound when wrapping. */
+  readonly keyContext?: ContextInput
+}
+
+/**
+ * Wraps a data key for recipients.
+ *
+ * @returns A WrappedKey: 55 bytes, and 1,192 for each recipient of the default suite.
+ * @throws LongholdError `bad_input`, `bad_context`, `limit_exceeded`; `unavailable` from a recipient that asks a
+ * service.
+ */
+export async function wrapDataKey(dataKey: DataKey, options: WrapOptions): Promise<Uint8Array> {
+  checkOptions(options, ['recipients', 'keyContext'], 'wrapDataKey')
+  if (!(dataKey instanceof DataKey)) throw badInput('wrapDataKey: dataKey must be a DataKey')
+  return encodeContainer('wrapped key', await sealHeader(dataKey, options.recipients, options.keyContext))
+}
+
+/**
+ * Unwraps a data key with one of our identities, its MAC checked. The caller wipes it.
+ *
+ * @throws LongholdError `malformed`, `unsupported`, `not_a_recipient`, `cannot_open`, `bad_context`,
+ * `unavailable`.
+ */
+export async function unwrapDataKey(wrappedKey: Uint8Array, options: UnwrapOptions): Promise<DataKey> {
+  checkOptions(options, ['identities', 'keyContext'], 'unwrapDataKey')
+  checkBytes(wrappedKey, 'unwrapDataKey: wrappedKey')
+  return await openHeader(decodeWrappedKey(wrappedKey, stanzaLength), options.identities, options.keyContext)
+}

@@ -1,0 +1,194 @@
+/** The data key: 32 random bytes that encrypt records and bodies, and what is derived from them (SPEC §3, §6). */
+
+import { copyBytes, equalBytes, utf8 } from '../bytes.ts'
+import { LongholdError, badInput, cannotOpen } from '../errors.ts'
+import { decodeRecord, startContainer } from '../format/container.ts'
+import type { ContainerKind } from '../format/container.ts'
+import { canonicalize } from '../format/context.ts'
+import type { ContextInput } from '../format/context.ts'
+import { keyIdBytes } from '../format/header.ts'
+import { checkBytes, checkOptions } from '../options.ts'
+import type { Hmac } from '../primitives/backend-interface.ts'
+import { backend } from '../primitives/backend.ts'
+import { bodyLength, openBody, plaintextLength, saltBytes, sealBody } from '../primitives/cobblestone.ts'
+import { hkdfExpand } from '../primitives/kdf.ts'
+import { randomBytes } from '../primitives/random.ts'
+import { Secret } from '../secret.ts'
+import { bodyContext } from './body-context.ts'
+
+export const dataKeyBytes = 32
+/** One-shot encryption and decryption: 64 MiB of plaintext. */
+export const maxPlaintextBytes: number = 64 * 1024 * 1024
+
+const labels = { keyId: utf8('longhold/v1/key-id'), headerKey: utf8('longhold/v1/header-key') }
+
+export interface RecordOptions {
+  /** Bound to the record, not part of it: the same must be given to decrypt. `{}` must be said. */
+  readonly recordContext: ContextInput
+}
+
+/** Reads what the class keeps private, for this file alone. */
+let hmacOf: (dataKey: DataKey) => Hmac
+
+/**
+ * A data key. Encrypts and decrypts records synchronously; wrap it with `wrapDataKey` and keep the wrapped key
+ * where the records' readers find it by `keyId`.
+ */
+export class DataKey {
+  /** 16 bytes; a name, not a commitment (SPEC §3). */
+  readonly keyId: Uint8Array
+  readonly #secret: Secret
+  #hmac: Hmac | undefined
+
+  private constructor(secret: Secret) {
+    this.#secret = secret
+    this.#hmac = secret.use((bytes) => backend().hmac('sha512', bytes))
+    this.keyId = copyBytes(hkdfExpand(this.#hmac, labels.keyId, keyIdBytes))
+  }
+
+  /** A fresh random data key. */
+  static generate(): DataKey {
+    return new DataKey(Secret.take(randomBytes(dataKeyBytes)))
+  }
+
+  /**
+   * @param bytes 32 uniformly random bytes made for longhold and used for nothing else. Copied.
+   * @throws LongholdError `bad_input` for another length.
+   */
+  static from(bytes: Uint8Array): DataKey {
+    checkBytes(bytes, 'DataKey: bytes')
+    if (bytes.length !== dataKeyBytes)
+      throw badInput(`a data key has ${dataKeyBytes} bytes, not ${bytes.length}`)
+    return new DataKey(Secret.copyOf(bytes))
+  }
+
+  /**
+   * Encrypts one record (SPEC §6): 92 bytes and 16 for each full 16 KiB more than the plaintext.
+   *
+   * @throws LongholdError `limit_exceeded` above 64 MiB, `bad_context`, `bad_input`.
+   */
+  encrypt(plaintext: Uint8Array, options: RecordOptions): Uint8Array {
+    checkBytes(plaintext, 'DataKey.encrypt: plaintext')
+    return sealRecord(this, plaintext, recordContextOf(options, 'DataKey.encrypt'))
+  }
+
+  /**
+   * Decrypts one record; nothing is returned before its last chunk was checked.
+   *
+   * @throws LongholdError `malformed`, `unsupported`, `limit_exceeded`, `bad_context`; `cannot_open` when the
+   * data key or the context is another, or bytes were altered.
+   */
+  decrypt(record: Uint8Array, options: RecordOptions): Uint8Array {
+    checkBytes(record, 'DataKey.decrypt: record')
+    const context = recordContextOf(options, 'DataKey.decrypt')
+    const { keyId, body } = decodeRecord(record)
+    return openBodyOf(this, keyId, body, context)
+  }
+
+  /** Lends the 32 bytes, for whoever wraps them. */
+  use<T>(read: (bytes: Uint8Array) => T): T {
+    return this.#secret.use(read)
+  }
+
+  /** Forgets the key. Best effort. */
+  wipe(): void {
+    this.#secret.wipe()
+    this.#hmac = undefined
+  }
+
+  [Symbol.dispose](): void {
+    this.wipe()
+  }
+
+  toString(): string {
+    return '[secret data key]'
+  }
+
+  toJSON(): string {
+    return this.toString()
+  }
+
+  static {
+    hmacOf = (dataKey) => {
+      if (dataKey.#hmac === undefined) throw badInput('this data key was wiped')
+      return dataKey.#hmac
+    }
+  }
+}
+
+// What follows is for the library's own files: the package does not export it.
+
+/** The 32 bytes that key the header's MAC (SPEC §3). The caller wipes them. */
+export function headerKeyOf(dataKey: DataKey): Uint8Array {
+  return hkdfExpand(hmacOf(dataKey), labels.headerKey, 32)
+}
+
+/** A record (SPEC §6). `testingSalt` fixes the salt, for vectors. */
+export function sealRecord(
+  dataKey: DataKey,
+  plaintext: Uint8Array,
+  context: ContextInput,
+  testingSalt?: Uint8Array,
+): Uint8Array {
+  return sealContainer('record', dataKey, dataKey.keyId, plaintext, context, testingSalt)
+}
+
+/** Prefix, `head` and the body of raw bytes (SPEC §6). `testingSalt` fixes the salt, for vectors. */
+export function sealContainer(
+  kind: ContainerKind,
+  dataKey: DataKey,
+  head: Uint8Array,
+  plaintext: Uint8Array,
+  context: ContextInput | undefined,
+  testingSalt?: Uint8Array,
+): Uint8Array {
+  checkPlaintextLength(plaintext.length)
+  const bound = bodyContext('data', dataKey.keyId, canonicalize(context))
+  const { container, body } = startContainer(kind, head, bodyLength(plaintext.length))
+  const salt = testingSalt ?? randomBytes(saltBytes)
+  sealBody(hmacOf(dataKey), { salt, context: bound, plaintext, out: body })
+  return container
+}
+
+/**
+ * Opens a body of raw bytes that stands behind `keyId`, which is compared before anything is derived (SPEC §3).
+ *
+ * @throws LongholdError `bad_context`, `limit_exceeded`, `cannot_open`.
+ */
+export function openBodyOf(
+  dataKey: DataKey,
+  keyId: Uint8Array,
+  body: Uint8Array,
+  context: ContextInput | undefined,
+): Uint8Array {
+  const canonical = canonicalize(context)
+  checkPlaintextLength(plaintextLength(body.length) ?? 0)
+  if (!equalBytes(keyId, dataKey.keyId)) throw cannotOpen()
+  const plaintext = openBody(hmacOf(dataKey), {
+    context: bodyContext('data', dataKey.keyId, canonical),
+    body,
+  })
+  if (plaintext === undefined) throw cannotOpen()
+  return plaintext
+}
+
+/** @throws LongholdError `limit_exceeded` above what the one-shot functions take. */
+export function checkPlaintextLength(length: number): void {
+  if (length > maxPlaintextBytes) {
+    throw new LongholdError(
+      'limit_exceeded',
+      `${length} bytes of plaintext, at most ${maxPlaintextBytes} (64 MiB) at once`,
+      {
+        hint: 'split it into several records',
+      },
+    )
+  }
+}
+
+function recordContextOf(options: RecordOptions, where: string): ContextInput {
+  checkOptions(options, ['recordContext'], where)
+  if (options?.recordContext === undefined) {
+    throw badInput(`${where}: recordContext is required`, 'say {} when nothing is to be bound')
+  }
+  return options.recordContext
+}

@@ -1,0 +1,121 @@
+/** Who can unwrap a data key. */
+
+import { equalBytes } from '../bytes.ts'
+import { LongholdError, badInput, cannotOpen } from '../errors.ts'
+import type { Stanza } from '../format/header.ts'
+import { checkBytes } from '../options.ts'
+import { openBase } from '../primitives/hpke.ts'
+import type { DecapsulationKey } from '../primitives/kem.ts'
+import { randomBytes } from '../primitives/random.ts'
+import { Secret } from '../secret.ts'
+import { formatIdentity } from './key-text.ts'
+import { PublicKeyRecipient } from './recipient.ts'
+import type { Bound } from './recipient.ts'
+import { defaultSuite, stanzaLength, suiteOf, suiteOfKem } from './suite.ts'
+import type { Suite } from './suite.ts'
+import { wrapInfo } from './wrap-info.ts'
+
+/** Someone who can unwrap data keys; implementations may ask a service. */
+export interface Identity {
+  /** Whether a stanza with these two ids is addressed to this identity. */
+  owns(kemId: number, recipientId: Uint8Array): boolean | Promise<boolean>
+  /**
+   * Opens a stanza addressed to this identity (`owns` said so).
+   *
+   * @returns The data key, 32 bytes; the caller wipes it.
+   * @throws LongholdError `cannot_open` when it does not open, `unavailable` when the holder of the key could
+   * not be asked.
+   */
+  unwrap(stanza: Stanza, bound: Bound): Promise<Secret>
+}
+
+/** An identity whose seed is in this process. */
+export class LocalIdentity implements Identity {
+  readonly kemId: number
+  readonly recipient: PublicKeyRecipient
+  readonly #seed: Secret
+  readonly #suite: Suite
+  #decapsulationKey: DecapsulationKey | undefined
+
+  private constructor(suite: Suite, seed: Uint8Array) {
+    this.kemId = suite.kemId
+    this.#suite = suite
+    this.#decapsulationKey = suite.kem.decapsulationKey(seed)
+    this.#seed = Secret.copyOf(seed)
+    this.recipient = PublicKeyRecipient.fromPublicKey(suite.kemId, this.#decapsulationKey.publicKey)
+  }
+
+  /** A new identity of the default suite. */
+  static generate(): LocalIdentity {
+    const seed = randomBytes(defaultSuite.kem.seedBytes)
+    try {
+      return new LocalIdentity(defaultSuite, seed)
+    } finally {
+      seed.fill(0)
+    }
+  }
+
+  /**
+   * @param seed 32 bytes, copied. It belongs to one KEM and to longhold alone (SPEC §1).
+   * @throws LongholdError `unsupported` for an unknown KEM, `bad_key` for a seed that gives no key.
+   */
+  static fromSeed(seed: Uint8Array, kemId: number = defaultSuite.kemId): LocalIdentity {
+    checkBytes(seed, 'LocalIdentity: seed')
+    const suite = suiteOfKem(kemId)
+    if (suite === undefined)
+      throw new LongholdError('unsupported', `no suite with KEM 0x${kemId.toString(16)}`)
+    return new LocalIdentity(suite, seed)
+  }
+
+  /** 16 bytes (SPEC §2). */
+  get recipientId(): Uint8Array {
+    return this.recipient.recipientId
+  }
+
+  /** Lends the 32-byte seed, for whoever stores it. */
+  useSeed<T>(read: (seed: Uint8Array) => T): T {
+    return this.#seed.use(read)
+  }
+
+  /** The identity text, `LONGHOLD-IDENTITY-1-…` (SPEC §7): a secret, for a file only its owner reads. */
+  exportText(): string {
+    return this.#seed.use((seed) => formatIdentity(this.kemId, seed))
+  }
+
+  owns(kemId: number, recipientId: Uint8Array): boolean {
+    return kemId === this.kemId && equalBytes(recipientId, this.recipientId)
+  }
+
+  async unwrap(stanza: Stanza, { keyId, keyContext }: Bound): Promise<Secret> {
+    if (this.#decapsulationKey === undefined) throw badInput('this identity was wiped')
+    const suite = this.#suite
+    if (suiteOf(stanza) !== suite || !this.owns(stanza.kemId, stanza.recipientId)) throw cannotOpen()
+    if (stanza.payload.length + 22 !== stanzaLength(stanza)) throw cannotOpen()
+    const enc = suite.kem.encapsulatedKeyBytes
+    const dataKey = openBase(suite, this.#decapsulationKey, {
+      encapsulatedKey: stanza.payload.subarray(0, enc),
+      info: wrapInfo(keyId, stanza.recipientId, keyContext),
+      ciphertext: stanza.payload.subarray(enc),
+    })
+    if (dataKey === undefined) throw cannotOpen()
+    return Secret.take(dataKey)
+  }
+
+  /** Forgets the seed and the prepared key; the identity cannot unwrap any more. Best effort. */
+  wipe(): void {
+    this.#seed.wipe()
+    this.#decapsulationKey = undefined
+  }
+
+  [Symbol.dispose](): void {
+    this.wipe()
+  }
+
+  toString(): string {
+    return `[identity of ${this.recipient.toString()}]`
+  }
+
+  toJSON(): string {
+    return this.toString()
+  }
+}

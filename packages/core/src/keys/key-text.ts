@@ -1,0 +1,92 @@
+/** Recipients and identities as text (SPEC §7). The prefixes serve secret scanners and people. */
+
+import { concat, equalBytes, fromBase64url, readU16, toBase64url, u16, utf8 } from '../bytes.ts'
+import { LongholdError, badInput } from '../errors.ts'
+import { backend } from '../primitives/backend.ts'
+import { suiteOfKem } from './suite.ts'
+import type { Suite } from './suite.ts'
+
+export const recipientPrefix = 'lhrecipient1-'
+export const identityPrefix = 'LONGHOLD-IDENTITY-1-'
+const checkBytes = 4
+
+export function formatRecipient(kemId: number, publicKey: Uint8Array): string {
+  return format(recipientPrefix, kemId, publicKey)
+}
+
+export function formatIdentity(kemId: number, seed: Uint8Array): string {
+  return format(identityPrefix, kemId, seed)
+}
+
+/** @throws LongholdError `bad_text`, or `unsupported` for another KEM under a right check. */
+export function decodeRecipient(text: string): { suite: Suite; key: Uint8Array } {
+  return decode(text, recipientPrefix, 'recipient', (suite) => suite.kem.publicKeyBytes)
+}
+
+/** @throws LongholdError `bad_text`, or `unsupported` for another KEM under a right check. */
+export function decodeIdentity(text: string): { suite: Suite; key: Uint8Array } {
+  return decode(text, identityPrefix, 'identity', (suite) => suite.kem.seedBytes)
+}
+
+function format(prefix: string, kemId: number, key: Uint8Array): string {
+  const bytes = concat(u16(kemId), key)
+  return prefix + toBase64url(concat(bytes, check(prefix, bytes)))
+}
+
+function decode(
+  text: string,
+  prefix: string,
+  what: string,
+  keyBytes: (suite: Suite) => number,
+): { suite: Suite; key: Uint8Array } {
+  if (typeof text !== 'string') throw badInput(`the ${what} must be a string`)
+  // No message repeats the text: it may be a secret, or a secret pasted in the wrong place.
+  if (!text.startsWith(prefix)) {
+    throw new LongholdError(
+      'bad_text',
+      `not a longhold ${what}: it does not begin with ${prefix}`,
+      hintFor(text, what),
+    )
+  }
+  const bytes = fromBase64url(text.slice(prefix.length))
+  if (bytes === undefined || bytes.length < 2 + checkBytes) {
+    throw new LongholdError('bad_text', `the ${what} is not strict base64url, or cut short`)
+  }
+  const checked = bytes.subarray(0, bytes.length - checkBytes)
+  if (!equalBytes(check(prefix, checked), bytes.subarray(checked.length))) {
+    throw new LongholdError('bad_text', `the check of the ${what} is wrong: it was mistyped or altered`)
+  }
+  const kemId = readU16(checked, 0)
+  const suite = suiteOfKem(kemId)
+  if (suite === undefined) {
+    throw new LongholdError(
+      'unsupported',
+      `a ${what} of a suite this release does not have (KEM 0x${kemId.toString(16)})`,
+    )
+  }
+  const key = checked.subarray(2)
+  if (key.length !== keyBytes(suite)) {
+    throw new LongholdError(
+      'bad_text',
+      `a ${what} with ${key.length} bytes of key where the suite has ${keyBytes(suite)}`,
+    )
+  }
+  return { suite, key }
+}
+
+/** First 4 bytes of SHA-256(prefix ‖ bytes). */
+function check(prefix: string, bytes: Uint8Array): Uint8Array {
+  return backend()
+    .sha256(concat(utf8(prefix), bytes))
+    .subarray(0, checkBytes)
+}
+
+function hintFor(text: string, wanted: string): { hint: string } | undefined {
+  if (wanted === 'recipient' && text.startsWith(identityPrefix)) {
+    return { hint: 'this is an identity, which is secret; pass its recipient instead' }
+  }
+  if (wanted === 'identity' && text.startsWith(recipientPrefix))
+    return { hint: 'this is a recipient; it can only encrypt' }
+  if (text.trim() !== text) return { hint: 'remove the white space around it' }
+  return undefined
+}

@@ -1,0 +1,133 @@
+/** Writing and opening headers: where recipients, identities and data keys meet (SPEC §5). */
+
+import { concat, equalBytes, toHex, utf8 } from '../bytes.ts'
+import { LongholdError, badInput, cannotOpen } from '../errors.ts'
+import { canonicalize } from '../format/context.ts'
+import type { CanonicalContext, ContextInput } from '../format/context.ts'
+import { encodeAuthenticated, maxHeaderBytes, maxStanzas } from '../format/header.ts'
+import type { Header, Stanza } from '../format/header.ts'
+import { backend } from '../primitives/backend.ts'
+import { DataKey, headerKeyOf } from './data-key.ts'
+import type { Identity } from './identity.ts'
+import type { Recipient } from './recipient.ts'
+import { suiteIdText, suiteOf } from './suite.ts'
+
+const macLabel = utf8('longhold/v1/header\0')
+
+/**
+ * A header, key id to MAC, for all `recipients` in their order (SPEC §5.2).
+ *
+ * @throws LongholdError `bad_input` for no recipient, one twice or more than 32; `bad_context`,
+ * `limit_exceeded`; what a recipient throws.
+ */
+export async function sealHeader(
+  dataKey: DataKey,
+  recipients: readonly Recipient[],
+  keyContext: ContextInput | undefined,
+): Promise<Uint8Array> {
+  checkRecipients(recipients)
+  const context = canonicalize(keyContext)
+  const stanzas: Stanza[] = []
+  for (const recipient of recipients) {
+    // One after the other, in order. Those that ask a service are few, and a failure leaves nothing in flight.
+    // oxlint-disable-next-line no-await-in-loop
+    stanzas.push(
+      await dataKey.use((bytes) =>
+        recipient.wrap(bytes, { keyId: dataKey.keyId, keyContext: context.pairs }),
+      ),
+    )
+  }
+  return sealStanzas(dataKey, stanzas, context)
+}
+
+/** Key id, stanzas and their MAC. */
+export function sealStanzas(
+  dataKey: DataKey,
+  stanzas: readonly Stanza[],
+  keyContext: CanonicalContext,
+): Uint8Array {
+  const authenticated = encodeAuthenticated(dataKey.keyId, stanzas)
+  const header = concat(authenticated, headerMac(dataKey, authenticated, keyContext))
+  if (header.length > maxHeaderBytes) {
+    throw new LongholdError('limit_exceeded', `a header of ${header.length} bytes, at most ${maxHeaderBytes}`)
+  }
+  return header
+}
+
+/**
+ * Opens a header: steps 7 to 9 of SPEC §5.3. The caller wipes the data key.
+ *
+ * @throws LongholdError `unsupported` when no stanza is of a known suite, `not_a_recipient` when none is ours,
+ * `cannot_open`, `unavailable`.
+ */
+export async function openHeader(
+  header: Header,
+  identities: readonly Identity[],
+  keyContext: ContextInput | undefined,
+): Promise<DataKey> {
+  checkIdentities(identities)
+  const context = canonicalize(keyContext)
+  const { stanza, identity } = await findOurs(header, identities)
+  const secret = await identity.unwrap(stanza, { keyId: header.keyId, keyContext: context.pairs })
+  let dataKey: DataKey
+  try {
+    if (secret.length !== 32) throw cannotOpen()
+    dataKey = secret.use((bytes) => DataKey.from(bytes))
+  } finally {
+    secret.wipe()
+  }
+  // Both compared in constant time, and before anything else is done with the key.
+  const keyIdFits = equalBytes(dataKey.keyId, header.keyId)
+  if (!keyIdFits || !equalBytes(headerMac(dataKey, header.authenticated, context), header.mac)) {
+    dataKey.wipe()
+    throw cannotOpen()
+  }
+  return dataKey
+}
+
+/** The first stanza, in the header's order, whose suite is known and that is addressed to one of us. */
+async function findOurs(
+  header: Header,
+  identities: readonly Identity[],
+): Promise<{ stanza: Stanza; identity: Identity }> {
+  const known = header.stanzas.filter((stanza) => suiteOf(stanza) !== undefined)
+  if (known.length === 0) {
+    const met = header.stanzas.map(suiteIdText).join(', ')
+    throw new LongholdError('unsupported', `no stanza of a known suite (KEM/KDF/AEAD: ${met})`)
+  }
+  for (const stanza of known) {
+    for (const identity of identities) {
+      // oxlint-disable-next-line no-await-in-loop -- the order decides
+      if (await identity.owns(stanza.kemId, stanza.recipientId)) return { stanza, identity }
+    }
+  }
+  throw new LongholdError('not_a_recipient', 'none of our identities is a recipient', {
+    hint: `it was wrapped for recipient ${known.map(({ recipientId }) => toHex(recipientId)).join(', ')}`,
+  })
+}
+
+function headerMac(dataKey: DataKey, authenticated: Uint8Array, keyContext: CanonicalContext): Uint8Array {
+  const headerKey = headerKeyOf(dataKey)
+  try {
+    return backend().hmac('sha256', headerKey)(concat(macLabel, authenticated, keyContext.bytes))
+  } finally {
+    headerKey.fill(0)
+  }
+}
+
+function checkRecipients(recipients: readonly Recipient[]): void {
+  if (!Array.isArray(recipients)) throw badInput('recipients must be an array')
+  if (recipients.length === 0) throw badInput('no recipients: nobody could ever open it')
+  if (recipients.length > maxStanzas)
+    throw badInput(`${recipients.length} recipients, at most ${maxStanzas} are allowed`)
+  const seen = new Set<string>()
+  for (const { recipientId } of recipients) {
+    const id = toHex(recipientId)
+    if (seen.has(id)) throw badInput(`recipient ${id} stands twice in the list`)
+    seen.add(id)
+  }
+}
+
+function checkIdentities(identities: readonly Identity[]): void {
+  if (!Array.isArray(identities)) throw badInput('identities must be an array')
+}

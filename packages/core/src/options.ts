@@ -1,0 +1,18 @@
+/** Refuses option names a function does not have: a misspelt security option must not become an omitted one. */
+
+import { badInput } from './errors.ts'
+
+/** @throws LongholdError `bad_input` when `options` has a name outside `known`, or is no object. */
+export function checkOptions(options: object | undefined, known: readonly string[], where: string): void {
+  if (options === undefined) return
+  if (typeof options !== 'object' || options === null) throw badInput(`${where}: options must be an object`)
+  for (const name of Object.keys(options)) {
+    if (!known.includes(name))
+      throw badInput(`${where}: unknown option "${name}"`, `known: ${known.join(', ')}`)
+  }
+}
+
+/** @throws LongholdError `bad_input` when `value` is not a Uint8Array. */
+export function checkBytes(value: unknown, what: string): asserts value is Uint8Array {
+  if (!(value instanceof Uint8Array)) throw badInput(`${what} must be a Uint8Array`)
+}

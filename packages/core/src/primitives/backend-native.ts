@@ -1,0 +1,147 @@
+/**
+ * The platform's backend: node:crypto, where it has ML-KEM and raw public keys (Node 24.15 and later). Asymmetric
+ * keys are imported once into KeyObjects, since importing costs as much as using. The module is fetched at run
+ * time, so that bundlers and other runtimes meet no `node:` import.
+ */
+
+import type * as NodeCrypto from 'node:crypto'
+import type { KeyObject } from 'node:crypto'
+
+import { concat, copyBytes, wipe } from '../bytes.ts'
+import type { Backend, DhGroup, DhPrivateKey, MlKem } from './backend-interface.ts'
+
+// PKCS#8 in front of raw private keys (RFC 5958, RFC 8410, RFC 9935): less than half the price of `raw-seed`,
+// for which OpenSSL tests the pair.
+const pkcs8 = {
+  'ml-kem-768': bytesOf('3054020100300b060960864801650304040204428040'), // the seed form: d ‖ z, 64 bytes
+  x25519: bytesOf('302e020100300506032b656e04220420'),
+}
+type KeyType = keyof typeof pkcs8
+
+/** `undefined` where there is no node:crypto; whether it can do all that is asked is for `roundTrips` to say. */
+export function nativeBackend(): Backend | undefined {
+  const { process } = globalThis as {
+    process?: { getBuiltinModule?: (id: 'node:crypto') => typeof NodeCrypto }
+  }
+  const crypto = process?.getBuiltinModule?.('node:crypto')
+  return crypto === undefined ? undefined : backendFrom(crypto)
+}
+
+function backendFrom(crypto: typeof NodeCrypto): Backend {
+  return {
+    name: 'native',
+    mlKem768: mlKemFrom(crypto),
+    x25519: x25519From(crypto),
+
+    aes256gcm(key) {
+      return {
+        seal(nonce, plaintext, aad, out) {
+          const cipher = crypto.createCipheriv('aes-256-gcm', key, nonce, { authTagLength: 16 })
+          if (aad.length > 0) cipher.setAAD(aad)
+          out.set(cipher.update(plaintext))
+          cipher.final() // GCM has nothing left to give
+          out.set(cipher.getAuthTag(), plaintext.length)
+        },
+        open(nonce, ciphertext, aad, out) {
+          const end = ciphertext.length - 16
+          const decipher = crypto.createDecipheriv('aes-256-gcm', key, nonce, { authTagLength: 16 })
+          if (aad.length > 0) decipher.setAAD(aad)
+          decipher.setAuthTag(ciphertext.subarray(end))
+          const plaintext = decipher.update(ciphertext.subarray(0, end))
+          try {
+            decipher.final()
+          } catch {
+            plaintext.fill(0)
+            return false
+          }
+          out.set(plaintext)
+          plaintext.fill(0)
+          return true
+        },
+      }
+    },
+
+    hmac: (hash, key) => (message) => crypto.createHmac(hash, key).update(message).digest(),
+
+    sha256: (message) => crypto.hash('sha256', message, 'buffer'),
+    sha3_256: (message) => crypto.hash('sha3-256', message, 'buffer'),
+    shake256: (message, length) =>
+      crypto.createHash('shake256', { outputLength: length }).update(message).digest(),
+  }
+}
+
+function mlKemFrom(crypto: typeof NodeCrypto): MlKem {
+  return {
+    publicKeyBytes: 1184,
+    ciphertextBytes: 1088,
+    encapsulationKey(publicKey) {
+      const keyObject = importPublic(crypto, 'ml-kem-768', publicKey)
+      return {
+        encapsulate(testingM) {
+          if (testingM !== undefined) throw new Error('node:crypto takes no encapsulation randomness')
+          const { sharedKey: sharedSecret, ciphertext } = crypto.encapsulate(keyObject)
+          return { sharedSecret, ciphertext }
+        },
+      }
+    },
+    decapsulationKey(seed) {
+      const keyObject = importPrivate(crypto, 'ml-kem-768', seed)
+      return {
+        publicKey: exportPublic(crypto.createPublicKey(keyObject)),
+        decapsulate: (ciphertext) => crypto.decapsulate(keyObject, ciphertext),
+      }
+    },
+  }
+}
+
+function x25519From(crypto: typeof NodeCrypto): DhGroup<KeyObject> {
+  const withKeys = (privateKey: KeyObject, publicKey: KeyObject): DhPrivateKey<KeyObject> => ({
+    publicKey: exportPublic(publicKey),
+    // OpenSSL refuses an all-zero secret.
+    agree: (theirs) => crypto.diffieHellman({ privateKey, publicKey: theirs }),
+  })
+  const fromScalar = (scalar: Uint8Array): DhPrivateKey<KeyObject> => {
+    const privateKey = importPrivate(crypto, 'x25519', scalar)
+    return withKeys(privateKey, crypto.createPublicKey(privateKey))
+  }
+  return {
+    publicKeyBytes: 32,
+    scalarBytes: 32,
+    publicKey: (bytes) => importPublic(crypto, 'x25519', bytes),
+    checkPublicKey(theirs) {
+      fromScalar(new Uint8Array(32).fill(1)).agree(theirs)
+    },
+    privateKey: fromScalar,
+    ephemeral(testingScalar) {
+      if (testingScalar !== undefined) return fromScalar(testingScalar)
+      const { privateKey, publicKey } = crypto.generateKeyPairSync('x25519')
+      return withKeys(privateKey, publicKey)
+    },
+  }
+}
+
+function importPublic(crypto: typeof NodeCrypto, asymmetricKeyType: KeyType, key: Uint8Array): KeyObject {
+  return crypto.createPublicKey({ key: asBuffer(key), format: 'raw-public', asymmetricKeyType })
+}
+
+function exportPublic(publicKey: KeyObject): Uint8Array {
+  return copyBytes(publicKey.export({ format: 'raw-public' }))
+}
+
+function importPrivate(crypto: typeof NodeCrypto, keyType: KeyType, raw: Uint8Array): KeyObject {
+  const key = concat(pkcs8[keyType], raw)
+  try {
+    return crypto.createPrivateKey({ key: asBuffer(key), format: 'der', type: 'pkcs8' })
+  } finally {
+    wipe(key)
+  }
+}
+
+/** Node takes any Uint8Array where its types say Buffer. */
+function asBuffer(bytes: Uint8Array): Buffer {
+  return bytes as Buffer
+}
+
+function bytesOf(hex: string): Uint8Array {
+  return Uint8Array.from(hex.match(/../g) ?? [], (pair) => Number.parseInt(pair, 16))
+}

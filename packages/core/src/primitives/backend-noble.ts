@@ -1,0 +1,81 @@
+/** The portable backend: noble's implementations, for every runtime without ML-KEM in node:crypto. */
+
+import { gcm } from '@noble/ciphers/aes.js'
+import { x25519 } from '@noble/curves/ed25519.js'
+import { hmac } from '@noble/hashes/hmac.js'
+import { sha256, sha384, sha512 } from '@noble/hashes/sha2.js'
+import { sha3_256, shake256 } from '@noble/hashes/sha3.js'
+import { ml_kem768 } from '@noble/post-quantum/ml-kem.js'
+
+import { copyBytes } from '../bytes.ts'
+import type { Backend, DhGroup, DhPrivateKey, MlKem } from './backend-interface.ts'
+import { randomBytes } from './random.ts'
+
+const hashes = { sha256, sha384, sha512 }
+
+export const nobleBackend: Backend = {
+  name: 'noble',
+  mlKem768: mlKemOf(ml_kem768, 1184, 1088),
+  x25519: x25519Group(),
+  aes256gcm: (key) => ({
+    seal(nonce, plaintext, aad, out) {
+      out.set(gcm(key, nonce, aad).encrypt(plaintext))
+    },
+    open(nonce, ciphertext, aad, out) {
+      try {
+        out.set(gcm(key, nonce, aad).decrypt(ciphertext))
+        return true
+      } catch {
+        out.fill(0)
+        return false
+      }
+    },
+  }),
+  hmac: (hash, key) => {
+    const keyed = hmac.create(hashes[hash], key)
+    return (message) => keyed.clone().update(message).digest()
+  },
+  sha256: (message) => sha256(message),
+  sha3_256: (message) => sha3_256(message),
+  shake256: (message, length) => shake256(message, { dkLen: length }),
+}
+
+function mlKemOf(kem: typeof ml_kem768, publicKeyBytes: number, ciphertextBytes: number): MlKem {
+  return {
+    publicKeyBytes,
+    ciphertextBytes,
+    encapsulationKey(publicKey) {
+      const prepared = kem.prepare(copyBytes(publicKey))
+      return {
+        encapsulate(testingM = randomBytes(32)) {
+          const { sharedSecret, cipherText: ciphertext } = prepared.encapsulate(testingM)
+          return { sharedSecret, ciphertext }
+        },
+      }
+    },
+    decapsulationKey(seed) {
+      const { publicKey, secretKey } = kem.keygen(copyBytes(seed))
+      const prepared = kem.prepare(publicKey)
+      return { publicKey, decapsulate: (ciphertext) => prepared.decapsulate(ciphertext, secretKey) }
+    },
+  }
+}
+
+function x25519Group(): DhGroup<Uint8Array> {
+  const withScalar = (scalar: Uint8Array): DhPrivateKey<Uint8Array> => ({
+    publicKey: x25519.getPublicKey(scalar),
+    // Throws on an all-zero secret.
+    agree: (theirPublicKey) => x25519.getSharedSecret(scalar, theirPublicKey),
+  })
+  return {
+    publicKeyBytes: 32,
+    scalarBytes: 32,
+    publicKey: copyBytes,
+    checkPublicKey(theirs) {
+      // Whether the secret is all zero does not depend on the scalar: clamping makes it a multiple of the cofactor.
+      x25519.getSharedSecret(new Uint8Array(32).fill(1), theirs)
+    },
+    privateKey: (scalar) => withScalar(copyBytes(scalar)),
+    ephemeral: (testingScalar = randomBytes(32)) => withScalar(copyBytes(testingScalar)),
+  }
+}

@@ -1,0 +1,67 @@
+/**
+ * The primitives everything else is composed of, in the two implementations there are: the platform's
+ * (node:crypto, where it has ML-KEM) and the portable one (noble). Which of them runs is found out by a round
+ * trip, never by a name or a version.
+ */
+
+import { equalBytes } from '../bytes.ts'
+import type { Backend } from './backend-interface.ts'
+import { nativeBackend } from './backend-native.ts'
+import { nobleBackend } from './backend-noble.ts'
+
+let chosen: Backend | undefined
+
+/** The backend in use; chosen at the first call. */
+export function backend(): Backend {
+  chosen ??= choose()
+  return chosen
+}
+
+/** Forces a backend, so that tests can run everything on both. Not exported by the package. */
+export function testingUseBackend(name: 'native' | 'noble' | 'chosen'): void {
+  if (name === 'chosen') chosen = choose()
+  else if (name === 'noble') chosen = nobleBackend
+  else {
+    chosen = nativeBackend()
+    if (chosen === undefined) throw new Error('this runtime has no node:crypto')
+  }
+}
+
+function choose(): Backend {
+  const native = nativeBackend()
+  return native !== undefined && roundTrips(native) ? native : nobleBackend
+}
+
+/** Whether `candidate` can do all that is asked of it, tried out on fixed keys: costs about a millisecond. */
+export function roundTrips(candidate: Backend): boolean {
+  const key = new Uint8Array(32).fill(7)
+  const message = new Uint8Array(48).fill(9)
+  try {
+    const pq = candidate.mlKem768.decapsulationKey(new Uint8Array(64).fill(5))
+    const { sharedSecret, ciphertext } = candidate.mlKem768.encapsulationKey(pq.publicKey).encapsulate()
+    if (!equalBytes(pq.decapsulate(ciphertext), sharedSecret)) return false
+
+    const ours = candidate.x25519.ephemeral()
+    const theirs = candidate.x25519.privateKey(key)
+    const agreed = ours.agree(candidate.x25519.publicKey(theirs.publicKey))
+    if (!equalBytes(agreed, theirs.agree(candidate.x25519.publicKey(ours.publicKey)))) return false
+
+    const nonce = new Uint8Array(12)
+    const sealed = new Uint8Array(message.length + 16)
+    const opened = new Uint8Array(message.length)
+    const aead = candidate.aes256gcm(key)
+    aead.seal(nonce, message, key, sealed)
+    if (!aead.open(nonce, sealed, key, opened) || !equalBytes(opened, message)) return false
+
+    return (
+      candidate.hmac('sha256', key)(message).length === 32 &&
+      candidate.hmac('sha384', key)(message).length === 48 &&
+      candidate.hmac('sha512', key)(message).length === 64 &&
+      candidate.sha256(message).length === 32 &&
+      candidate.sha3_256(message).length === 32 &&
+      candidate.shake256(message, 96).length === 96
+    )
+  } catch {
+    return false // a missing algorithm throws; the portable backend has them all
+  }
+}
