@@ -52,23 +52,19 @@ export interface Inspection {
 export function inspect(bytes: Uint8Array): Inspection {
   checkBytes(bytes, 'inspect: bytes')
   const kind = containerKind(bytes)
-  switch (kind) {
-    case undefined:
-      throw malformed('not a longhold record, wrapped key or envelope')
-    case 'wrapped key':
-      return describe(kind, bytes, decodeWrappedKey(bytes, stanzaLength))
-    case 'envelope':
-      return describe(kind, bytes, decodeEnvelope(bytes, stanzaLength).header)
-    case 'record':
-      return describe(kind, bytes, { keyId: decodeRecord(bytes).keyId, stanzas: [], length: keyIdBytes })
-  }
+  if (kind === undefined) throw malformed('not a longhold record, wrapped key or envelope')
+  return describe(kind, bytes, readers[kind](bytes))
 }
 
-function describe(
-  kind: ContainerKind,
-  bytes: Uint8Array,
-  header: Pick<Header, 'keyId' | 'stanzas' | 'length'>,
-): Inspection {
+type Outline = Pick<Header, 'keyId' | 'stanzas' | 'length'>
+
+const readers: Readonly<Record<ContainerKind, (bytes: Uint8Array) => Outline>> = {
+  'wrapped key': (bytes) => decodeWrappedKey(bytes, stanzaLength),
+  envelope: (bytes) => decodeEnvelope(bytes, stanzaLength).header,
+  record: (bytes) => ({ keyId: decodeRecord(bytes).keyId, stanzas: [], length: keyIdBytes }),
+}
+
+function describe(kind: ContainerKind, bytes: Uint8Array, header: Outline): Inspection {
   const bodyBytes = bytes.length - prefixBytes - header.length
   return {
     kind,

@@ -34,7 +34,7 @@ export function canonicalize(context: ContextInput | undefined): CanonicalContex
   if (given.length === 0) return empty
   if (given.length > maxPairs) throw badContext(`${given.length} pairs, at most ${maxPairs} are allowed`)
 
-  const encoded = given.map(encodePair).sort((a, b) => compareBytes(a.key, b.key))
+  const encoded = given.map(encodePair).toSorted((a, b) => compareBytes(a.key, b.key))
   encoded.forEach((pair, i) => {
     const before = encoded[i - 1]
     if (before !== undefined && compareBytes(before.key, pair.key) === 0) {

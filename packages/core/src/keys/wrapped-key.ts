@@ -30,7 +30,6 @@ export async function sealHeader(
   const stanzas: Stanza[] = []
   for (const recipient of recipients) {
     // One after the other, in order. Those that ask a service are few, and a failure leaves nothing in flight.
-    // oxlint-disable-next-line no-await-in-loop
     stanzas.push(
       await dataKey.use((bytes) =>
         recipient.wrap(bytes, { keyId: dataKey.keyId, keyContext: context.pairs }),
@@ -97,7 +96,6 @@ async function findOurs(
   }
   for (const stanza of known) {
     for (const identity of identities) {
-      // oxlint-disable-next-line no-await-in-loop -- the order decides
       if (await identity.owns(stanza.kemId, stanza.recipientId)) return { stanza, identity }
     }
   }

@@ -95,14 +95,14 @@ function mlKemFrom(crypto: typeof NodeCrypto): MlKem {
 }
 
 function x25519From(crypto: typeof NodeCrypto): DhGroup<KeyObject> {
-  const withKeys = (privateKey: KeyObject, publicKey: KeyObject): DhPrivateKey<KeyObject> => ({
-    publicKey: exportPublic(publicKey),
+  const withKeys = (privateKey: KeyObject, publicKey: Uint8Array): DhPrivateKey<KeyObject> => ({
+    publicKey,
     // OpenSSL refuses an all-zero secret.
     agree: (theirs) => crypto.diffieHellman({ privateKey, publicKey: theirs }),
   })
   const fromScalar = (scalar: Uint8Array): DhPrivateKey<KeyObject> => {
     const privateKey = importPrivate(crypto, 'x25519', scalar)
-    return withKeys(privateKey, crypto.createPublicKey(privateKey))
+    return withKeys(privateKey, exportPublic(crypto.createPublicKey(privateKey)))
   }
   return {
     publicKeyBytes: 32,
@@ -115,7 +115,7 @@ function x25519From(crypto: typeof NodeCrypto): DhGroup<KeyObject> {
     ephemeral(testingScalar) {
       if (testingScalar !== undefined) return fromScalar(testingScalar)
       const { privateKey, publicKey } = crypto.generateKeyPairSync('x25519')
-      return withKeys(privateKey, publicKey)
+      return withKeys(privateKey, exportPublic(publicKey))
     },
   }
 }

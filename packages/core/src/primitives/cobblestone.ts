@@ -23,9 +23,9 @@ const chunkLimit = 2 ** 38
 const infoPrefix = utf8('c2sp.org/chunked-encryption@v1+AEAD_AES_256_GCM\0')
 const nothing = new Uint8Array()
 
-/** Bytes of the body that holds `plaintextLength` bytes. */
-export function bodyLength(plaintextLength: number): number {
-  return preambleBytes + plaintextLength + tagBytes * (Math.floor(plaintextLength / chunkBytes) + 1)
+/** Bytes of the body that holds `length` bytes of plaintext. */
+export function bodyLength(length: number): number {
+  return preambleBytes + length + tagBytes * (Math.floor(length / chunkBytes) + 1)
 }
 
 /** Bytes of plaintext in a body of `length` bytes; `undefined` when no body has that length. */

@@ -1,0 +1,226 @@
+/**
+ * What each `op` of a vector does with the library's real encoders and decoders: a table from the op's name. A
+ * valid case is opened, and where it gives its randomness written again bit for bit; a refused one must throw.
+ */
+
+import {
+  DataKey,
+  LocalIdentity,
+  PublicKeyRecipient,
+  attach,
+  canonicalContext,
+  decrypt,
+  detach,
+  equalBytes,
+  fromText,
+  parseIdentity,
+  parseRecipient,
+  parseStanza,
+  rewrap,
+  toHex,
+  toText,
+  unwrapDataKey,
+  wrapDataKey,
+} from '@longhold/core'
+import type { EncryptionContext, Recipient, Stanza } from '@longhold/core'
+
+import { encodeContainer } from '../../packages/core/src/format/container.ts'
+import { canonicalize } from '../../packages/core/src/format/context.ts'
+import { headerKeyOf, sealContainer, sealRecord } from '../../packages/core/src/keys/data-key.ts'
+import { sealStanza } from '../../packages/core/src/keys/recipient.ts'
+import { sealStanzas } from '../../packages/core/src/keys/wrapped-key.ts'
+import { backend } from '../../packages/core/src/primitives/backend.ts'
+import { given, hex, plaintextOf } from './schema.ts'
+import type { VectorCase, VectorIdentity, VectorRecipient } from './schema.ts'
+
+/** Throws when the case does not hold. */
+export type Operation = (vector: VectorCase, byName: ReadonlyMap<string, VectorCase>) => Promise<void> | void
+
+export const operations: Readonly<Record<string, Operation>> = {
+  canonical: ({ context, canonical }) =>
+    same(canonicalContext(contextOf(context)), hex(canonical), 'canonical'),
+
+  key({ kem, seed, publicKey, recipientId, recipientText, identityText }) {
+    const identity = LocalIdentity.fromSeed(hex(seed), kem)
+    same(identity.recipient.publicKey, hex(publicKey), 'publicKey')
+    same(identity.recipientId, hex(recipientId), 'recipientId')
+    equal(identity.recipient.toString(), recipientText, 'recipientText')
+    equal(identity.exportText(), identityText, 'identityText')
+    equal(parseIdentity(given(identityText)).exportText(), identityText, 'identityText, parsed')
+    equal(parseRecipient(given(recipientText)).toString(), recipientText, 'recipientText, parsed')
+  },
+
+  parseKeyText({ text, what, kem, bytes }) {
+    if (what === 'identity') {
+      const identity = parseIdentity(given(text))
+      equal(identity.kemId, kem, 'kem')
+      identity.useSeed((seed) => same(seed, hex(bytes), 'bytes'))
+    } else {
+      const recipient = parseRecipient(given(text))
+      equal(recipient.kemId, kem, 'kem')
+      same(recipient.publicKey, hex(bytes), 'bytes')
+    }
+  },
+
+  dataKey({ dataKey, keyId, headerKey }) {
+    const key = DataKey.from(hex(dataKey))
+    same(key.keyId, hex(keyId), 'keyId')
+    same(headerKeyOf(key), hex(headerKey), 'headerKey')
+  },
+
+  async wrapKey({ dataKey, keyContext, recipients }) {
+    await wrapDataKey(DataKey.from(hex(dataKey)), {
+      recipients: given(recipients).map(recipientOf),
+      keyContext: contextOf(keyContext),
+    })
+  },
+
+  async unwrapKey(vector) {
+    const keyContext = contextOf(vector.keyContext)
+    for (const identities of identitySets(vector)) {
+      const key = await unwrapDataKey(hex(vector.input), { identities, keyContext })
+      key.use((bytes) => same(bytes, hex(vector.dataKey), 'dataKey'))
+      same(key.keyId, hex(vector.keyId), 'keyId')
+    }
+    const header = replayHeader(vector, keyContext)
+    if (header !== undefined) same(encodeContainer('wrapped key', header), hex(vector.input), 'replay')
+  },
+
+  async openRecord({ dataKey, recordContext, input, plaintext, salt }) {
+    const key = DataKey.from(hex(dataKey))
+    const context = contextOf(recordContext)
+    const opened = key.decrypt(hex(input), { recordContext: context })
+    const expected = await plaintextOf(plaintext)
+    same(opened, expected, 'plaintext')
+    if (salt !== undefined) same(sealRecord(key, expected, context, hex(salt)), hex(input), 'replay')
+  },
+
+  async openEnvelope(vector) {
+    const context = contextOf(vector.context)
+    const input = hex(vector.input)
+    const opened: Uint8Array[] = []
+    for (const identities of identitySets(vector)) opened.push(await decrypt(input, { identities, context }))
+    const expected = await plaintextOf(vector.plaintext)
+    for (const bytes of opened) same(bytes, expected, 'plaintext')
+    if (vector.text !== undefined) {
+      equal(toText(input), vector.text, 'text')
+      same(fromText(vector.text), input, 'text, read')
+    }
+    const header = replayHeader(vector, context)
+    if (header !== undefined && vector.salt !== undefined) {
+      const key = DataKey.from(hex(vector.dataKey))
+      same(sealContainer('envelope', key, header, expected, context, hex(vector.salt)), input, 'replay')
+    }
+  },
+
+  async rewrap(vector) {
+    const { input, output } = vector
+    const keyContext = contextOf(vector.context ?? vector.keyContext)
+    const identities = given(vector.identities).map(identityOf)
+    const recipients = given(vector.recipients)
+    const fresh = await rewrap(hex(input), {
+      identities,
+      recipients: recipients.map(recipientOf),
+      keyContext,
+    })
+    equal(fresh.length, hex(output).length, 'length')
+    if (backend().name !== 'noble' || recipients.some(({ encapsSeed }) => encapsSeed === undefined)) return
+    const replayed = recipients.map((recipient) => withEncapsSeed(recipient))
+    same(await rewrap(hex(input), { identities, recipients: replayed, keyContext }), hex(output), 'replay')
+  },
+
+  async detachAttach({ envelope, wrappedKey, record, context, identities, dataKey }) {
+    const parts = detach(hex(envelope))
+    same(parts.wrappedKey, hex(wrappedKey), 'wrappedKey')
+    same(parts.record, hex(record), 'record')
+    same(attach(parts), hex(envelope), 'attached')
+    const bound = contextOf(context)
+    const key = await unwrapDataKey(parts.wrappedKey, {
+      identities: given(identities).map(identityOf),
+      keyContext: bound,
+    })
+    key.use((bytes) => same(bytes, hex(dataKey), 'dataKey'))
+    key.decrypt(parts.record, { recordContext: bound })
+  },
+
+  attach({ wrappedKey, record }) {
+    attach({ wrappedKey: hex(wrappedKey), record: hex(record) })
+  },
+
+  async unwrapKeyThenOpenRecord(vector) {
+    const { wrappedKey, record, recordContext, plaintext } = vector
+    const identities = given(vector.identities).map(identityOf)
+    const key = await unwrapDataKey(hex(wrappedKey), { identities, keyContext: contextOf(vector.keyContext) })
+    const opened = key.decrypt(hex(record), { recordContext: contextOf(recordContext) })
+    same(opened, await plaintextOf(plaintext), 'plaintext')
+  },
+
+  fromText({ text, bytes }) {
+    const read = fromText(given(text))
+    same(read, hex(bytes), 'bytes')
+    equal(toText(read), text, 'text')
+  },
+}
+
+/** `null` means none, which is an explicit empty context. */
+function contextOf(context: EncryptionContext | null | undefined): EncryptionContext {
+  return context ?? []
+}
+
+function identityOf({ seed, kem }: VectorIdentity): LocalIdentity {
+  return LocalIdentity.fromSeed(hex(seed), kem)
+}
+
+function recipientOf({ kem, publicKey }: VectorRecipient): PublicKeyRecipient {
+  return PublicKeyRecipient.fromPublicKey(kem, hex(publicKey))
+}
+
+/** All identities at once, and each alone where the case says that each opens it. */
+function identitySets({ identities, eachIdentityAlone }: VectorCase): LocalIdentity[][] {
+  const all = given(identities).map(identityOf)
+  return eachIdentityAlone === true ? [all, ...all.map((one) => [one])] : [all]
+}
+
+/** A recipient whose encapsulations take the case's randomness. */
+function withEncapsSeed(vector: VectorRecipient): Recipient {
+  const recipient = recipientOf(vector)
+  return {
+    kemId: recipient.kemId,
+    recipientId: recipient.recipientId,
+    wrap: async (dataKey, bound) => sealStanza(recipient, dataKey, bound, hex(vector.encapsSeed)),
+  }
+}
+
+/** The header written again; `undefined` where the case or the backend does not allow it. */
+function replayHeader(vector: VectorCase, keyContext: EncryptionContext): Uint8Array | undefined {
+  const entries = vector.stanzas ?? vector.recipients
+  // node:crypto takes no encapsulation randomness: there the case is opened, not replayed.
+  if (entries === undefined || backend().name !== 'noble') return undefined
+  const dataKey = DataKey.from(hex(vector.dataKey))
+  const canonical = canonicalize(keyContext)
+  const bound = { keyId: dataKey.keyId, keyContext: canonical.pairs }
+  const stanzas: Stanza[] = []
+  for (const entry of entries) {
+    if ('raw' in entry) stanzas.push(parseStanza(hex(entry.raw)))
+    else if (entry.encapsSeed === undefined) return undefined
+    else
+      stanzas.push(
+        dataKey.use((bytes) => sealStanza(recipientOf(entry), bytes, bound, hex(entry.encapsSeed))),
+      )
+  }
+  return sealStanzas(dataKey, stanzas, canonical)
+}
+
+function same(actual: Uint8Array, expected: Uint8Array, what: string): void {
+  if (!equalBytes(actual, expected)) {
+    throw new Error(`${what}: ${excerpt(actual)} instead of ${excerpt(expected)}`)
+  }
+}
+
+function equal(actual: unknown, expected: unknown, what: string): void {
+  if (actual !== expected) throw new Error(`${what}: ${String(actual)} instead of ${String(expected)}`)
+}
+
+function excerpt(bytes: Uint8Array): string {
+  return bytes.length <= 64 ? toHex(bytes) : `${toHex(bytes.subarray(0, 64))}… (${bytes.length} bytes)`
+}
