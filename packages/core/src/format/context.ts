@@ -1,6 +1,6 @@
 /** The encryption context: pairs of strings bound to data and always supplied again (SPEC §4). */
 
-import { concat, lp16, u16, utf8 } from '../bytes.ts'
+import { u16 } from '../bytes.ts'
 import { LongholdError } from '../errors.ts'
 
 /** Pairs of key and value. Where the library hands a context on, the pairs are in canonical order. */
@@ -9,16 +9,19 @@ export type EncryptionContext = readonly (readonly [key: string, value: string])
 /** What callers may write: an object, or pairs in any order. */
 export type ContextInput = Readonly<Record<string, string>> | EncryptionContext
 
-const maxPairs = 64
-const maxCanonicalBytes = 8192
-
 export interface CanonicalContext {
   readonly pairs: EncryptionContext
   /** `u16(count)`, then `lp16(key) ‖ lp16(value)` for each pair; at most 8,192 bytes. */
   readonly bytes: Uint8Array
 }
 
+const maxPairs = 64
+const maxCanonicalBytes = 8192
+
 const empty: CanonicalContext = { pairs: [], bytes: u16(0) }
+const encoder = new TextEncoder()
+/** Where canonical bytes are assembled: a context is encoded anew for each record, so it had better be cheap. */
+const scratch = new Uint8Array(maxCanonicalBytes)
 
 /**
  * Sorts and encodes a context (SPEC §4). No context and an empty one are the same.
@@ -33,23 +36,11 @@ export function canonicalize(context: ContextInput | undefined): CanonicalContex
   const given: readonly unknown[] = Array.isArray(context) ? context : Object.entries(context)
   if (given.length === 0) return empty
   if (given.length > maxPairs) throw badContext(`${given.length} pairs, at most ${maxPairs} are allowed`)
-
-  const encoded = given.map(encodePair).toSorted((a, b) => compareBytes(a.key, b.key))
-  encoded.forEach((pair, i) => {
-    const before = encoded[i - 1]
-    if (before !== undefined && compareBytes(before.key, pair.key) === 0) {
-      throw badContext(`the key "${pair.pair[0]}" stands twice`)
-    }
+  const pairs = given.map(checkPair).toSorted(([a], [b]) => compareUtf8(a, b))
+  pairs.forEach(([key], i) => {
+    if (key === pairs[i - 1]?.[0]) throw badContext(`the key "${key}" stands twice`)
   })
-  const length = encoded.reduce((sum, { key, value }) => sum + 4 + key.length + value.length, 2)
-  if (length > maxCanonicalBytes) {
-    throw new LongholdError(
-      'limit_exceeded',
-      `a context of ${length} canonical bytes, at most ${maxCanonicalBytes}`,
-    )
-  }
-  const bytes = concat(u16(encoded.length), ...encoded.flatMap(({ key, value }) => [lp16(key), lp16(value)]))
-  return { pairs: encoded.map(({ pair }) => pair), bytes }
+  return { pairs, bytes: encodePairs(pairs) }
 }
 
 /** The canonical bytes of a context (SPEC §4); throws as `canonicalize` does. */
@@ -57,24 +48,53 @@ export function canonicalContext(context: ContextInput | undefined): Uint8Array 
   return new Uint8Array(canonicalize(context).bytes)
 }
 
-function encodePair(pair: unknown): { pair: readonly [string, string]; key: Uint8Array; value: Uint8Array } {
+function checkPair(pair: unknown): readonly [string, string] {
   if (!Array.isArray(pair) || pair.length !== 2) throw badContext('each pair is a key and a value')
   const [key, value]: readonly unknown[] = pair
   if (typeof key !== 'string' || key === '') throw badContext('a key is a string that is not empty')
   if (!key.isWellFormed()) throw badContext('a key has a lone surrogate')
   if (typeof value !== 'string') throw badContext(`the value of "${key}" is not a string`)
   if (!value.isWellFormed()) throw badContext(`the value of "${key}" has a lone surrogate`)
-  return { pair: [key, value], key: utf8(key), value: utf8(value) }
+  return [key, value]
 }
 
-/** Unsigned bytes in order, a prefix first; not JavaScript's order of UTF-16 units. */
-function compareBytes(a: Uint8Array, b: Uint8Array): number {
+function encodePairs(pairs: EncryptionContext): Uint8Array {
+  scratch[0] = 0
+  scratch[1] = pairs.length
+  let at = 2
+  for (const pair of pairs) {
+    for (const text of pair) {
+      const room = scratch.subarray(Math.min(at + 2, maxCanonicalBytes))
+      const { read, written } = encoder.encodeInto(text, room)
+      if (read !== text.length || at + 2 > maxCanonicalBytes) {
+        throw new LongholdError(
+          'limit_exceeded',
+          `the context has more than ${maxCanonicalBytes} canonical bytes`,
+        )
+      }
+      scratch[at] = written >>> 8
+      scratch[at + 1] = written
+      at += 2 + written
+    }
+  }
+  return scratch.slice(0, at)
+}
+
+/** The order of the UTF-8 bytes, a prefix first. JavaScript's own order differs above U+D7FF, where UTF-16
+ *  writes the highest code points in units lower than those of U+E000 to U+FFFF. */
+function compareUtf8(a: string, b: string): number {
   const shared = Math.min(a.length, b.length)
   for (let i = 0; i < shared; i++) {
-    const difference = (a[i] ?? 0) - (b[i] ?? 0)
-    if (difference !== 0) return difference
+    const [unitA, unitB] = [a.charCodeAt(i), b.charCodeAt(i)]
+    if (unitA !== unitB) return codePointOrder(unitA) - codePointOrder(unitB)
   }
   return a.length - b.length
+}
+
+/** Moves surrogates (U+D800 to U+DFFF) behind all other UTF-16 units. */
+function codePointOrder(unit: number): number {
+  if (unit < 0xd800) return unit
+  return unit < 0xe000 ? unit + 0x2000 : unit - 0x800
 }
 
 function badContext(what: string): LongholdError {

@@ -1,6 +1,6 @@
 /** What a body is bound to besides its data key (SPEC §6). */
 
-import { concat, utf8 } from '../bytes.ts'
+import { utf8 } from '../bytes.ts'
 import type { CanonicalContext } from '../format/context.ts'
 
 /** `data` for raw bytes, `value` for typed values: neither opens as the other. */
@@ -11,7 +11,11 @@ const labels: Readonly<Record<BodyKind, Uint8Array>> = {
   value: utf8('longhold/v1/value\0'),
 }
 
-/** label ‖ 0x00 ‖ key_id ‖ canonical(record context). */
-export function bodyContext(kind: BodyKind, keyId: Uint8Array, recordContext: CanonicalContext): Uint8Array {
-  return concat(labels[kind], keyId, recordContext.bytes)
+/** label ‖ 0x00 ‖ key_id ‖ canonical(record context), in parts. */
+export function bodyContext(
+  kind: BodyKind,
+  keyId: Uint8Array,
+  recordContext: CanonicalContext,
+): Uint8Array[] {
+  return [labels[kind], keyId, recordContext.bytes]
 }

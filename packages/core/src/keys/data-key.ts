@@ -43,7 +43,7 @@ export class DataKey {
   private constructor(secret: Secret) {
     this.#secret = secret
     this.#hmac = secret.use((bytes) => backend().hmac('sha512', bytes))
-    this.keyId = copyBytes(hkdfExpand(this.#hmac, labels.keyId, keyIdBytes))
+    this.keyId = copyBytes(hkdfExpand(this.#hmac, [labels.keyId], keyIdBytes))
   }
 
   /** A fresh random data key. */
@@ -93,6 +93,7 @@ export class DataKey {
   /** Forgets the key. Best effort. */
   wipe(): void {
     this.#secret.wipe()
+    this.#hmac?.wipe()
     this.#hmac = undefined
   }
 
@@ -120,7 +121,7 @@ export class DataKey {
 
 /** The 32 bytes that key the header's MAC (SPEC §3). The caller wipes them. */
 export function headerKeyOf(dataKey: DataKey): Uint8Array {
-  return hkdfExpand(hmacOf(dataKey), labels.headerKey, 32)
+  return hkdfExpand(hmacOf(dataKey), [labels.headerKey], 32)
 }
 
 /** A record (SPEC §6). `testingSalt` fixes the salt, for vectors. */

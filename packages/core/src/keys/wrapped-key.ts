@@ -106,11 +106,11 @@ async function findOurs(
 
 function headerMac(dataKey: DataKey, authenticated: Uint8Array, keyContext: CanonicalContext): Uint8Array {
   const headerKey = headerKeyOf(dataKey)
-  try {
-    return backend().hmac('sha256', headerKey)(concat(macLabel, authenticated, keyContext.bytes))
-  } finally {
-    headerKey.fill(0)
-  }
+  const hmac = backend().hmac('sha256', headerKey)
+  headerKey.fill(0)
+  const mac = hmac.mac(macLabel, authenticated, keyContext.bytes)
+  hmac.wipe()
+  return mac
 }
 
 function checkRecipients(recipients: readonly Recipient[]): void {

@@ -3,7 +3,12 @@
 export type HashName = 'sha256' | 'sha384' | 'sha512'
 
 /** HMAC (RFC 2104) under one prepared key. */
-export type Hmac = (message: Uint8Array) => Uint8Array
+export interface Hmac {
+  /** Over the parts of a message, joined. */
+  mac(...message: readonly Uint8Array[]): Uint8Array
+  /** Forgets the key. Best effort. */
+  wipe(): void
+}
 
 /** AES-256-GCM (SP 800-38D) under one prepared key: nonces of 12 bytes, tags of 16 at the end. */
 export interface AeadKey {

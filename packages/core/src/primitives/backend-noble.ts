@@ -33,7 +33,14 @@ export const nobleBackend: Backend = {
   }),
   hmac: (hash, key) => {
     const keyed = hmac.create(hashes[hash], key)
-    return (message) => keyed.clone().update(message).digest()
+    return {
+      mac(...message) {
+        const mac = keyed.clone()
+        for (const part of message) mac.update(part)
+        return mac.digest()
+      },
+      wipe: () => keyed.destroy(),
+    }
   },
   sha256: (message) => sha256(message),
   sha3_256: (message) => sha3_256(message),

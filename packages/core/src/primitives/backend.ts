@@ -54,9 +54,9 @@ export function roundTrips(candidate: Backend): boolean {
     if (!aead.open(nonce, sealed, key, opened) || !equalBytes(opened, message)) return false
 
     return (
-      candidate.hmac('sha256', key)(message).length === 32 &&
-      candidate.hmac('sha384', key)(message).length === 48 &&
-      candidate.hmac('sha512', key)(message).length === 64 &&
+      candidate.hmac('sha256', key).mac(message).length === 32 &&
+      candidate.hmac('sha384', key).mac(message).length === 48 &&
+      candidate.hmac('sha512', key).mac(message).length === 64 &&
       candidate.sha256(message).length === 32 &&
       candidate.sha3_256(message).length === 32 &&
       candidate.shake256(message, 96).length === 96

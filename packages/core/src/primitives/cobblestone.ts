@@ -3,7 +3,7 @@
  * at commit 6f65019; SPEC §6). Commits to key and context, and finds truncation and reordering.
  */
 
-import { concat, equalBytes, utf8, wipe } from '../bytes.ts'
+import { equalBytes, utf8, wipe } from '../bytes.ts'
 import type { Hmac } from './backend-interface.ts'
 import { backend } from './backend.ts'
 import { hkdfExpand } from './kdf.ts'
@@ -36,15 +36,15 @@ export function plaintextLength(length: number): number | undefined {
   return Math.floor(sealed / sealedChunkBytes) * chunkBytes + last - tagBytes
 }
 
-/** The key, base nonce and commitment of one message. */
+/** The key, base nonce and commitment of one message, bound to its context (in parts, which are joined). */
 export function deriveMessageKey(
   inputKey: Hmac,
   salt: Uint8Array,
-  context: Uint8Array,
+  context: readonly Uint8Array[],
 ): { key: Uint8Array; baseNonce: Uint8Array; commitment: Uint8Array } {
   const derived = hkdfExpand(
     inputKey,
-    concat(infoPrefix, salt, context),
+    [infoPrefix, salt, ...context],
     keyBytes + nonceBytes + commitmentBytes,
   )
   return {
@@ -57,6 +57,7 @@ export function deriveMessageKey(
 /** Base nonce XOR chunk number as a 96-bit big-endian integer. */
 export function chunkNonce(baseNonce: Uint8Array, chunk: number): Uint8Array {
   if (!(chunk < chunkLimit)) throw new RangeError(`chunk ${chunk} is not below 2^38`)
+  if (chunk === 0) return baseNonce
   const nonce = new Uint8Array(baseNonce)
   const view = new DataView(nonce.buffer)
   // Numbers pass 2^32: two words, no 32-bit shift.
@@ -73,7 +74,7 @@ export function sealBody(
     context,
     plaintext,
     out,
-  }: { salt: Uint8Array; context: Uint8Array; plaintext: Uint8Array; out: Uint8Array },
+  }: { salt: Uint8Array; context: readonly Uint8Array[]; plaintext: Uint8Array; out: Uint8Array },
 ): void {
   const { key, baseNonce, commitment } = deriveMessageKey(inputKey, salt, context)
   const aead = backend().aes256gcm(key)
@@ -91,7 +92,7 @@ export function sealBody(
 /** The whole plaintext once every chunk has been checked, the final one included; `undefined` otherwise. */
 export function openBody(
   inputKey: Hmac,
-  { context, body }: { context: Uint8Array; body: Uint8Array },
+  { context, body }: { context: readonly Uint8Array[]; body: Uint8Array },
 ): Uint8Array | undefined {
   const length = plaintextLength(body.length)
   if (length === undefined) return undefined

@@ -69,18 +69,25 @@ export function keySchedule(
 ): { key: Uint8Array; baseNonce: Uint8Array } {
   const labels = concat(utf8('HPKE'), u16(suite.kemId), u16(suite.kdfId), u16(suite.aeadId))
   const extract = (salt: Uint8Array, label: string, ikm: Uint8Array) =>
-    backend().hmac(suite.hash, salt)(concat(version, labels, utf8(label), ikm))
+    hmacOnce(suite.hash, salt, version, labels, utf8(label), ikm)
 
   const pskIdHash = extract(nothing, 'psk_id_hash', nothing)
   const infoHash = extract(nothing, 'info_hash', info)
-  const context = concat(modeBase, pskIdHash, infoHash)
 
   const secret = extract(sharedSecret, 'secret', nothing)
   const prk = backend().hmac(suite.hash, secret)
   const expand = (label: string, length: number) =>
-    hkdfExpand(prk, concat(u16(length), version, labels, utf8(label), context), length)
+    hkdfExpand(prk, [u16(length), version, labels, utf8(label), modeBase, pskIdHash, infoHash], length)
   const key = expand('key', keyBytes)
   const baseNonce = expand('base_nonce', nonceBytes)
+  prk.wipe()
   wipe(secret, sharedSecret)
   return { key, baseNonce }
+}
+
+function hmacOnce(hash: HashName, key: Uint8Array, ...message: readonly Uint8Array[]): Uint8Array {
+  const hmac = backend().hmac(hash, key)
+  const mac = hmac.mac(...message)
+  hmac.wipe()
+  return mac
 }
