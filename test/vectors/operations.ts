@@ -8,9 +8,12 @@ import {
   LocalIdentity,
   PublicKeyRecipient,
   attach,
+  blindIndex,
   canonicalContext,
+  decodeValue,
   decrypt,
   detach,
+  encodeValue,
   equalBytes,
   fromText,
   parseIdentity,
@@ -22,10 +25,11 @@ import {
   unwrapDataKey,
   wrapDataKey,
 } from '@longhold/core'
-import type { EncryptionContext, Recipient, Stanza } from '@longhold/core'
+import type { EncryptionContext, Recipient, Stanza, TypedValue } from '@longhold/core'
 
 import { encodeContainer } from '../../packages/core/src/format/container.ts'
 import { canonicalize } from '../../packages/core/src/format/context.ts'
+import { indexKeyOf } from '../../packages/core/src/keys/blind-index.ts'
 import { headerKeyOf, sealContainer, sealRecord } from '../../packages/core/src/keys/data-key.ts'
 import { sealStanza } from '../../packages/core/src/keys/recipient.ts'
 import { sealStanzas } from '../../packages/core/src/keys/wrapped-key.ts'
@@ -62,10 +66,11 @@ export const operations: Readonly<Record<string, Operation>> = {
     }
   },
 
-  dataKey({ dataKey, keyId, headerKey }) {
+  dataKey({ dataKey, keyId, headerKey, indexKey }) {
     const key = DataKey.from(hex(dataKey))
     same(key.keyId, hex(keyId), 'keyId')
     same(headerKeyOf(key), hex(headerKey), 'headerKey')
+    same(indexKeyOf(key), hex(indexKey), 'indexKey')
   },
 
   async wrapKey({ dataKey, keyContext, recipients }) {
@@ -92,7 +97,20 @@ export const operations: Readonly<Record<string, Operation>> = {
     const opened = key.decrypt(hex(input), { recordContext: context })
     const expected = await plaintextOf(plaintext)
     same(opened, expected, 'plaintext')
-    if (salt !== undefined) same(sealRecord(key, expected, context, hex(salt)), hex(input), 'replay')
+    if (salt !== undefined)
+      same(sealRecord(key, expected, context, { testingSalt: hex(salt) }), hex(input), 'replay')
+  },
+
+  async openTypedRecord({ dataKey, recordContext, input, plaintext, salt }) {
+    const key = DataKey.from(hex(dataKey))
+    const context = contextOf(recordContext)
+    const opened = encodeValue(key.decryptValue(hex(input), { recordContext: context }))
+    const expected = await plaintextOf(plaintext)
+    same(opened, expected, 'plaintext')
+    if (salt !== undefined) {
+      const replay = { bodyKind: 'value', testingSalt: hex(salt) } as const
+      same(sealRecord(key, expected, context, replay), hex(input), 'replay')
+    }
   },
 
   async openEnvelope(vector) {
@@ -109,7 +127,11 @@ export const operations: Readonly<Record<string, Operation>> = {
     const header = replayHeader(vector, context)
     if (header !== undefined && vector.salt !== undefined) {
       const key = DataKey.from(hex(vector.dataKey))
-      same(sealContainer('envelope', key, header, expected, context, hex(vector.salt)), input, 'replay')
+      same(
+        sealContainer('envelope', key, header, expected, context, { testingSalt: hex(vector.salt) }),
+        input,
+        'replay',
+      )
     }
   },
 
@@ -155,11 +177,45 @@ export const operations: Readonly<Record<string, Operation>> = {
     same(opened, await plaintextOf(plaintext), 'plaintext')
   },
 
+  value({ type, value, bytes }) {
+    const typed = typedValue(given(type), value)
+    same(encodeValue(typed), hex(bytes), 'bytes')
+    const decoded = decodeValue(hex(bytes))
+    equal(decoded.type, typed.type, 'type')
+    same(encodeValue(decoded), hex(bytes), 'decoded')
+  },
+
+  decodeValue({ bytes }) {
+    decodeValue(hex(bytes))
+  },
+
+  blindIndex({ dataKey, table, column, value, bits, index }) {
+    const options = {
+      table: given(table),
+      column: given(column),
+      value: hex(value as string),
+      bits: given(bits),
+    }
+    same(blindIndex(DataKey.from(hex(dataKey)), options), hex(index), 'index')
+  },
+
   fromText({ text, bytes }) {
     const read = fromText(given(text))
     same(read, hex(bytes), 'bytes')
     equal(toText(read), text, 'text')
   },
+}
+
+/** The files write doubles and bigints as text, dates as milliseconds, bytes as hexadecimal. */
+function typedValue(type: string, value: unknown): TypedValue {
+  if (type === 'bytes') return { type, value: hex((value as { hex: string }).hex) }
+  if (type === 'string') return { type, value: value as string }
+  if (type === 'json') return { type, value }
+  if (type === 'boolean') return { type, value: value as boolean }
+  if (type === 'double') return { type: 'number', value: Number(value) }
+  if (type === 'bigint') return { type, value: BigInt(value as string) }
+  if (type === 'date') return { type, value: new Date(value as number) }
+  throw new Error(`no type ${type}`)
 }
 
 /** `null` means none, which is an explicit empty context. */

@@ -73,6 +73,7 @@ export interface VectorCase {
   readonly table?: string
   readonly column?: string
   readonly bits?: number
+  readonly index?: string
 }
 
 /** One HPKE Base single-shot vector. Binary is hexadecimal. */

@@ -7,6 +7,8 @@ import type { ContainerKind } from '../format/container.ts'
 import { canonicalize } from '../format/context.ts'
 import type { ContextInput } from '../format/context.ts'
 import { keyIdBytes } from '../format/header.ts'
+import { decodeValue, encodeValue } from '../format/value.ts'
+import type { TypedValue } from '../format/value.ts'
 import { checkBytes, checkOptions } from '../options.ts'
 import type { Hmac } from '../primitives/backend-interface.ts'
 import { backend } from '../primitives/backend.ts'
@@ -15,6 +17,7 @@ import { hkdfExpand } from '../primitives/kdf.ts'
 import { randomBytes } from '../primitives/random.ts'
 import { Secret } from '../secret.ts'
 import { bodyContext } from './body-context.ts'
+import type { BodyKind } from './body-context.ts'
 
 export const dataKeyBytes = 32
 /** One-shot encryption and decryption: 64 MiB of plaintext. */
@@ -27,8 +30,8 @@ export interface RecordOptions {
   readonly recordContext: ContextInput
 }
 
-/** Reads what the class keeps private, for this file alone. */
-let hmacOf: (dataKey: DataKey) => Hmac
+/** Reads what the class keeps private, for `hmacOf` alone. */
+let privateHmac: (dataKey: DataKey) => Hmac | undefined
 
 /**
  * A data key. Encrypts and decrypts records synchronously; wrap it with `wrapDataKey` and keep the wrapped key
@@ -85,6 +88,28 @@ export class DataKey {
     return openBodyOf(this, keyId, body, context)
   }
 
+  /**
+   * Encrypts one typed value (SPEC §9) as a record, which `decrypt` does not open.
+   *
+   * @throws LongholdError `bad_value` for a value that cannot be written, and what `encrypt` throws.
+   */
+  encryptValue(value: TypedValue, options: RecordOptions): Uint8Array {
+    const context = recordContextOf(options, 'DataKey.encryptValue')
+    return sealRecord(this, encodeValue(value), context, { bodyKind: 'value' })
+  }
+
+  /**
+   * Decrypts one record that holds a typed value.
+   *
+   * @throws LongholdError what `decrypt` throws; `bad_value` when a writer with the key put no value into it.
+   */
+  decryptValue(record: Uint8Array, options: RecordOptions): TypedValue {
+    checkBytes(record, 'DataKey.decryptValue: record')
+    const context = recordContextOf(options, 'DataKey.decryptValue')
+    const { keyId, body } = decodeRecord(record)
+    return decodeValue(openBodyOf(this, keyId, body, context, 'value'))
+  }
+
   /** Lends the 32 bytes, for whoever wraps them. */
   use<T>(read: (bytes: Uint8Array) => T): T {
     return this.#secret.use(read)
@@ -110,41 +135,51 @@ export class DataKey {
   }
 
   static {
-    hmacOf = (dataKey) => {
-      if (dataKey.#hmac === undefined) throw badInput('this data key was wiped')
-      return dataKey.#hmac
-    }
+    privateHmac = (dataKey) => dataKey.#hmac
   }
 }
 
 // What follows is for the library's own files: the package does not export it.
+
+/** HMAC-SHA-512 under the data key. Throws `bad_input` once the key was wiped. */
+export function hmacOf(dataKey: DataKey): Hmac {
+  const hmac = privateHmac(dataKey)
+  if (hmac === undefined) throw badInput('this data key was wiped')
+  return hmac
+}
 
 /** The 32 bytes that key the header's MAC (SPEC §3). The caller wipes them. */
 export function headerKeyOf(dataKey: DataKey): Uint8Array {
   return hkdfExpand(hmacOf(dataKey), [labels.headerKey], 32)
 }
 
-/** A record (SPEC §6). `testingSalt` fixes the salt, for vectors. */
+interface SealOptions {
+  readonly bodyKind?: BodyKind
+  /** Fixes the salt, for vectors. */
+  readonly testingSalt?: Uint8Array
+}
+
+/** A record (SPEC §6). */
 export function sealRecord(
   dataKey: DataKey,
   plaintext: Uint8Array,
   context: ContextInput,
-  testingSalt?: Uint8Array,
+  options?: SealOptions,
 ): Uint8Array {
-  return sealContainer('record', dataKey, dataKey.keyId, plaintext, context, testingSalt)
+  return sealContainer('record', dataKey, dataKey.keyId, plaintext, context, options)
 }
 
-/** Prefix, `head` and the body of raw bytes (SPEC §6). `testingSalt` fixes the salt, for vectors. */
+/** Prefix, `head` and the body (SPEC §6). */
 export function sealContainer(
   kind: ContainerKind,
   dataKey: DataKey,
   head: Uint8Array,
   plaintext: Uint8Array,
   context: ContextInput | undefined,
-  testingSalt?: Uint8Array,
+  { bodyKind = 'data', testingSalt }: SealOptions = {},
 ): Uint8Array {
   checkPlaintextLength(plaintext.length)
-  const bound = bodyContext('data', dataKey.keyId, canonicalize(context))
+  const bound = bodyContext(bodyKind, dataKey.keyId, canonicalize(context))
   const { container, body } = startContainer(kind, head, bodyLength(plaintext.length))
   const salt = testingSalt ?? randomBytes(saltBytes)
   sealBody(hmacOf(dataKey), { salt, context: bound, plaintext, out: body })
@@ -152,7 +187,7 @@ export function sealContainer(
 }
 
 /**
- * Opens a body of raw bytes that stands behind `keyId`, which is compared before anything is derived (SPEC §3).
+ * Opens a body that stands behind `keyId`, which is compared before anything is derived (SPEC §3).
  *
  * @throws LongholdError `bad_context`, `limit_exceeded`, `cannot_open`.
  */
@@ -161,12 +196,13 @@ export function openBodyOf(
   keyId: Uint8Array,
   body: Uint8Array,
   context: ContextInput | undefined,
+  bodyKind: BodyKind = 'data',
 ): Uint8Array {
   const canonical = canonicalize(context)
   checkPlaintextLength(plaintextLength(body.length) ?? 0)
   if (!equalBytes(keyId, dataKey.keyId)) throw cannotOpen()
   const plaintext = openBody(hmacOf(dataKey), {
-    context: bodyContext('data', dataKey.keyId, canonical),
+    context: bodyContext(bodyKind, dataKey.keyId, canonical),
     body,
   })
   if (plaintext === undefined) throw cannotOpen()
