@@ -3,10 +3,11 @@
 import { concat, equalBytes, toHex, utf8 } from '../bytes.ts'
 import { LongholdError, badInput, cannotOpen } from '../errors.ts'
 import { canonicalize } from '../format/context.ts'
-import type { CanonicalContext, ContextInput } from '../format/context.ts'
+import type { CanonicalContext, ContextInput, EncryptionContext } from '../format/context.ts'
 import { encodeAuthenticated, maxHeaderBytes, maxStanzas } from '../format/header.ts'
 import type { Header, Stanza } from '../format/header.ts'
 import { backend } from '../primitives/backend.ts'
+import type { Secret } from '../secret.ts'
 import { DataKey, headerKeyOf } from './data-key.ts'
 import type { Identity } from './identity.ts'
 import type { Recipient } from './recipient.ts'
@@ -66,8 +67,7 @@ export async function openHeader(
 ): Promise<DataKey> {
   checkIdentities(identities)
   const context = canonicalize(keyContext)
-  const { stanza, identity } = await findOurs(header, identities)
-  const secret = await identity.unwrap(stanza, { keyId: header.keyId, keyContext: context.pairs })
+  const secret = await unwrapOurs(header, identities, context.pairs)
   let dataKey: DataKey
   try {
     if (secret.length !== 32) throw cannotOpen()
@@ -84,21 +84,34 @@ export async function openHeader(
   return dataKey
 }
 
-/** The first stanza, in the header's order, whose suite is known and that is addressed to one of us. */
-async function findOurs(
+/**
+ * Unwraps the first stanza, in the header's order, whose suite is known and that is addressed to one of us. If it
+ * does not open, nothing else is tried; only when the holder of its key cannot be asked do we go on.
+ */
+async function unwrapOurs(
   header: Header,
   identities: readonly Identity[],
-): Promise<{ stanza: Stanza; identity: Identity }> {
+  keyContext: EncryptionContext,
+): Promise<Secret> {
   const known = header.stanzas.filter((stanza) => suiteOf(stanza) !== undefined)
   if (known.length === 0) {
     const met = header.stanzas.map(suiteIdText).join(', ')
     throw new LongholdError('unsupported', `no stanza of a known suite (KEM/KDF/AEAD: ${met})`)
   }
+  let unreachable: LongholdError | undefined
   for (const stanza of known) {
     for (const identity of identities) {
-      if (await identity.owns(stanza.kemId, stanza.recipientId)) return { stanza, identity }
+      try {
+        if (await identity.owns(stanza.kemId, stanza.recipientId)) {
+          return await identity.unwrap(stanza, { keyId: header.keyId, keyContext })
+        }
+      } catch (error) {
+        if (!(error instanceof LongholdError && error.code === 'unavailable')) throw error
+        unreachable = error
+      }
     }
   }
+  if (unreachable !== undefined) throw unreachable
   throw new LongholdError('not_a_recipient', 'none of our identities is a recipient', {
     hint: `it was wrapped for recipient ${known.map(({ recipientId }) => toHex(recipientId)).join(', ')}`,
   })
