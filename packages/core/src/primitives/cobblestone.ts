@@ -3,8 +3,9 @@
  * at commit 6f65019; SPEC §6). Commits to key and context, and finds truncation and reordering.
  */
 
-import { equalBytes, utf8, wipe } from '../bytes.ts'
-import type { Hmac } from './backend-interface.ts'
+import { concat, equalBytes, utf8, wipe } from '../bytes.ts'
+import { LongholdError } from '../errors.ts'
+import type { AeadKey, Hmac } from './backend-interface.ts'
 import { backend } from './backend.ts'
 import { hkdfExpand } from './kdf.ts'
 
@@ -14,7 +15,8 @@ export const saltBytes = 24
 export const commitmentBytes = 32
 /** Salt and commitment in front of the chunks. */
 export const preambleBytes: number = saltBytes + commitmentBytes
-const sealedChunkBytes = chunkBytes + tagBytes
+/** A full chunk with its tag. */
+export const sealedChunkBytes: number = chunkBytes + tagBytes
 const keyBytes = 32
 const nonceBytes = 12
 /** Chunk numbers stay below this (2^38). */
@@ -36,18 +38,24 @@ export function plaintextLength(length: number): number | undefined {
   return Math.floor(sealed / sealedChunkBytes) * chunkBytes + last - tagBytes
 }
 
+/** Where a chunk begins in its body. */
+export function chunkOffset(chunk: number): number {
+  return preambleBytes + chunk * sealedChunkBytes
+}
+
 /** The key, base nonce and commitment of one message, bound to its context (in parts, which are joined). */
 export function deriveMessageKey(
   inputKey: Hmac,
   salt: Uint8Array,
   context: readonly Uint8Array[],
-): { key: Uint8Array; baseNonce: Uint8Array; commitment: Uint8Array } {
+): { derived: Uint8Array; key: Uint8Array; baseNonce: Uint8Array; commitment: Uint8Array } {
   const derived = hkdfExpand(
     inputKey,
     [infoPrefix, salt, ...context],
     keyBytes + nonceBytes + commitmentBytes,
   )
   return {
+    derived, // what to wipe
     key: derived.subarray(0, keyBytes),
     baseNonce: derived.subarray(keyBytes, keyBytes + nonceBytes),
     commitment: derived.subarray(keyBytes + nonceBytes),
@@ -56,7 +64,7 @@ export function deriveMessageKey(
 
 /** Base nonce XOR chunk number as a 96-bit big-endian integer. */
 export function chunkNonce(baseNonce: Uint8Array, chunk: number): Uint8Array {
-  if (!(chunk < chunkLimit)) throw new RangeError(`chunk ${chunk} is not below 2^38`)
+  if (!(chunk < chunkLimit)) throw new LongholdError('limit_exceeded', `chunk ${chunk} is not below 2^38`)
   if (chunk === 0) return baseNonce
   const nonce = new Uint8Array(baseNonce)
   const view = new DataView(nonce.buffer)
@@ -64,6 +72,50 @@ export function chunkNonce(baseNonce: Uint8Array, chunk: number): Uint8Array {
   view.setUint32(4, (view.getUint32(4) ^ Math.floor(chunk / 2 ** 32)) >>> 0)
   view.setUint32(8, (view.getUint32(8) ^ (chunk % 2 ** 32)) >>> 0)
   return nonce
+}
+
+/** The chunks of one message: sealed and opened in any order, each under the nonce of its number. */
+export class MessageCipher {
+  readonly #derived: Uint8Array
+  readonly #baseNonce: Uint8Array
+  readonly #aead: AeadKey
+  /** Salt ‖ commitment, 56 bytes. */
+  readonly preamble: Uint8Array
+
+  constructor(inputKey: Hmac, salt: Uint8Array, context: readonly Uint8Array[]) {
+    const { derived, key, baseNonce, commitment } = deriveMessageKey(inputKey, salt, context)
+    this.#derived = derived
+    this.#baseNonce = baseNonce
+    this.#aead = backend().aes256gcm(key)
+    this.preamble = concat(salt, commitment)
+  }
+
+  /** For a message that begins with `preamble`; `undefined` when key or context are not those it commits to. */
+  static open(
+    inputKey: Hmac,
+    preamble: Uint8Array,
+    context: readonly Uint8Array[],
+  ): MessageCipher | undefined {
+    const cipher = new MessageCipher(inputKey, preamble.subarray(0, saltBytes), context)
+    if (equalBytes(cipher.preamble, preamble)) return cipher
+    cipher.wipe()
+    return undefined
+  }
+
+  /** Writes the sealed chunk into `out`, which has room for exactly 16 bytes more than the piece. */
+  sealChunk(chunk: number, piece: Uint8Array, out: Uint8Array): void {
+    this.#aead.seal(chunkNonce(this.#baseNonce, chunk), piece, nothing, out)
+  }
+
+  /** Writes the opened chunk into `out`, which has room for exactly 16 bytes less. `false` when its tag is wrong. */
+  openChunk(chunk: number, sealed: Uint8Array, out: Uint8Array): boolean {
+    return this.#aead.open(chunkNonce(this.#baseNonce, chunk), sealed, nothing, out)
+  }
+
+  /** Forgets the message key. Best effort. */
+  wipe(): void {
+    wipe(this.#derived)
+  }
 }
 
 /** Writes the body into `out`, which has room for exactly `bodyLength(plaintext.length)` bytes. */
@@ -76,17 +128,15 @@ export function sealBody(
     out,
   }: { salt: Uint8Array; context: readonly Uint8Array[]; plaintext: Uint8Array; out: Uint8Array },
 ): void {
-  const { key, baseNonce, commitment } = deriveMessageKey(inputKey, salt, context)
-  const aead = backend().aes256gcm(key)
-  out.set(salt)
-  out.set(commitment, saltBytes)
+  const cipher = new MessageCipher(inputKey, salt, context)
+  out.set(cipher.preamble)
   // The last chunk is always short: a plaintext of a whole number of chunks ends with an empty one.
   for (let chunk = 0; chunk * chunkBytes <= plaintext.length; chunk++) {
     const piece = plaintext.subarray(chunk * chunkBytes, (chunk + 1) * chunkBytes)
-    const at = preambleBytes + chunk * sealedChunkBytes
-    aead.seal(chunkNonce(baseNonce, chunk), piece, nothing, out.subarray(at, at + piece.length + tagBytes))
+    const at = chunkOffset(chunk)
+    cipher.sealChunk(chunk, piece, out.subarray(at, at + piece.length + tagBytes))
   }
-  wipe(key)
+  cipher.wipe()
 }
 
 /** The whole plaintext once every chunk has been checked, the final one included; `undefined` otherwise. */
@@ -96,23 +146,21 @@ export function openBody(
 ): Uint8Array | undefined {
   const length = plaintextLength(body.length)
   if (length === undefined) return undefined
-  const salt = body.subarray(0, saltBytes)
-  const { key, baseNonce, commitment } = deriveMessageKey(inputKey, salt, context)
+  const cipher = MessageCipher.open(inputKey, body.subarray(0, preambleBytes), context)
+  if (cipher === undefined) return undefined
+  const plaintext = new Uint8Array(length)
   try {
-    if (!equalBytes(commitment, body.subarray(saltBytes, preambleBytes))) return undefined
-    const aead = backend().aes256gcm(key)
-    const plaintext = new Uint8Array(length)
     for (let chunk = 0; chunk * chunkBytes <= length; chunk++) {
-      const at = preambleBytes + chunk * sealedChunkBytes
-      const piece = body.subarray(at, at + sealedChunkBytes)
-      const into = plaintext.subarray(chunk * chunkBytes, chunk * chunkBytes + piece.length - tagBytes)
-      if (!aead.open(chunkNonce(baseNonce, chunk), piece, nothing, into)) {
+      const at = chunkOffset(chunk)
+      const sealed = body.subarray(at, at + sealedChunkBytes)
+      const start = chunk * chunkBytes
+      if (!cipher.openChunk(chunk, sealed, plaintext.subarray(start, start + sealed.length - tagBytes))) {
         wipe(plaintext)
         return undefined
       }
     }
     return plaintext
   } finally {
-    wipe(key)
+    cipher.wipe()
   }
 }

@@ -1,6 +1,6 @@
 /** HKDF-Expand (RFC 5869 §2.3) over a prepared HMAC key, which may be shorter than the hash: no Extract step. */
 
-import { concat, u8 } from '../bytes.ts'
+import { concat, u8, wipe } from '../bytes.ts'
 import type { Hmac } from './backend-interface.ts'
 
 const nothing = new Uint8Array()
@@ -17,5 +17,7 @@ export function hkdfExpand(hmac: Hmac, info: readonly Uint8Array[], length: numb
     previous = hmac.mac(previous, ...info, u8(blocks.length + 1))
     blocks.push(previous)
   }
-  return concat(...blocks).subarray(0, length)
+  const output = concat(...blocks).subarray(0, length)
+  wipe(...blocks)
+  return output
 }
