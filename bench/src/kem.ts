@@ -1,0 +1,162 @@
+/**
+ * The hybrid KEM and the wrapping of a data key: Longhold on both backends, the floor under it, and the other
+ * libraries, each on its fastest documented path with keys prepared, all in this one run.
+ */
+
+import { parseArgs } from 'node:util'
+
+import { measureBatches, printBatches, type BatchResult } from './batches.ts'
+import { drawChart } from './chart.ts'
+import {
+  compare,
+  comparisonBars,
+  comparisonData,
+  printComparison,
+  ratioOf,
+  type Comparison,
+} from './comparison.ts'
+import { floor } from './floor.ts'
+import { defaults } from './harness.ts'
+import { ageEncryption } from './peers/age.ts'
+import { hpkeCore } from './peers/hpke-core.ts'
+import { hpke } from './peers/hpke.ts'
+import { longholdIdentity, longholdNative, longholdNoble } from './peers/longhold.ts'
+import { mlkem } from './peers/mlkem.ts'
+import { nobleParts } from './peers/noble-parts.ts'
+import { noble } from './peers/noble.ts'
+import { makeInputs, type Operation, type Peer } from './peers/peer.ts'
+import { webcrypto } from './peers/webcrypto.ts'
+import { describeOrigin, startOrigin, writeResults } from './report.ts'
+import { print } from './table.ts'
+import { judge, printVerdicts, type Target } from './targets.ts'
+
+const titles: Readonly<Record<Operation, string>> = {
+  generate: 'Generate a key pair',
+  encapsulate: 'Encapsulate',
+  decapsulate: 'Decapsulate',
+  seal: 'Wrap a data key of 32 bytes',
+  open: 'Unwrap a data key',
+}
+const operations = Object.keys(titles) as Operation[] // its keys, by its type
+
+const { values: flags } = parseArgs({
+  options: {
+    rounds: { type: 'string', default: String(defaults.rounds) },
+    'dry-run': { type: 'boolean', default: false },
+  },
+})
+const rounds = Number(flags.rounds)
+const finish = startOrigin(`pnpm --dir bench run kem --rounds ${rounds}`, [
+  '@noble/post-quantum',
+  '@noble/curves',
+  'hpke',
+  '@hpke/core',
+  '@hpke/hybridkem-x-wing',
+  'mlkem',
+  'age-encryption',
+])
+
+const inputs = makeInputs()
+const ours = await longholdNative(inputs)
+const bare = floor(inputs)
+const portable = await longholdNoble(inputs)
+const others = {
+  noble: await noble(inputs),
+  nobleParts: await nobleParts(inputs),
+  webcrypto: await webcrypto(inputs),
+  hpke: await hpke(inputs),
+  hpkeCore: await hpkeCore(inputs),
+  mlkem: await mlkem(inputs),
+  age: await ageEncryption(inputs),
+}
+const peers = [ours, await longholdIdentity(), bare, portable, ...Object.values(others)]
+
+const comparisons: Partial<Record<Operation, Comparison>> = {}
+for (const operation of operations) {
+  const comparison = await compare(titles[operation], contestants(operation), rounds)
+  printComparison(comparison)
+  comparisons[operation] = comparison
+}
+ours.before?.()
+const batches = await measureBatches(inputs, Math.ceil(rounds / 3))
+printBatches(batches)
+const verdicts = judge(targets())
+printVerdicts(verdicts)
+const origin = finish()
+print(`\n${describeOrigin(origin)}`)
+
+if (!flags['dry-run']) {
+  const measured = Object.values(comparisons)
+  const data = {
+    what: 'hybrid KEM and wrapping of a data key, microseconds for one operation',
+    origin,
+    method: { ...defaults, rounds, interleaved: true, ratios: 'median of the quotients of one round' },
+    comparisons: measured.map(comparisonData),
+    batches,
+    targets: verdicts,
+  }
+  const chart = drawChart({
+    title: 'Hybrid KEM (ML-KEM-768 + X25519) and wrapping of a data key',
+    axis: 'microseconds for one operation, logarithmic scale, shorter is better; × against longhold on node:crypto',
+    groups: measured.map(comparisonBars),
+    footer: [
+      ...describeOrigin(origin).split('\n'),
+      '* not quite the same operation: see the notes in kem.json',
+    ],
+  })
+  writeResults('kem', data, chart)
+}
+
+function contestants(operation: Operation) {
+  return peers.flatMap(({ name, kind, notes, before, operations: can }) => {
+    const run = can[operation]
+    return run === undefined ? [] : [{ name, kind, run, before, note: notes?.[operation] }]
+  })
+}
+
+function targets(): Target[] {
+  const ratio = (operation: Operation, slow: Peer, fast: Peer) => {
+    const comparison = comparisons[operation]
+    if (comparison === undefined) throw new Error(`${operation} was not measured`)
+    return ratioOf(comparison, slow.name, fast.name).median
+  }
+  const times = (operation: Operation, slow: Peer, fast: Peer, atLeast: number): Target => ({
+    what: `${titles[operation]}: ${fast.name} against ${slow.name}`,
+    atLeast,
+    measured: ratio(operation, slow, fast),
+    unit: '×',
+  })
+  const share = (operation: Operation, atLeast: number): Target => ({
+    what: `${titles[operation]}: the bare calls as a share of ours`,
+    atLeast,
+    measured: 100 * ratio(operation, bare, ours),
+    unit: ' %',
+  })
+  const batched = (operation: BatchResult['operation']): Target => ({
+    what: `${titles[operation]}: batches of 8 and more over two workers against one thread`,
+    atLeast: 1.5,
+    measured: Math.max(
+      ...batches.flatMap((batch) =>
+        batch.operation === operation && batch.perMessage >= 8 ? [batch.speedUp.median] : [],
+      ),
+    ),
+    unit: '×',
+  })
+  return [
+    times('encapsulate', others.noble, ours, 16),
+    share('encapsulate', 88),
+    times('decapsulate', others.noble, ours, 22),
+    share('decapsulate', 92),
+    times('generate', others.noble, ours, 6),
+    ...(['seal', 'open'] as const).flatMap((operation) => [
+      times(operation, others.hpke, ours, 5),
+      times(operation, others.hpkeCore, ours, 15),
+      times(operation, others.age, ours, 20),
+    ]),
+    ...(['generate', 'encapsulate', 'decapsulate'] as const).map((operation) =>
+      times(operation, others.noble, portable, 1),
+    ),
+    batched('encapsulate'),
+    batched('decapsulate'),
+  ]
+}
