@@ -17,7 +17,7 @@ const runCommand = join(import.meta.dirname, 'vectors/run.ts')
 
 async function run(content: VectorFile): Promise<VectorReport> {
   const report: VectorReport = { passed: 0, unsupported: 0, failures: [] }
-  await runVectorFile('file', content, report)
+  await runVectorFile('file', content, report, read('records.json'))
   return report
 }
 

@@ -16,6 +16,7 @@ import {
   encodeValue,
   equalBytes,
   fromText,
+  openEncryptedRecord,
   parseIdentity,
   parseRecipient,
   parseStanza,
@@ -34,7 +35,7 @@ import { headerKeyOf, sealContainer, sealRecord } from '../../packages/core/src/
 import { sealStanza } from '../../packages/core/src/keys/recipient.ts'
 import { sealStanzas } from '../../packages/core/src/keys/wrapped-key.ts'
 import { backend } from '../../packages/core/src/primitives/backend.ts'
-import { given, hex, plaintextOf } from './schema.ts'
+import { given, hex, plaintextOf, sha256 } from './schema.ts'
 import type { VectorCase, VectorIdentity, VectorRecipient } from './schema.ts'
 
 /** Throws when the case does not hold. */
@@ -99,6 +100,16 @@ export const operations: Readonly<Record<string, Operation>> = {
     same(opened, expected, 'plaintext')
     if (salt !== undefined)
       same(sealRecord(key, expected, context, { testingSalt: hex(salt) }), hex(input), 'replay')
+  },
+
+  async readRange(vector, byName) {
+    const input = vector.input ?? byName.get(given(vector.recordName))?.input
+    const key = DataKey.from(hex(vector.dataKey))
+    const reader = await openEncryptedRecord(new Blob([new Uint8Array(hex(input))]), key, {
+      recordContext: contextOf(vector.recordContext),
+    })
+    const { start, end } = vector
+    equal(await sha256(await reader.slice(given(start), given(end))), vector.sha256, 'sha256')
   },
 
   async openTypedRecord({ dataKey, recordContext, input, plaintext, salt }) {

@@ -3,8 +3,8 @@
  * `N passed, M failed, K unsupported`. Without a file it runs those of the tree. Exit status 1 on a failure.
  */
 
-import { readFileSync, readdirSync } from 'node:fs'
-import { join, resolve } from 'node:path'
+import { existsSync, readFileSync, readdirSync } from 'node:fs'
+import { dirname, join, resolve } from 'node:path'
 
 import { runVectorFile } from './runner.ts'
 import type { VectorReport } from './runner.ts'
@@ -21,11 +21,19 @@ const paths =
         .filter((name) => name.endsWith('.json'))
         .map((name) => join(ours, name))
 
+/** Whatever the file holds is checked case by case. */
+const read = (path: string) => JSON.parse(readFileSync(path, 'utf8')) as VectorFile
+
+/** The records that ranges name: those beside the file, else ours. */
+const recordsFor = (path: string) => {
+  const beside = join(dirname(path), 'records.json')
+  return read(existsSync(beside) ? beside : join(ours, 'records.json'))
+}
+
 const report: VectorReport = { passed: 0, unsupported: 0, failures: [] }
 for (const path of paths) {
   try {
-    // Whatever the file holds is checked case by case.
-    await runVectorFile(path, JSON.parse(readFileSync(path, 'utf8')) as VectorFile, report)
+    await runVectorFile(path, read(path), report, recordsFor(path))
   } catch (error) {
     report.failures.push(`${path}: ${String(error instanceof Error ? error.message : error)}`)
   }

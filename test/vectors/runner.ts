@@ -23,11 +23,20 @@ const kindOfCode: Readonly<Record<string, string>> = {
   limit_exceeded: 'limit',
 }
 
-/** Runs every case of one file. A file that yields no case is a failure. */
-export async function runVectorFile(path: string, content: VectorFile, report: VectorReport): Promise<void> {
+/**
+ * Runs every case of one file. A file that yields no case is a failure.
+ *
+ * @param records The file whose cases a range may name.
+ */
+export async function runVectorFile(
+  path: string,
+  content: VectorFile,
+  report: VectorReport,
+  records: VectorFile = content,
+): Promise<void> {
   const before = report.passed + report.unsupported + report.failures.length
+  const byName = new Map(records.cases?.map((record) => [record.name, record]))
   for (const vector of content.cases ?? []) {
-    const byName = new Map(content.cases?.map((other) => [other.name, other]))
     await runEach(`${path} ${vector.id} (${vector.name})`, report, () => runCase(vector, byName))
   }
   for (const { chunk, nonce } of content.nonces ?? []) {

@@ -74,6 +74,24 @@ export function encodeAuthenticated(keyId: Uint8Array, stanzas: readonly Stanza[
 }
 
 /**
+ * The length of the header at the start of `bytes`, from key id to MAC; `undefined` while too little of it is there.
+ *
+ * @throws LongholdError `malformed` as soon as it can be no header.
+ */
+export function measureHeader(bytes: Uint8Array): number | undefined {
+  const count = bytes[keyIdBytes]
+  if (count === undefined) return undefined
+  checkCount(count)
+  let at = keyIdBytes + 1
+  for (let i = 0; i < count; i++) {
+    if (at + 2 > bytes.length) return undefined
+    at += 2 + readU16(bytes, at)
+    checkHeaderLength(at + macBytes)
+  }
+  return at + macBytes
+}
+
+/**
  * Reads a header at the start of `bytes`: steps 2 to 5 of SPEC §5.3. The parts are views of `bytes`.
  *
  * @throws LongholdError `malformed`.
@@ -81,8 +99,7 @@ export function encodeAuthenticated(keyId: Uint8Array, stanzas: readonly Stanza[
 export function decodeHeader(bytes: Uint8Array, stanzaLength: StanzaLength): Header {
   if (bytes.length < keyIdBytes + 1) throw malformed('the header is cut short')
   const count = bytes[keyIdBytes] ?? 0
-  if (count < 1 || count > maxStanzas)
-    throw malformed(`${count} stanzas, where 1 to ${maxStanzas} are allowed`)
+  checkCount(count)
 
   const stanzas: Stanza[] = []
   const seen = new Set<string>()
@@ -96,8 +113,7 @@ export function decodeHeader(bytes: Uint8Array, stanzaLength: StanzaLength): Hea
   }
   const length = at + macBytes
   if (length > bytes.length) throw malformed('the header is cut short')
-  if (length > maxHeaderBytes)
-    throw malformed(`a header of ${length} bytes, at most ${maxHeaderBytes} are allowed`)
+  checkHeaderLength(length)
   for (const { recipientId } of stanzas) {
     const id = toHex(recipientId)
     if (seen.has(id)) throw malformed(`two stanzas for recipient ${id}`)
@@ -109,5 +125,16 @@ export function decodeHeader(bytes: Uint8Array, stanzaLength: StanzaLength): Hea
     authenticated: bytes.subarray(0, at),
     mac: bytes.subarray(at, length),
     length,
+  }
+}
+
+function checkCount(count: number): void {
+  if (count < 1 || count > maxStanzas)
+    throw malformed(`${count} stanzas, where 1 to ${maxStanzas} are allowed`)
+}
+
+function checkHeaderLength(length: number): void {
+  if (length > maxHeaderBytes) {
+    throw malformed(`a header of ${length} bytes, at most ${maxHeaderBytes} are allowed`)
   }
 }

@@ -222,7 +222,8 @@ export function checkPlaintextLength(length: number): void {
   }
 }
 
-function recordContextOf(options: RecordOptions, where: string): ContextInput {
+/** @throws LongholdError `bad_input` when the context was not said. */
+export function recordContextOf(options: RecordOptions, where: string): ContextInput {
   checkOptions(options, ['recordContext'], where)
   if (options?.recordContext === undefined) {
     throw badInput(`${where}: recordContext is required`, 'say {} when nothing is to be bound')

@@ -1,0 +1,106 @@
+/** Cuts a stream into chunks and puts it together again, in constant memory (SPEC §6.2, §6.4). */
+
+import { concat } from '../bytes.ts'
+import { cannotOpen } from '../errors.ts'
+import { chunkBytes, sealedChunkBytes, tagBytes } from '../primitives/cobblestone.ts'
+import type { MessageCipher } from '../primitives/cobblestone.ts'
+
+/** What one step may put out at the most: a caller who writes a gigabyte at once does not get another one. */
+const chunksPerStep = 64
+
+/** Collects bytes until there are `size` of them. */
+class Pieces {
+  readonly #size: number
+  #rest: Uint8Array = new Uint8Array()
+
+  constructor(size: number) {
+    this.#size = size
+  }
+
+  /** What is left over, shorter than `size`. */
+  get rest(): Uint8Array {
+    return this.#rest
+  }
+
+  /** Runs of whole pieces, at most `chunksPerStep` in each. What is left over is copied, the runs are not. */
+  *take(bytes: Uint8Array): Generator<Uint8Array> {
+    const joined = this.#rest.length === 0 ? bytes : concat(this.#rest, bytes)
+    const whole = joined.length - (joined.length % this.#size)
+    this.#rest = new Uint8Array(joined.subarray(whole))
+    const step = chunksPerStep * this.#size
+    for (let at = 0; at < whole; at += step) yield joined.subarray(at, Math.min(at + step, whole))
+  }
+}
+
+/** Seals what is pushed, chunk by chunk. */
+export class ChunkSealer {
+  readonly #cipher: MessageCipher
+  readonly #pieces = new Pieces(chunkBytes)
+  #chunk = 0
+
+  constructor(cipher: MessageCipher) {
+    this.#cipher = cipher
+  }
+
+  *push(bytes: Uint8Array): Generator<Uint8Array> {
+    for (const run of this.#pieces.take(bytes)) {
+      const count = run.length / chunkBytes
+      const sealed = new Uint8Array(count * sealedChunkBytes)
+      for (let i = 0; i < count; i++) {
+        const out = sealed.subarray(i * sealedChunkBytes, (i + 1) * sealedChunkBytes)
+        this.#cipher.sealChunk(this.#chunk++, run.subarray(i * chunkBytes, (i + 1) * chunkBytes), out)
+      }
+      yield sealed
+    }
+  }
+
+  /** The final chunk, always short, perhaps empty. */
+  end(): Uint8Array {
+    const { rest } = this.#pieces
+    const sealed = new Uint8Array(rest.length + tagBytes)
+    this.#cipher.sealChunk(this.#chunk, rest, sealed)
+    rest.fill(0)
+    return sealed
+  }
+}
+
+/** Opens what is pushed; a chunk is released once its own tag was right. */
+export class ChunkOpener {
+  readonly #cipher: MessageCipher
+  readonly #pieces = new Pieces(sealedChunkBytes)
+  #chunk = 0
+
+  constructor(cipher: MessageCipher) {
+    this.#cipher = cipher
+  }
+
+  /** @throws LongholdError `cannot_open`; what was released before it stays right. */
+  *push(bytes: Uint8Array): Generator<Uint8Array> {
+    for (const run of this.#pieces.take(bytes)) {
+      const count = run.length / sealedChunkBytes
+      const opened = new Uint8Array(count * chunkBytes)
+      for (let i = 0; i < count; i++) {
+        const out = opened.subarray(i * chunkBytes, (i + 1) * chunkBytes)
+        const sealed = run.subarray(i * sealedChunkBytes, (i + 1) * sealedChunkBytes)
+        if (!this.#cipher.openChunk(this.#chunk++, sealed, out)) {
+          opened.fill(0)
+          throw cannotOpen()
+        }
+      }
+      yield opened
+    }
+  }
+
+  /**
+   * The final chunk.
+   *
+   * @throws LongholdError `cannot_open` when the stream was cut off.
+   */
+  end(): Uint8Array {
+    const { rest } = this.#pieces
+    if (rest.length < tagBytes) throw cannotOpen()
+    const opened = new Uint8Array(rest.length - tagBytes)
+    if (!this.#cipher.openChunk(this.#chunk, rest, opened)) throw cannotOpen()
+    return opened
+  }
+}

@@ -1,0 +1,60 @@
+/** How large ciphertext will be, and how large plaintext was, without touching either. */
+
+import { LongholdError, badInput } from '../errors.ts'
+import { prefixBytes } from '../format/container.ts'
+import { keyIdBytes, macBytes, maxStanzas } from '../format/header.ts'
+import { defaultSuite } from '../keys/suite.ts'
+import { checkOptions } from '../options.ts'
+import { bodyLength, chunkBytes, plaintextLength } from '../primitives/cobblestone.ts'
+
+export interface SizeOptions {
+  /** Recipients of the default suite in the header, 1 unless said otherwise; 0 for a record, which has none. */
+  readonly recipients?: number
+}
+
+/** The largest plaintext: 2^38 chunks, the last one short (SPEC §6.2). */
+const maxStreamBytes = 2 ** 38 * chunkBytes - 1
+
+/**
+ * Bytes of the envelope, or record, that holds `plaintextBytes` bytes.
+ *
+ * @throws LongholdError `bad_input` for what is no size, `limit_exceeded` from 4 PiB on.
+ */
+export function ciphertextSize(plaintextBytes: number, options: SizeOptions = {}): number {
+  const head = headLength(options, 'ciphertextSize')
+  checkSize(plaintextBytes, 'ciphertextSize')
+  if (plaintextBytes > maxStreamBytes) {
+    throw new LongholdError(
+      'limit_exceeded',
+      `${plaintextBytes} bytes of plaintext, at most ${maxStreamBytes}`,
+    )
+  }
+  return head + bodyLength(plaintextBytes)
+}
+
+/**
+ * Bytes of plaintext in an envelope, or record, of `ciphertextBytes` bytes. A claim: nothing was opened.
+ *
+ * @returns `undefined` when none has that size.
+ * @throws LongholdError `bad_input` for what is no size.
+ */
+export function plaintextSize(ciphertextBytes: number, options: SizeOptions = {}): number | undefined {
+  const head = headLength(options, 'plaintextSize')
+  checkSize(ciphertextBytes, 'plaintextSize')
+  return plaintextLength(ciphertextBytes - head)
+}
+
+/** Prefix and header; for a record prefix and key id. */
+function headLength(options: SizeOptions, where: string): number {
+  checkOptions(options, ['recipients'], where)
+  const { recipients = 1 } = options
+  if (!Number.isInteger(recipients) || recipients < 0 || recipients > maxStanzas) {
+    throw badInput(`${where}: recipients is ${recipients}, not 0 to ${maxStanzas}`)
+  }
+  const record = prefixBytes + keyIdBytes
+  return recipients === 0 ? record : record + 1 + recipients * (2 + defaultSuite.stanzaBytes) + macBytes
+}
+
+function checkSize(bytes: number, where: string): void {
+  if (!Number.isSafeInteger(bytes) || bytes < 0) throw badInput(`${where}: ${bytes} is not a number of bytes`)
+}
