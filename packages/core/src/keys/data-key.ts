@@ -38,15 +38,14 @@ let privateHmac: (dataKey: DataKey) => Hmac | undefined
  * where the records' readers find it by `keyId`.
  */
 export class DataKey {
-  /** 16 bytes; a name, not a commitment (SPEC §3). */
-  readonly keyId: Uint8Array
+  readonly #keyId: Uint8Array
   readonly #secret: Secret
   #hmac: Hmac | undefined
 
   private constructor(secret: Secret) {
     this.#secret = secret
     this.#hmac = secret.use((bytes) => backend().hmac('sha512', bytes))
-    this.keyId = copyBytes(hkdfExpand(this.#hmac, [labels.keyId], keyIdBytes))
+    this.#keyId = copyBytes(hkdfExpand(this.#hmac, [labels.keyId], keyIdBytes))
   }
 
   /** A fresh random data key. */
@@ -63,6 +62,11 @@ export class DataKey {
     if (bytes.length !== dataKeyBytes)
       throw badInput(`a data key has ${dataKeyBytes} bytes, not ${bytes.length}`)
     return new DataKey(Secret.copyOf(bytes))
+  }
+
+  /** 16 bytes, a copy; a name, not a commitment (SPEC §3). */
+  get keyId(): Uint8Array {
+    return copyBytes(this.#keyId)
   }
 
   /**

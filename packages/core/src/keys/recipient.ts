@@ -42,7 +42,7 @@ let keyOf: (recipient: PublicKeyRecipient) => { suite: Suite; encapsulationKey: 
 /** A recipient known by its public key; wraps locally. */
 export class PublicKeyRecipient implements Recipient {
   readonly kemId: number
-  readonly recipientId: Uint8Array
+  readonly #recipientId: Uint8Array
   readonly #publicKey: Uint8Array
   readonly #suite: Suite
   readonly #encapsulationKey: EncapsulationKey
@@ -52,7 +52,7 @@ export class PublicKeyRecipient implements Recipient {
     this.#suite = suite
     this.#publicKey = copyBytes(publicKey)
     this.#encapsulationKey = suite.kem.encapsulationKey(this.#publicKey)
-    this.recipientId = recipientIdOf(suite.kemId, publicKey)
+    this.#recipientId = recipientIdOf(suite.kemId, publicKey)
   }
 
   /**
@@ -65,6 +65,11 @@ export class PublicKeyRecipient implements Recipient {
     if (suite === undefined)
       throw new LongholdError('unsupported', `no suite with KEM 0x${kemId.toString(16)}`)
     return new PublicKeyRecipient(suite, publicKey)
+  }
+
+  /** 16 bytes, a copy (SPEC §2). */
+  get recipientId(): Uint8Array {
+    return copyBytes(this.#recipientId)
   }
 
   /** A copy. */
