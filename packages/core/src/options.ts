@@ -2,9 +2,8 @@
 
 import { badInput } from './errors.ts'
 
-/** @throws LongholdError `bad_input` when `options` has a name outside `known`, or is no object. */
-export function checkOptions(options: object | undefined, known: readonly string[], where: string): void {
-  if (options === undefined) return
+/** @throws LongholdError `bad_input` when `options` has a name outside `known`, is missing, or is no object. */
+export function checkOptions(options: object, known: readonly string[], where: string): void {
   if (typeof options !== 'object' || options === null) throw badInput(`${where}: options must be an object`)
   for (const name of Object.keys(options)) {
     if (!known.includes(name))

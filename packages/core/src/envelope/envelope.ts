@@ -1,9 +1,11 @@
 /** Self-contained encryption, the wrapped key in front: `encrypt`, `decrypt` (SPEC §6). */
 
+import { copyBytes } from '../bytes.ts'
 import { badInput } from '../errors.ts'
-import { decodeEnvelope } from '../format/container.ts'
+import { decodeEnvelope, decodeRecord, encodeContainer } from '../format/container.ts'
+import { canonicalize } from '../format/context.ts'
 import type { ContextInput } from '../format/context.ts'
-import { DataKey, checkPlaintextLength, openBodyOf, sealContainer } from '../keys/data-key.ts'
+import { DataKey, checkPlaintextLength, openBodyOf, sealRecord } from '../keys/data-key.ts'
 import type { Identity } from '../keys/identity.ts'
 import type { Recipient } from '../keys/recipient.ts'
 import { stanzaLength } from '../keys/suite.ts'
@@ -42,10 +44,13 @@ export async function encrypt(plaintext: Uint8Array, options: EncryptOptions): P
   const { recipients, context, dataKey } = options
   if (dataKey !== undefined && !(dataKey instanceof DataKey))
     throw badInput('encrypt: dataKey must be a DataKey')
+  const bound = canonicalize(context).pairs
   const key = dataKey ?? DataKey.generate()
   try {
-    const header = await sealHeader(key, recipients, context)
-    return sealContainer('envelope', key, header, plaintext, context)
+    // Sealed before anything is awaited: what callers do with their plaintext or context meanwhile changes nothing.
+    const { body } = decodeRecord(sealRecord(key, plaintext, bound))
+    const header = await sealHeader(key, recipients, bound)
+    return encodeContainer('envelope', header, body)
   } finally {
     if (dataKey === undefined) key.wipe()
   }
@@ -60,11 +65,13 @@ export async function encrypt(plaintext: Uint8Array, options: EncryptOptions): P
 export async function decrypt(envelope: Uint8Array, options: DecryptOptions): Promise<Uint8Array> {
   checkOptions(options, ['identities', 'context'], 'decrypt')
   checkBytes(envelope, 'decrypt: envelope')
-  const { header, body } = decodeEnvelope(envelope, stanzaLength)
-  checkPlaintextLength(plaintextLength(body.length) ?? 0)
-  const dataKey = await openHeader(header, options.identities, options.context)
+  checkPlaintextLength(plaintextLength(decodeEnvelope(envelope, stanzaLength).body.length) ?? 0)
+  // A copy, once its size is known to be allowed: callers may use their buffers again while an identity is asked.
+  const { header, body } = decodeEnvelope(copyBytes(envelope), stanzaLength)
+  const bound = canonicalize(options.context).pairs
+  const dataKey = await openHeader(header, options.identities, bound)
   try {
-    return openBodyOf(dataKey, header.keyId, body, options.context)
+    return openBodyOf(dataKey, header.keyId, body, bound)
   } finally {
     dataKey.wipe()
   }

@@ -3,6 +3,7 @@
 import { concat, copyBytes, equalBytes } from '../bytes.ts'
 import { badInput, malformed } from '../errors.ts'
 import {
+  checkPrefix,
   containerKind,
   decodeEnvelope,
   decodeRecord,
@@ -10,6 +11,7 @@ import {
   encodeContainer,
   prefixBytes,
 } from '../format/container.ts'
+import { canonicalize } from '../format/context.ts'
 import type { ContextInput } from '../format/context.ts'
 import type { Identity } from '../keys/identity.ts'
 import type { Recipient } from '../keys/recipient.ts'
@@ -40,14 +42,17 @@ export interface DetachedEnvelope {
 export async function rewrap(wrappedKeyOrEnvelope: Uint8Array, options: RewrapOptions): Promise<Uint8Array> {
   checkOptions(options, ['identities', 'recipients', 'keyContext'], 'rewrap')
   checkBytes(wrappedKeyOrEnvelope, 'rewrap: wrappedKeyOrEnvelope')
-  const bytes = wrappedKeyOrEnvelope
+  // Copied, and the context made canonical, before anything is awaited: a body that the caller altered meanwhile
+  // would be written out unseen.
+  const bytes = copyBytes(wrappedKeyOrEnvelope)
+  const keyContext = canonicalize(options.keyContext).pairs
   const isEnvelope = containerKind(bytes) === 'envelope'
   const header = isEnvelope
     ? decodeEnvelope(bytes, stanzaLength).header
     : decodeWrappedKey(bytes, stanzaLength)
-  const dataKey = await openHeader(header, options.identities, options.keyContext)
+  const dataKey = await openHeader(header, options.identities, keyContext)
   try {
-    const renewed = await sealHeader(dataKey, options.recipients, options.keyContext)
+    const renewed = await sealHeader(dataKey, options.recipients, keyContext)
     const body = bytes.subarray(prefixBytes + header.length)
     return isEnvelope ? encodeContainer('envelope', renewed, body) : encodeContainer('wrapped key', renewed)
   } finally {
@@ -91,12 +96,15 @@ export function attach(parts: DetachedEnvelope): Uint8Array {
 /**
  * The key id, 16 bytes, of a record, wrapped key or envelope, without looking further into it.
  *
- * @throws LongholdError `malformed` when the bytes are none of the three, or shorter than their key id.
+ * @throws LongholdError `malformed` when the bytes are none of the three, or shorter than their key id;
+ * `unsupported` for another version, which may have its key id elsewhere.
  */
 export function keyIdOf(bytes: Uint8Array): Uint8Array {
   checkBytes(bytes, 'keyIdOf: bytes')
   const end = prefixBytes + 16
-  if (containerKind(bytes) === undefined || bytes.length < end)
+  const kind = containerKind(bytes)
+  if (kind === undefined || bytes.length < end)
     throw malformed('not a longhold record, wrapped key or envelope')
+  checkPrefix(bytes, kind)
   return copyBytes(bytes.subarray(prefixBytes, end))
 }

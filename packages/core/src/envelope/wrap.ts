@@ -1,5 +1,6 @@
 /** Wrapped data keys, the first of the three containers: `wrapDataKey`, `unwrapDataKey` (SPEC §5). */
 
+import { copyBytes } from '../bytes.ts'
 import { badInput } from '../errors.ts'
 import { decodeWrappedKey, encodeContainer } from '../format/container.ts'
 import type { ContextInput } from '../format/context.ts'
@@ -46,5 +47,7 @@ export async function wrapDataKey(dataKey: DataKey, options: WrapOptions): Promi
 export async function unwrapDataKey(wrappedKey: Uint8Array, options: UnwrapOptions): Promise<DataKey> {
   checkOptions(options, ['identities', 'keyContext'], 'unwrapDataKey')
   checkBytes(wrappedKey, 'unwrapDataKey: wrappedKey')
-  return await openHeader(decodeWrappedKey(wrappedKey, stanzaLength), options.identities, options.keyContext)
+  // A copy: asking an identity may take time, in which callers use their buffers again.
+  const header = decodeWrappedKey(copyBytes(wrappedKey), stanzaLength)
+  return await openHeader(header, options.identities, options.keyContext)
 }

@@ -26,14 +26,14 @@ const scratch = new Uint8Array(maxCanonicalBytes)
 /**
  * Sorts and encodes a context (SPEC §4). No context and an empty one are the same.
  *
- * @throws LongholdError `bad_context` for an empty or repeated key, a lone surrogate, a value that is no string
- * or more than 64 pairs; `limit_exceeded` above 8,192 canonical bytes.
+ * @throws LongholdError `bad_context` for an empty or repeated key, a lone surrogate, a value that is no string,
+ * more than 64 pairs or another kind of object; `limit_exceeded` above 8,192 canonical bytes.
  */
 export function canonicalize(context: ContextInput | undefined): CanonicalContext {
   if (context === undefined) return empty
   if (typeof context !== 'object' || context === null)
     throw badContext('a context is an object or a list of pairs')
-  const given: readonly unknown[] = Array.isArray(context) ? context : Object.entries(context)
+  const given = entriesOf(context)
   if (given.length === 0) return empty
   if (given.length > maxPairs) throw badContext(`${given.length} pairs, at most ${maxPairs} are allowed`)
   const pairs = given.map(checkPair).toSorted(([a], [b]) => compareUtf8(a, b))
@@ -46,6 +46,14 @@ export function canonicalize(context: ContextInput | undefined): CanonicalContex
 /** The canonical bytes of a context (SPEC §4); throws as `canonicalize` does. */
 export function canonicalContext(context: ContextInput | undefined): Uint8Array {
   return new Uint8Array(canonicalize(context).bytes)
+}
+
+/** Refuses what has entries that `Object.entries` does not see: a Map would silently be an empty context. */
+function entriesOf(context: ContextInput): readonly unknown[] {
+  if (Array.isArray(context)) return Array.from<unknown>(context) // a hole becomes undefined, and is refused
+  if (Object.prototype.toString.call(context) !== '[object Object]')
+    throw badContext('a context is a plain object or a list of pairs')
+  return Object.entries(context)
 }
 
 function checkPair(pair: unknown): readonly [string, string] {

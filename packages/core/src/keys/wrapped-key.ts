@@ -4,7 +4,7 @@ import { concat, equalBytes, toHex, utf8 } from '../bytes.ts'
 import { LongholdError, badInput, cannotOpen } from '../errors.ts'
 import { canonicalize } from '../format/context.ts'
 import type { CanonicalContext, ContextInput, EncryptionContext } from '../format/context.ts'
-import { encodeAuthenticated, maxHeaderBytes, maxStanzas } from '../format/header.ts'
+import { encodeAuthenticated, maxHeaderBytes, maxStanzas, stanzaPrefixBytes } from '../format/header.ts'
 import type { Header, Stanza } from '../format/header.ts'
 import { backend } from '../primitives/backend.ts'
 import type { Secret } from '../secret.ts'
@@ -18,8 +18,9 @@ const macLabel = utf8('longhold/v1/header\0')
 /**
  * A header, key id to MAC, for all `recipients` in their order (SPEC §5.2).
  *
- * @throws LongholdError `bad_input` for no recipient, one twice or more than 32; `bad_context`,
- * `limit_exceeded`; what a recipient throws.
+ * @throws LongholdError `bad_input` for no recipient, one twice or more than 32, and for a stanza that is not the
+ * recipient's; `unsupported` for a recipient of an unknown suite; `bad_context`, `limit_exceeded`; what a recipient
+ * throws.
  */
 export async function sealHeader(
   dataKey: DataKey,
@@ -29,13 +30,13 @@ export async function sealHeader(
   checkRecipients(recipients)
   const context = canonicalize(keyContext)
   const stanzas: Stanza[] = []
-  for (const recipient of recipients) {
+  for (const recipient of recipients.slice()) {
     // One after the other, in order. Those that ask a service are few, and a failure leaves nothing in flight.
-    stanzas.push(
-      await dataKey.use((bytes) =>
-        recipient.wrap(bytes, { keyId: dataKey.keyId, keyContext: context.pairs }),
-      ),
+    const stanza = await dataKey.use((bytes) =>
+      recipient.wrap(bytes, { keyId: dataKey.keyId, keyContext: context.pairs }),
     )
+    checkStanza(stanza, recipient)
+    stanzas.push(stanza)
   }
   return sealStanzas(dataKey, stanzas, context)
 }
@@ -132,13 +133,32 @@ function checkRecipients(recipients: readonly Recipient[]): void {
   if (recipients.length > maxStanzas)
     throw badInput(`${recipients.length} recipients, at most ${maxStanzas} are allowed`)
   const seen = new Set<string>()
-  for (const { recipientId } of recipients) {
-    const id = toHex(recipientId)
+  for (const recipient of recipients) {
+    if (!(recipient?.recipientId instanceof Uint8Array) || typeof recipient.wrap !== 'function')
+      throw badInput('recipients: one is no recipient', 'parseRecipient makes one from lhrecipient1-…')
+    const id = toHex(recipient.recipientId)
     if (seen.has(id)) throw badInput(`recipient ${id} stands twice in the list`)
     seen.add(id)
   }
 }
 
+/** What no reader would accept, or a suite that may not be post-quantum, is refused before anything is written. */
+function checkStanza(stanza: Stanza, { kemId, recipientId }: Recipient): void {
+  if (stanza.kemId !== kemId || !equalBytes(stanza.recipientId, recipientId))
+    throw badInput(`recipient ${toHex(recipientId)} wrapped the data key for another one`)
+  const suite = suiteOf(stanza)
+  if (suite === undefined) {
+    const what = `recipient ${toHex(recipientId)} has an unknown suite (${suiteIdText(stanza)})`
+    throw new LongholdError('unsupported', what)
+  }
+  if (stanzaPrefixBytes + stanza.payload.length !== suite.stanzaBytes)
+    throw badInput(`recipient ${toHex(recipientId)} made a stanza of a wrong length`)
+}
+
 function checkIdentities(identities: readonly Identity[]): void {
   if (!Array.isArray(identities)) throw badInput('identities must be an array')
+  for (const identity of identities as readonly Identity[]) {
+    if (typeof identity?.owns !== 'function' || typeof identity.unwrap !== 'function')
+      throw badInput('identities: one is no identity', 'parseIdentity makes one from LONGHOLD-IDENTITY-1-…')
+  }
 }

@@ -32,19 +32,27 @@ function choose(): Backend {
   return native !== undefined && roundTrips(native) ? native : nobleBackend
 }
 
-/** Whether `candidate` can do all that is asked of it, tried out on fixed keys: costs about a millisecond. */
+/**
+ * Whether `candidate` can do all that is asked of it, and refuses what it must refuse (SPEC §1.3), tried out on
+ * fixed keys: costs about a millisecond.
+ */
 export function roundTrips(candidate: Backend): boolean {
   const key = new Uint8Array(32).fill(7)
   const message = new Uint8Array(48).fill(9)
   try {
-    const pq = candidate.mlKem768.decapsulationKey(new Uint8Array(64).fill(5))
-    const { sharedSecret, ciphertext } = candidate.mlKem768.encapsulationKey(pq.publicKey).encapsulate()
+    const { mlKem768, x25519 } = candidate
+    const pq = mlKem768.decapsulationKey(new Uint8Array(64).fill(5))
+    const { sharedSecret, ciphertext } = mlKem768.encapsulationKey(pq.publicKey).encapsulate()
     if (!equalBytes(pq.decapsulate(ciphertext), sharedSecret)) return false
+    if (!refuses(() => mlKem768.encapsulationKey(new Uint8Array(1184).fill(255)))) return false
 
-    const ours = candidate.x25519.ephemeral()
-    const theirs = candidate.x25519.privateKey(key)
-    const agreed = ours.agree(candidate.x25519.publicKey(theirs.publicKey))
-    if (!equalBytes(agreed, theirs.agree(candidate.x25519.publicKey(ours.publicKey)))) return false
+    const ours = x25519.ephemeral()
+    const theirs = x25519.privateKey(key)
+    const agreed = ours.agree(x25519.publicKey(theirs.publicKey))
+    if (!equalBytes(agreed, theirs.agree(x25519.publicKey(ours.publicKey)))) return false
+    const lowOrder = x25519.publicKey(new Uint8Array(32))
+    if (!refuses(() => x25519.checkPublicKey(lowOrder))) return false
+    if (!refuses(() => theirs.agree(lowOrder))) return false
 
     const nonce = new Uint8Array(12)
     const sealed = new Uint8Array(message.length + 16)
@@ -52,6 +60,8 @@ export function roundTrips(candidate: Backend): boolean {
     const aead = candidate.aes256gcm(key)
     aead.seal(nonce, message, key, sealed)
     if (!aead.open(nonce, sealed, key, opened) || !equalBytes(opened, message)) return false
+    sealed[0] = ~(sealed[0] ?? 0)
+    if (aead.open(nonce, sealed, key, opened)) return false
 
     return (
       candidate.hmac('sha256', key).mac(message).length === 32 &&
@@ -63,5 +73,14 @@ export function roundTrips(candidate: Backend): boolean {
     )
   } catch {
     return false // a missing algorithm throws; the portable backend has them all
+  }
+}
+
+function refuses(attempt: () => unknown): boolean {
+  try {
+    attempt()
+    return false
+  } catch {
+    return true
   }
 }
