@@ -12,6 +12,7 @@ import {
   canonicalContext,
   decodeValue,
   decrypt,
+  defaultSuite,
   detach,
   encodeValue,
   equalBytes,
@@ -27,6 +28,7 @@ import {
   wrapDataKey,
 } from '@longhold/core'
 import type { EncryptionContext, Recipient, Stanza, TypedValue } from '@longhold/core'
+import { mlKem1024P384Suite } from '@longhold/core/mlkem1024-p384'
 
 import { encodeContainer } from '../../packages/core/src/format/container.ts'
 import { canonicalize } from '../../packages/core/src/format/context.ts'
@@ -38,6 +40,9 @@ import { backend } from '../../packages/core/src/primitives/backend.ts'
 import { given, hex, plaintextOf, sha256 } from './schema.ts'
 import type { VectorCase, VectorIdentity, VectorRecipient } from './schema.ts'
 
+/** Vectors may use every suite there is. */
+export const suites = [defaultSuite, mlKem1024P384Suite]
+
 /** Throws when the case does not hold. */
 export type Operation = (vector: VectorCase, byName: ReadonlyMap<string, VectorCase>) => Promise<void> | void
 
@@ -46,22 +51,22 @@ export const operations: Readonly<Record<string, Operation>> = {
     same(canonicalContext(contextOf(context)), hex(canonical), 'canonical'),
 
   key({ kem, seed, publicKey, recipientId, recipientText, identityText }) {
-    const identity = LocalIdentity.fromSeed(hex(seed), kem)
+    const identity = LocalIdentity.fromSeed(hex(seed), kem, { suites })
     same(identity.recipient.publicKey, hex(publicKey), 'publicKey')
     same(identity.recipientId, hex(recipientId), 'recipientId')
     equal(identity.recipient.toString(), recipientText, 'recipientText')
     equal(identity.exportText(), identityText, 'identityText')
-    equal(parseIdentity(given(identityText)).exportText(), identityText, 'identityText, parsed')
-    equal(parseRecipient(given(recipientText)).toString(), recipientText, 'recipientText, parsed')
+    equal(parseIdentity(given(identityText), { suites }).exportText(), identityText, 'identityText, parsed')
+    equal(parseRecipient(given(recipientText), { suites }).toString(), recipientText, 'recipientText, parsed')
   },
 
   parseKeyText({ text, what, kem, bytes }) {
     if (what === 'identity') {
-      const identity = parseIdentity(given(text))
+      const identity = parseIdentity(given(text), { suites })
       equal(identity.kemId, kem, 'kem')
       identity.useSeed((seed) => same(seed, hex(bytes), 'bytes'))
     } else {
-      const recipient = parseRecipient(given(text))
+      const recipient = parseRecipient(given(text), { suites })
       equal(recipient.kemId, kem, 'kem')
       same(recipient.publicKey, hex(bytes), 'bytes')
     }
@@ -78,13 +83,14 @@ export const operations: Readonly<Record<string, Operation>> = {
     await wrapDataKey(DataKey.from(hex(dataKey)), {
       recipients: given(recipients).map(recipientOf),
       keyContext: contextOf(keyContext),
+      suites,
     })
   },
 
   async unwrapKey(vector) {
     const keyContext = contextOf(vector.keyContext)
     for (const identities of identitySets(vector)) {
-      const key = await unwrapDataKey(hex(vector.input), { identities, keyContext })
+      const key = await unwrapDataKey(hex(vector.input), { identities, keyContext, suites })
       key.use((bytes) => same(bytes, hex(vector.dataKey), 'dataKey'))
       same(key.keyId, hex(vector.keyId), 'keyId')
     }
@@ -128,7 +134,8 @@ export const operations: Readonly<Record<string, Operation>> = {
     const context = contextOf(vector.context)
     const input = hex(vector.input)
     const opened: Uint8Array[] = []
-    for (const identities of identitySets(vector)) opened.push(await decrypt(input, { identities, context }))
+    for (const identities of identitySets(vector))
+      opened.push(await decrypt(input, { identities, context, suites }))
     const expected = await plaintextOf(vector.plaintext)
     for (const bytes of opened) same(bytes, expected, 'plaintext')
     if (vector.text !== undefined) {
@@ -159,7 +166,11 @@ export const operations: Readonly<Record<string, Operation>> = {
     equal(fresh.length, hex(output).length, 'length')
     if (backend().name !== 'noble' || recipients.some(({ encapsSeed }) => encapsSeed === undefined)) return
     const replayed = recipients.map((recipient) => withEncapsSeed(recipient))
-    same(await rewrap(hex(input), { identities, recipients: replayed, keyContext }), hex(output), 'replay')
+    same(
+      await rewrap(hex(input), { identities, recipients: replayed, keyContext, suites }),
+      hex(output),
+      'replay',
+    )
   },
 
   async detachAttach({ envelope, wrappedKey, record, context, identities, dataKey }) {
@@ -171,6 +182,7 @@ export const operations: Readonly<Record<string, Operation>> = {
     const key = await unwrapDataKey(parts.wrappedKey, {
       identities: given(identities).map(identityOf),
       keyContext: bound,
+      suites,
     })
     key.use((bytes) => same(bytes, hex(dataKey), 'dataKey'))
     key.decrypt(parts.record, { recordContext: bound })
@@ -183,7 +195,11 @@ export const operations: Readonly<Record<string, Operation>> = {
   async unwrapKeyThenOpenRecord(vector) {
     const { wrappedKey, record, recordContext, plaintext } = vector
     const identities = given(vector.identities).map(identityOf)
-    const key = await unwrapDataKey(hex(wrappedKey), { identities, keyContext: contextOf(vector.keyContext) })
+    const key = await unwrapDataKey(hex(wrappedKey), {
+      identities,
+      keyContext: contextOf(vector.keyContext),
+      suites,
+    })
     const opened = key.decrypt(hex(record), { recordContext: contextOf(recordContext) })
     same(opened, await plaintextOf(plaintext), 'plaintext')
   },
@@ -235,11 +251,11 @@ function contextOf(context: EncryptionContext | null | undefined): EncryptionCon
 }
 
 function identityOf({ seed, kem }: VectorIdentity): LocalIdentity {
-  return LocalIdentity.fromSeed(hex(seed), kem)
+  return LocalIdentity.fromSeed(hex(seed), kem, { suites })
 }
 
 function recipientOf({ kem, publicKey }: VectorRecipient): PublicKeyRecipient {
-  return PublicKeyRecipient.fromPublicKey(kem, hex(publicKey))
+  return PublicKeyRecipient.fromPublicKey(kem, hex(publicKey), { suites })
 }
 
 /** All identities at once, and each alone where the case says that each opens it. */
@@ -268,7 +284,7 @@ function replayHeader(vector: VectorCase, keyContext: EncryptionContext): Uint8A
   const bound = { keyId: dataKey.keyId, keyContext: canonical.pairs }
   const stanzas: Stanza[] = []
   for (const entry of entries) {
-    if ('raw' in entry) stanzas.push(parseStanza(hex(entry.raw)))
+    if ('raw' in entry) stanzas.push(parseStanza(hex(entry.raw), { suites }))
     else if (entry.encapsSeed === undefined) return undefined
     else
       stanzas.push(

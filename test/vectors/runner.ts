@@ -2,11 +2,10 @@
 
 import { LongholdError, equalBytes, toHex } from '@longhold/core'
 
-import { suiteOfKem } from '../../packages/core/src/keys/suite.ts'
 import { backend, testingUseBackend } from '../../packages/core/src/primitives/backend.ts'
 import { chunkNonce } from '../../packages/core/src/primitives/cobblestone.ts'
 import { keySchedule } from '../../packages/core/src/primitives/hpke.ts'
-import { operations } from './operations.ts'
+import { operations, suites } from './operations.ts'
 import { hex } from './schema.ts'
 import type { HpkeVector, VectorCase, VectorFile } from './schema.ts'
 
@@ -111,7 +110,7 @@ function usesUnknownSuite({
     'kem' in entry ? [entry.kem] : [],
   )
   if (kem !== undefined && result === 'valid') kems.push(kem)
-  return kems.some((id) => suiteOfKem(id) === undefined)
+  return kems.some((id) => suites.every(({ kemId }) => kemId !== id))
 }
 
 function checkNonce(baseNonce: Uint8Array, chunk: number, expected: string): boolean {
@@ -130,7 +129,7 @@ function checkNonceRefused(baseNonce: Uint8Array, chunk: number): boolean {
 }
 
 function runHpke(kemId: number, vector: HpkeVector): boolean {
-  const suite = suiteOfKem(kemId)
+  const suite = suites.find((row) => row.kemId === kemId)
   if (suite === undefined) return false
   const key = suite.kem.decapsulationKey(hex(vector.skR))
   same(key.publicKey, vector.pkR, 'pkR')

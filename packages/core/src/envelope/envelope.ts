@@ -8,12 +8,13 @@ import type { ContextInput } from '../format/context.ts'
 import { DataKey, checkPlaintextLength, openBodyOf, sealRecord } from '../keys/data-key.ts'
 import type { Identity } from '../keys/identity.ts'
 import type { Recipient } from '../keys/recipient.ts'
-import { stanzaLength } from '../keys/suite.ts'
+import { suiteTable } from '../keys/suite.ts'
+import type { SuitesOption } from '../keys/suite.ts'
 import { openHeader, sealHeader } from '../keys/wrapped-key.ts'
 import { checkBytes, checkOptions } from '../options.ts'
 import { plaintextLength } from '../primitives/cobblestone.ts'
 
-export interface EncryptOptions {
+export interface EncryptOptions extends SuitesOption {
   /** 1 to 32, no one twice. */
   readonly recipients: readonly Recipient[]
   /** Bound to the wrapped key and to the data; the same must be given to decrypt. */
@@ -22,7 +23,7 @@ export interface EncryptOptions {
   readonly dataKey?: DataKey
 }
 
-export interface DecryptOptions {
+export interface DecryptOptions extends SuitesOption {
   /** The first stanza addressed to one of them is opened; if that fails nothing else is tried. */
   readonly identities: readonly Identity[]
   /** What was given to `encrypt`. */
@@ -38,18 +39,19 @@ export interface DecryptOptions {
  * service.
  */
 export async function encrypt(plaintext: Uint8Array, options: EncryptOptions): Promise<Uint8Array> {
-  checkOptions(options, ['recipients', 'context', 'dataKey'], 'encrypt')
+  checkOptions(options, ['recipients', 'context', 'dataKey', 'suites'], 'encrypt')
   checkBytes(plaintext, 'encrypt: plaintext')
   checkPlaintextLength(plaintext.length)
   const { recipients, context, dataKey } = options
   if (dataKey !== undefined && !(dataKey instanceof DataKey))
     throw badInput('encrypt: dataKey must be a DataKey')
+  const suites = suiteTable(options.suites)
   const bound = canonicalize(context).pairs
   const key = dataKey ?? DataKey.generate()
   try {
     // Sealed before anything is awaited: what callers do with their plaintext or context meanwhile changes nothing.
     const { body } = decodeRecord(sealRecord(key, plaintext, bound))
-    const header = await sealHeader(key, recipients, bound)
+    const header = await sealHeader(key, recipients, bound, suites)
     return encodeContainer('envelope', header, body)
   } finally {
     if (dataKey === undefined) key.wipe()
@@ -63,13 +65,14 @@ export async function encrypt(plaintext: Uint8Array, options: EncryptOptions): P
  * `unavailable`; `cannot_open` when the key or the context is another, or bytes were altered.
  */
 export async function decrypt(envelope: Uint8Array, options: DecryptOptions): Promise<Uint8Array> {
-  checkOptions(options, ['identities', 'context'], 'decrypt')
+  checkOptions(options, ['identities', 'context', 'suites'], 'decrypt')
   checkBytes(envelope, 'decrypt: envelope')
-  checkPlaintextLength(plaintextLength(decodeEnvelope(envelope, stanzaLength).body.length) ?? 0)
+  const suites = suiteTable(options.suites)
+  checkPlaintextLength(plaintextLength(decodeEnvelope(envelope, suites.stanzaLength).body.length) ?? 0)
   // A copy, once its size is known to be allowed: callers may use their buffers again while an identity is asked.
-  const { header, body } = decodeEnvelope(copyBytes(envelope), stanzaLength)
+  const { header, body } = decodeEnvelope(copyBytes(envelope), suites.stanzaLength)
   const bound = canonicalize(options.context).pairs
-  const dataKey = await openHeader(header, options.identities, bound)
+  const dataKey = await openHeader(header, options.identities, bound, suites)
   try {
     return openBodyOf(dataKey, header.keyId, body, bound)
   } finally {

@@ -12,13 +12,14 @@ import {
 } from '../format/container.ts'
 import type { ContainerKind } from '../format/container.ts'
 import { encodeStanza, keyIdBytes } from '../format/header.ts'
-import type { Header, Stanza } from '../format/header.ts'
-import { stanzaLength, suiteOf } from '../keys/suite.ts'
-import { checkBytes } from '../options.ts'
+import type { Header, Stanza, StanzaLength } from '../format/header.ts'
+import { suiteTable } from '../keys/suite.ts'
+import type { SuiteTable, SuitesOption } from '../keys/suite.ts'
+import { checkBytes, checkOptions } from '../options.ts'
 import { plaintextLength } from '../primitives/cobblestone.ts'
 
 export interface StanzaInspection {
-  /** `undefined` when this release does not have the suite. */
+  /** `undefined` for a suite that is not among `suites`. */
   readonly suite: string | undefined
   readonly kemId: number
   readonly kdfId: number
@@ -49,28 +50,19 @@ export interface Inspection {
  *
  * @throws LongholdError `malformed`, `unsupported`.
  */
-export function inspect(bytes: Uint8Array): Inspection {
+export function inspect(bytes: Uint8Array, options: SuitesOption = {}): Inspection {
+  checkOptions(options, ['suites'], 'inspect')
   checkBytes(bytes, 'inspect: bytes')
+  const suites = suiteTable(options.suites)
   const kind = containerKind(bytes)
   if (kind === undefined) throw malformed('not a longhold record, wrapped key or envelope')
-  return describe(kind, bytes, readers[kind](bytes))
-}
-
-type Outline = Pick<Header, 'keyId' | 'stanzas' | 'length'>
-
-const readers: Readonly<Record<ContainerKind, (bytes: Uint8Array) => Outline>> = {
-  'wrapped key': (bytes) => decodeWrappedKey(bytes, stanzaLength),
-  envelope: (bytes) => decodeEnvelope(bytes, stanzaLength).header,
-  record: (bytes) => ({ keyId: decodeRecord(bytes).keyId, stanzas: [], length: keyIdBytes }),
-}
-
-function describe(kind: ContainerKind, bytes: Uint8Array, header: Outline): Inspection {
+  const header = readers[kind](bytes, suites.stanzaLength)
   const bodyBytes = bytes.length - prefixBytes - header.length
   return {
     kind,
     version: formatVersion,
     keyId: toHex(header.keyId),
-    stanzas: header.stanzas.map(describeStanza),
+    stanzas: header.stanzas.map((stanza) => describe(stanza, suites)),
     headerBytes: header.length,
     bodyBytes,
     plaintextBytes: kind === 'wrapped key' ? undefined : plaintextLength(bodyBytes),
@@ -78,10 +70,18 @@ function describe(kind: ContainerKind, bytes: Uint8Array, header: Outline): Insp
   }
 }
 
-function describeStanza(stanza: Stanza): StanzaInspection {
+type Outline = Pick<Header, 'keyId' | 'stanzas' | 'length'>
+
+const readers: Readonly<Record<ContainerKind, (bytes: Uint8Array, stanzaLength: StanzaLength) => Outline>> = {
+  'wrapped key': decodeWrappedKey,
+  envelope: (bytes, stanzaLength) => decodeEnvelope(bytes, stanzaLength).header,
+  record: (bytes) => ({ keyId: decodeRecord(bytes).keyId, stanzas: [], length: keyIdBytes }),
+}
+
+function describe(stanza: Stanza, suites: SuiteTable): StanzaInspection {
   const { kemId, kdfId, aeadId, recipientId } = stanza
   return {
-    suite: suiteOf(stanza)?.name,
+    suite: suites.of(stanza)?.name,
     kemId,
     kdfId,
     aeadId,

@@ -6,7 +6,7 @@ import { canonicalize } from '../format/context.ts'
 import { decodeHeader, keyIdBytes, maxHeaderBytes, measureHeader } from '../format/header.ts'
 import { DataKey, maxPlaintextBytes, recordContextOf } from '../keys/data-key.ts'
 import type { RecordOptions } from '../keys/data-key.ts'
-import { stanzaLength } from '../keys/suite.ts'
+import { suiteTable } from '../keys/suite.ts'
 import { openHeader } from '../keys/wrapped-key.ts'
 import { checkOptions } from '../options.ts'
 import {
@@ -43,8 +43,9 @@ export async function openEncrypted(
   source: Blob | RandomAccessSource,
   options: DecryptOptions,
 ): Promise<EncryptedReader> {
-  checkOptions(options, ['identities', 'context'], 'openEncrypted')
+  checkOptions(options, ['identities', 'context', 'suites'], 'openEncrypted')
   const { identities, context } = options
+  const suites = suiteTable(options.suites)
   const bound = canonicalize(context).pairs
   const file = randomAccess(source)
 
@@ -61,8 +62,8 @@ export async function openEncrypted(
   const bodyAt = prefixBytes + length
   if (start.length < bodyAt + preambleBytes) start = await read(file, 0, bodyAt + preambleBytes)
 
-  const header = decodeHeader(start.subarray(prefixBytes, bodyAt), stanzaLength)
-  const dataKey = await openHeader(header, identities, bound)
+  const header = decodeHeader(start.subarray(prefixBytes, bodyAt), suites.stanzaLength)
+  const dataKey = await openHeader(header, identities, bound, suites)
   try {
     const cipher = openMessage(dataKey, header.keyId, start.subarray(bodyAt, bodyAt + preambleBytes), bound)
     return await checkEnd(file, bodyAt, cipher)

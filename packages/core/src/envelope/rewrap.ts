@@ -15,11 +15,12 @@ import { canonicalize } from '../format/context.ts'
 import type { ContextInput } from '../format/context.ts'
 import type { Identity } from '../keys/identity.ts'
 import type { Recipient } from '../keys/recipient.ts'
-import { stanzaLength } from '../keys/suite.ts'
+import { suiteTable } from '../keys/suite.ts'
+import type { SuitesOption } from '../keys/suite.ts'
 import { openHeader, sealHeader } from '../keys/wrapped-key.ts'
 import { checkBytes, checkOptions } from '../options.ts'
 
-export interface RewrapOptions {
+export interface RewrapOptions extends SuitesOption {
   readonly identities: readonly Identity[]
   /** All who can open it afterwards: nobody is kept who is not named. */
   readonly recipients: readonly Recipient[]
@@ -40,19 +41,20 @@ export interface DetachedEnvelope {
  * @throws LongholdError what `unwrapDataKey` and `wrapDataKey` throw.
  */
 export async function rewrap(wrappedKeyOrEnvelope: Uint8Array, options: RewrapOptions): Promise<Uint8Array> {
-  checkOptions(options, ['identities', 'recipients', 'keyContext'], 'rewrap')
+  checkOptions(options, ['identities', 'recipients', 'keyContext', 'suites'], 'rewrap')
   checkBytes(wrappedKeyOrEnvelope, 'rewrap: wrappedKeyOrEnvelope')
   // Copied, and the context made canonical, before anything is awaited: a body that the caller altered meanwhile
   // would be written out unseen.
   const bytes = copyBytes(wrappedKeyOrEnvelope)
   const keyContext = canonicalize(options.keyContext).pairs
+  const suites = suiteTable(options.suites)
   const isEnvelope = containerKind(bytes) === 'envelope'
   const header = isEnvelope
-    ? decodeEnvelope(bytes, stanzaLength).header
-    : decodeWrappedKey(bytes, stanzaLength)
-  const dataKey = await openHeader(header, options.identities, keyContext)
+    ? decodeEnvelope(bytes, suites.stanzaLength).header
+    : decodeWrappedKey(bytes, suites.stanzaLength)
+  const dataKey = await openHeader(header, options.identities, keyContext, suites)
   try {
-    const renewed = await sealHeader(dataKey, options.recipients, keyContext)
+    const renewed = await sealHeader(dataKey, options.recipients, keyContext, suites)
     const body = bytes.subarray(prefixBytes + header.length)
     return isEnvelope ? encodeContainer('envelope', renewed, body) : encodeContainer('wrapped key', renewed)
   } finally {
@@ -67,7 +69,7 @@ export async function rewrap(wrappedKeyOrEnvelope: Uint8Array, options: RewrapOp
  */
 export function detach(envelope: Uint8Array): DetachedEnvelope {
   checkBytes(envelope, 'detach: envelope')
-  const { header, body } = decodeEnvelope(envelope, stanzaLength)
+  const { header, body } = decodeEnvelope(envelope, suiteTable(undefined).stanzaLength)
   const headerBytes = envelope.subarray(prefixBytes, prefixBytes + header.length)
   return {
     wrappedKey: encodeContainer('wrapped key', headerBytes),
@@ -86,7 +88,7 @@ export function attach(parts: DetachedEnvelope): Uint8Array {
   const { wrappedKey, record } = parts
   checkBytes(wrappedKey, 'attach: wrappedKey')
   checkBytes(record, 'attach: record')
-  const header = decodeWrappedKey(wrappedKey, stanzaLength)
+  const header = decodeWrappedKey(wrappedKey, suiteTable(undefined).stanzaLength)
   const { keyId, body } = decodeRecord(record)
   if (!equalBytes(header.keyId, keyId))
     throw badInput('attach: the record is of another data key than the wrapped key')

@@ -15,7 +15,7 @@ import { decodeHeader, keyIdBytes, measureHeader } from '../format/header.ts'
 import { bodyContext } from '../keys/body-context.ts'
 import { DataKey, hmacOf, recordContextOf } from '../keys/data-key.ts'
 import type { RecordOptions } from '../keys/data-key.ts'
-import { stanzaLength } from '../keys/suite.ts'
+import { suiteTable } from '../keys/suite.ts'
 import { openHeader, sealHeader } from '../keys/wrapped-key.ts'
 import { checkBytes, checkOptions } from '../options.ts'
 import { MessageCipher, preambleBytes, saltBytes } from '../primitives/cobblestone.ts'
@@ -32,16 +32,17 @@ export type ByteTransform = TransformStream<Uint8Array, Uint8Array>
  * @throws LongholdError Here for wrong options; the stream fails with what `encrypt` throws.
  */
 export function encryptStream(options: EncryptOptions): ByteTransform {
-  checkOptions(options, ['recipients', 'context', 'dataKey'], 'encryptStream')
+  checkOptions(options, ['recipients', 'context', 'dataKey', 'suites'], 'encryptStream')
   const { recipients, context, dataKey } = options
   if (dataKey !== undefined && !(dataKey instanceof DataKey))
     throw badInput('encryptStream: dataKey must be a DataKey')
   // Canonical from here on: the caller may change what he passed while the wrap is under way.
+  const suites = suiteTable(options.suites)
   const bound = canonicalize(context).pairs
   return sealing(async () => {
     const key = dataKey ?? DataKey.generate()
     try {
-      const header = await sealHeader(key, recipients, bound)
+      const header = await sealHeader(key, recipients, bound, suites)
       return { head: encodeContainer('envelope', header), cipher: newMessage(key, bound) }
     } finally {
       if (dataKey === undefined) key.wipe()
@@ -57,8 +58,9 @@ export function encryptStream(options: EncryptOptions): ByteTransform {
  * @throws LongholdError Here for wrong options; the stream fails with what `decrypt` throws.
  */
 export function decryptStream(options: DecryptOptions): ByteTransform {
-  checkOptions(options, ['identities', 'context'], 'decryptStream')
+  checkOptions(options, ['identities', 'context', 'suites'], 'decryptStream')
   const { identities, context } = options
+  const suites = suiteTable(options.suites)
   const bound = canonicalize(context).pairs
   return opening({
     measure(bytes) {
@@ -68,8 +70,8 @@ export function decryptStream(options: DecryptOptions): ByteTransform {
       return length === undefined ? undefined : prefixBytes + length
     },
     async open(head, preamble) {
-      const header = decodeHeader(head.subarray(prefixBytes), stanzaLength)
-      const dataKey = await openHeader(header, identities, bound)
+      const header = decodeHeader(head.subarray(prefixBytes), suites.stanzaLength)
+      const dataKey = await openHeader(header, identities, bound, suites)
       try {
         return openMessage(dataKey, header.keyId, preamble, bound)
       } finally {

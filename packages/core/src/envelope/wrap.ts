@@ -7,18 +7,19 @@ import type { ContextInput } from '../format/context.ts'
 import { DataKey } from '../keys/data-key.ts'
 import type { Identity } from '../keys/identity.ts'
 import type { Recipient } from '../keys/recipient.ts'
-import { stanzaLength } from '../keys/suite.ts'
+import { suiteTable } from '../keys/suite.ts'
+import type { SuitesOption } from '../keys/suite.ts'
 import { openHeader, sealHeader } from '../keys/wrapped-key.ts'
 import { checkBytes, checkOptions } from '../options.ts'
 
-export interface WrapOptions {
+export interface WrapOptions extends SuitesOption {
   /** 1 to 32, no one twice. */
   readonly recipients: readonly Recipient[]
   /** Bound to the wrap and shown to a key service; at most 8,192 canonical bytes. Reaches logs: no secrets. */
   readonly keyContext?: ContextInput
 }
 
-export interface UnwrapOptions {
+export interface UnwrapOptions extends SuitesOption {
   /** The first stanza addressed to one of them is opened; if that fails nothing else is tried. */
   readonly identities: readonly Identity[]
   /** What was bound when wrapping. */
@@ -33,9 +34,11 @@ export interface UnwrapOptions {
  * service.
  */
 export async function wrapDataKey(dataKey: DataKey, options: WrapOptions): Promise<Uint8Array> {
-  checkOptions(options, ['recipients', 'keyContext'], 'wrapDataKey')
+  checkOptions(options, ['recipients', 'keyContext', 'suites'], 'wrapDataKey')
   if (!(dataKey instanceof DataKey)) throw badInput('wrapDataKey: dataKey must be a DataKey')
-  return encodeContainer('wrapped key', await sealHeader(dataKey, options.recipients, options.keyContext))
+  const { recipients, keyContext } = options
+  const header = await sealHeader(dataKey, recipients, keyContext, suiteTable(options.suites))
+  return encodeContainer('wrapped key', header)
 }
 
 /**
@@ -45,9 +48,10 @@ export async function wrapDataKey(dataKey: DataKey, options: WrapOptions): Promi
  * `unavailable`.
  */
 export async function unwrapDataKey(wrappedKey: Uint8Array, options: UnwrapOptions): Promise<DataKey> {
-  checkOptions(options, ['identities', 'keyContext'], 'unwrapDataKey')
+  checkOptions(options, ['identities', 'keyContext', 'suites'], 'unwrapDataKey')
   checkBytes(wrappedKey, 'unwrapDataKey: wrappedKey')
   // A copy: asking an identity may take time, in which callers use their buffers again.
-  const header = decodeWrappedKey(copyBytes(wrappedKey), stanzaLength)
-  return await openHeader(header, options.identities, options.keyContext)
+  const suites = suiteTable(options.suites)
+  const header = decodeWrappedKey(copyBytes(wrappedKey), suites.stanzaLength)
+  return await openHeader(header, options.identities, options.keyContext, suites)
 }

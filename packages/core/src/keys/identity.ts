@@ -2,6 +2,7 @@
 
 import { equalBytes } from '../bytes.ts'
 import { LongholdError, badInput, cannotOpen } from '../errors.ts'
+import { stanzaPrefixBytes } from '../format/header.ts'
 import type { Stanza } from '../format/header.ts'
 import { checkBytes } from '../options.ts'
 import { openBase } from '../primitives/hpke.ts'
@@ -11,8 +12,8 @@ import { Secret } from '../secret.ts'
 import { formatIdentity } from './key-text.ts'
 import { PublicKeyRecipient } from './recipient.ts'
 import type { Bound } from './recipient.ts'
-import { defaultSuite, stanzaLength, suiteOf, suiteOfKem } from './suite.ts'
-import type { Suite } from './suite.ts'
+import { defaultSuite, suiteTable } from './suite.ts'
+import type { Suite, SuitesOption } from './suite.ts'
 import { wrapInfo } from './wrap-info.ts'
 
 /** Someone who can unwrap data keys; implementations may ask a service. */
@@ -42,14 +43,16 @@ export class LocalIdentity implements Identity {
     this.#suite = suite
     this.#decapsulationKey = suite.kem.decapsulationKey(seed)
     this.#seed = Secret.copyOf(seed)
-    this.recipient = PublicKeyRecipient.fromPublicKey(suite.kemId, this.#decapsulationKey.publicKey)
+    this.recipient = PublicKeyRecipient.fromPublicKey(suite.kemId, this.#decapsulationKey.publicKey, {
+      suites: [suite],
+    })
   }
 
-  /** A new identity of the default suite. */
-  static generate(): LocalIdentity {
-    const seed = randomBytes(defaultSuite.kem.seedBytes)
+  /** A new identity, of the default suite unless said otherwise. */
+  static generate(suite: Suite = defaultSuite): LocalIdentity {
+    const seed = randomBytes(suite.kem.seedBytes)
     try {
-      return new LocalIdentity(defaultSuite, seed)
+      return new LocalIdentity(suite, seed)
     } finally {
       seed.fill(0)
     }
@@ -59,9 +62,13 @@ export class LocalIdentity implements Identity {
    * @param seed 32 bytes, copied. It belongs to one KEM and to longhold alone (SPEC §1).
    * @throws LongholdError `unsupported` for an unknown KEM, `bad_key` for a seed that gives no key.
    */
-  static fromSeed(seed: Uint8Array, kemId: number = defaultSuite.kemId): LocalIdentity {
+  static fromSeed(
+    seed: Uint8Array,
+    kemId: number = defaultSuite.kemId,
+    { suites }: SuitesOption = {},
+  ): LocalIdentity {
     checkBytes(seed, 'LocalIdentity: seed')
-    const suite = suiteOfKem(kemId)
+    const suite = suiteTable(suites).ofKem(kemId)
     if (suite === undefined)
       throw new LongholdError('unsupported', `no suite with KEM 0x${kemId.toString(16)}`)
     return new LocalIdentity(suite, seed)
@@ -89,8 +96,9 @@ export class LocalIdentity implements Identity {
   async unwrap(stanza: Stanza, { keyId, keyContext }: Bound): Promise<Secret> {
     if (this.#decapsulationKey === undefined) throw badInput('this identity was wiped')
     const suite = this.#suite
-    if (suiteOf(stanza) !== suite || !this.owns(stanza.kemId, stanza.recipientId)) throw cannotOpen()
-    if (stanza.payload.length + 22 !== stanzaLength(stanza)) throw cannotOpen()
+    const { stanzaLength } = suiteTable([suite])
+    if (!this.owns(stanza.kemId, stanza.recipientId)) throw cannotOpen()
+    if (stanzaPrefixBytes + stanza.payload.length !== stanzaLength(stanza)) throw cannotOpen()
     const enc = suite.kem.encapsulatedKeyBytes
     const dataKey = openBase(suite, this.#decapsulationKey, {
       encapsulatedKey: stanza.payload.subarray(0, enc),

@@ -3,8 +3,7 @@
 import { concat, equalBytes, fromBase64url, readU16, toBase64url, u16, utf8 } from '../bytes.ts'
 import { LongholdError, badInput } from '../errors.ts'
 import { backend } from '../primitives/backend.ts'
-import { suiteOfKem } from './suite.ts'
-import type { Suite } from './suite.ts'
+import type { Suite, SuiteTable } from './suite.ts'
 
 export const recipientPrefix = 'lhrecipient1-'
 export const identityPrefix = 'LONGHOLD-IDENTITY-1-'
@@ -19,13 +18,13 @@ export function formatIdentity(kemId: number, seed: Uint8Array): string {
 }
 
 /** @throws LongholdError `bad_text`, or `unsupported` for another KEM under a right check. */
-export function decodeRecipient(text: string): { suite: Suite; key: Uint8Array } {
-  return decode(text, recipientPrefix, 'recipient', (suite) => suite.kem.publicKeyBytes)
+export function decodeRecipient(text: string, suites: SuiteTable): { suite: Suite; key: Uint8Array } {
+  return decode(text, suites, recipientPrefix, 'recipient', (suite) => suite.kem.publicKeyBytes)
 }
 
 /** @throws LongholdError `bad_text`, or `unsupported` for another KEM under a right check. */
-export function decodeIdentity(text: string): { suite: Suite; key: Uint8Array } {
-  return decode(text, identityPrefix, 'identity', (suite) => suite.kem.seedBytes)
+export function decodeIdentity(text: string, suites: SuiteTable): { suite: Suite; key: Uint8Array } {
+  return decode(text, suites, identityPrefix, 'identity', (suite) => suite.kem.seedBytes)
 }
 
 function format(prefix: string, kemId: number, key: Uint8Array): string {
@@ -35,6 +34,7 @@ function format(prefix: string, kemId: number, key: Uint8Array): string {
 
 function decode(
   text: string,
+  suites: SuiteTable,
   prefix: string,
   what: string,
   keyBytes: (suite: Suite) => number,
@@ -57,11 +57,11 @@ function decode(
     throw new LongholdError('bad_text', `the check of the ${what} is wrong: it was mistyped or altered`)
   }
   const kemId = readU16(checked, 0)
-  const suite = suiteOfKem(kemId)
+  const suite = suites.ofKem(kemId)
   if (suite === undefined) {
     throw new LongholdError(
       'unsupported',
-      `a ${what} of a suite this release does not have (KEM 0x${kemId.toString(16)})`,
+      `a ${what} of a suite that is not among those in use (KEM 0x${kemId.toString(16)})`,
     )
   }
   const key = checked.subarray(2)

@@ -10,8 +10,8 @@ import { backend } from '../primitives/backend.ts'
 import { sealBase } from '../primitives/hpke.ts'
 import type { EncapsulationKey } from '../primitives/kem.ts'
 import { formatRecipient } from './key-text.ts'
-import { suiteOfKem } from './suite.ts'
-import type { Suite } from './suite.ts'
+import { suiteTable } from './suite.ts'
+import type { Suite, SuitesOption } from './suite.ts'
 import { wrapInfo } from './wrap-info.ts'
 
 /** What a wrap is bound to. */
@@ -59,9 +59,13 @@ export class PublicKeyRecipient implements Recipient {
    * @param publicKey 1,216 bytes for KEM 0x647a. Checked here, before anything can be written (SPEC §1).
    * @throws LongholdError `unsupported` for an unknown KEM, `bad_key` for a key that fails its checks.
    */
-  static fromPublicKey(kemId: number, publicKey: Uint8Array): PublicKeyRecipient {
+  static fromPublicKey(
+    kemId: number,
+    publicKey: Uint8Array,
+    { suites }: SuitesOption = {},
+  ): PublicKeyRecipient {
     checkBytes(publicKey, 'PublicKeyRecipient: publicKey')
-    const suite = suiteOfKem(kemId)
+    const suite = suiteTable(suites).ofKem(kemId)
     if (suite === undefined)
       throw new LongholdError('unsupported', `no suite with KEM 0x${kemId.toString(16)}`)
     return new PublicKeyRecipient(suite, publicKey)

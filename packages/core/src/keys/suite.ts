@@ -1,14 +1,16 @@
 /** The suites: one row says all there is to know about each (SPEC §1). */
 
+import { badInput } from '../errors.ts'
 import { decodeStanza, stanzaPrefixBytes } from '../format/header.ts'
-import type { Stanza, SuiteIds } from '../format/header.ts'
+import type { Stanza, StanzaLength, SuiteIds } from '../format/header.ts'
 import type { HpkeSuite } from '../primitives/hpke.ts'
 import { mlKem768X25519 } from '../primitives/hybrid-kem.ts'
 import type { Kem } from '../primitives/kem.ts'
 
 /** Data keys are 32 bytes; AES-256-GCM adds a tag of 16. */
-export const wrappedDataKeyBytes = 48
+const wrappedDataKeyBytes = 48
 
+/** What keys are wrapped with: a KEM, a KDF and an AEAD. */
 export interface Suite extends HpkeSuite {
   readonly name: string
   readonly kem: Kem
@@ -16,19 +18,22 @@ export interface Suite extends HpkeSuite {
   readonly stanzaBytes: number
 }
 
-export const suites: readonly Suite[] = [
-  suite({
-    name: 'MLKEM768-X25519, HKDF-SHA256, AES-256-GCM',
-    kem: mlKem768X25519,
-    kdfId: 0x0001,
-    hash: 'sha256',
-  }),
-]
+/** The suites a call may meet. Default: the default suite alone. */
+export interface SuitesOption {
+  /** Stanzas and key texts of other suites are refused, or skipped, as unknown. */
+  readonly suites?: readonly Suite[]
+}
 
-/** The suite of new identities. */
-export const defaultSuite: Suite = suites[0] as Suite // the table is not empty
+/** MLKEM768-X25519, HKDF-SHA256, AES-256-GCM. */
+export const defaultSuite: Suite = suiteFrom({
+  name: 'MLKEM768-X25519, HKDF-SHA256, AES-256-GCM',
+  kem: mlKem768X25519,
+  kdfId: 0x0001,
+  hash: 'sha256',
+})
 
-function suite(row: { name: string; kem: Kem; kdfId: number; hash: HpkeSuite['hash'] }): Suite {
+/** A row of the table from what is particular to it. */
+export function suiteFrom(row: { name: string; kem: Kem; kdfId: number; hash: HpkeSuite['hash'] }): Suite {
   return {
     ...row,
     kemId: row.kem.id,
@@ -37,20 +42,34 @@ function suite(row: { name: string; kem: Kem; kdfId: number; hash: HpkeSuite['ha
   }
 }
 
-/** The suite with this KEM (each has one of its own). */
-export function suiteOfKem(kemId: number): Suite | undefined {
-  return suites.find((row) => row.kemId === kemId)
+/** The suites of a call, ready for look-ups. */
+export interface SuiteTable {
+  /** Each suite has a KEM of its own. */
+  ofKem(kemId: number): Suite | undefined
+  /** The suite with exactly these three ids. */
+  of(ids: SuiteIds): Suite | undefined
+  /** What `format/` asks: how long a stanza of these ids must be. */
+  readonly stanzaLength: StanzaLength
 }
 
-/** The suite with exactly these three ids. */
-export function suiteOf({ kemId, kdfId, aeadId }: SuiteIds): Suite | undefined {
-  const row = suiteOfKem(kemId)
-  return row?.kdfId === kdfId && row.aeadId === aeadId ? row : undefined
+const defaultTable = tableOf([defaultSuite])
+
+/** @throws LongholdError `bad_input` for an empty list, or two suites with one KEM. */
+export function suiteTable(suites: readonly Suite[] | undefined): SuiteTable {
+  if (suites === undefined) return defaultTable
+  if (!Array.isArray(suites) || suites.length === 0) throw badInput('suites must be a list that is not empty')
+  if (new Set(suites.map(({ kemId }) => kemId)).size < suites.length)
+    throw badInput('two suites with one KEM')
+  return tableOf(suites)
 }
 
-/** What `format/` asks: how long a stanza of these ids must be. */
-export function stanzaLength(ids: SuiteIds): number | undefined {
-  return suiteOf(ids)?.stanzaBytes
+function tableOf(suites: readonly Suite[]): SuiteTable {
+  const byKem = new Map(suites.map((suite) => [suite.kemId, suite]))
+  const of = ({ kemId, kdfId, aeadId }: SuiteIds): Suite | undefined => {
+    const suite = byKem.get(kemId)
+    return suite?.kdfId === kdfId && suite.aeadId === aeadId ? suite : undefined
+  }
+  return { ofKem: (kemId) => byKem.get(kemId), of, stanzaLength: (ids) => of(ids)?.stanzaBytes }
 }
 
 /** The ids as text, for messages and `inspect`. */
@@ -63,6 +82,6 @@ export function suiteIdText({ kemId, kdfId, aeadId }: SuiteIds): string {
  *
  * @throws LongholdError `malformed` below 22 bytes, or when a known suite has another length.
  */
-export function parseStanza(bytes: Uint8Array): Stanza {
-  return decodeStanza(bytes, stanzaLength)
+export function parseStanza(bytes: Uint8Array, { suites }: SuitesOption = {}): Stanza {
+  return decodeStanza(bytes, suiteTable(suites).stanzaLength)
 }

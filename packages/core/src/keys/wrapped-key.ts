@@ -11,7 +11,8 @@ import type { Secret } from '../secret.ts'
 import { DataKey, headerKeyOf } from './data-key.ts'
 import type { Identity } from './identity.ts'
 import type { Recipient } from './recipient.ts'
-import { suiteIdText, suiteOf } from './suite.ts'
+import { suiteIdText } from './suite.ts'
+import type { SuiteTable } from './suite.ts'
 
 const macLabel = utf8('longhold/v1/header\0')
 
@@ -26,8 +27,9 @@ export async function sealHeader(
   dataKey: DataKey,
   recipients: readonly Recipient[],
   keyContext: ContextInput | undefined,
+  suites: SuiteTable,
 ): Promise<Uint8Array> {
-  checkRecipients(recipients)
+  checkRecipients(recipients, suites)
   const context = canonicalize(keyContext)
   const stanzas: Stanza[] = []
   for (const recipient of recipients.slice()) {
@@ -35,7 +37,7 @@ export async function sealHeader(
     const stanza = await dataKey.use((bytes) =>
       recipient.wrap(bytes, { keyId: dataKey.keyId, keyContext: context.pairs }),
     )
-    checkStanza(stanza, recipient)
+    checkStanza(stanza, recipient, suites)
     stanzas.push(stanza)
   }
   return sealStanzas(dataKey, stanzas, context)
@@ -65,10 +67,11 @@ export async function openHeader(
   header: Header,
   identities: readonly Identity[],
   keyContext: ContextInput | undefined,
+  suites: SuiteTable,
 ): Promise<DataKey> {
   checkIdentities(identities)
   const context = canonicalize(keyContext)
-  const secret = await unwrapOurs(header, identities, context.pairs)
+  const secret = await unwrapOurs(header, identities, context.pairs, suites)
   let dataKey: DataKey
   try {
     if (secret.length !== 32) throw cannotOpen()
@@ -93,8 +96,9 @@ async function unwrapOurs(
   header: Header,
   identities: readonly Identity[],
   keyContext: EncryptionContext,
+  suites: SuiteTable,
 ): Promise<Secret> {
-  const known = header.stanzas.filter((stanza) => suiteOf(stanza) !== undefined)
+  const known = header.stanzas.filter((stanza) => suites.of(stanza) !== undefined)
   if (known.length === 0) {
     const met = header.stanzas.map(suiteIdText).join(', ')
     throw new LongholdError('unsupported', `no stanza of a known suite (KEM/KDF/AEAD: ${met})`)
@@ -127,7 +131,7 @@ function headerMac(dataKey: DataKey, authenticated: Uint8Array, keyContext: Cano
   return mac
 }
 
-function checkRecipients(recipients: readonly Recipient[]): void {
+function checkRecipients(recipients: readonly Recipient[], suites: SuiteTable): void {
   if (!Array.isArray(recipients)) throw badInput('recipients must be an array')
   if (recipients.length === 0) throw badInput('no recipients: nobody could ever open it')
   if (recipients.length > maxStanzas)
@@ -138,21 +142,30 @@ function checkRecipients(recipients: readonly Recipient[]): void {
       throw badInput('recipients: one is no recipient', 'parseRecipient makes one from lhrecipient1-…')
     const id = toHex(recipient.recipientId)
     if (seen.has(id)) throw badInput(`recipient ${id} stands twice in the list`)
+    if (suites.ofKem(recipient.kemId) === undefined)
+      throw unknownSuite(id, `KEM 0x${recipient.kemId.toString(16)}`)
     seen.add(id)
   }
 }
 
 /** What no reader would accept, or a suite that may not be post-quantum, is refused before anything is written. */
-function checkStanza(stanza: Stanza, { kemId, recipientId }: Recipient): void {
+function checkStanza(stanza: Stanza, { kemId, recipientId }: Recipient, suites: SuiteTable): void {
   if (stanza.kemId !== kemId || !equalBytes(stanza.recipientId, recipientId))
     throw badInput(`recipient ${toHex(recipientId)} wrapped the data key for another one`)
-  const suite = suiteOf(stanza)
-  if (suite === undefined) {
-    const what = `recipient ${toHex(recipientId)} has an unknown suite (${suiteIdText(stanza)})`
-    throw new LongholdError('unsupported', what)
-  }
+  const suite = suites.of(stanza)
+  if (suite === undefined) throw unknownSuite(toHex(recipientId), suiteIdText(stanza))
   if (stanzaPrefixBytes + stanza.payload.length !== suite.stanzaBytes)
     throw badInput(`recipient ${toHex(recipientId)} made a stanza of a wrong length`)
+}
+
+function unknownSuite(recipientId: string, ids: string): LongholdError {
+  return new LongholdError(
+    'unsupported',
+    `recipient ${recipientId} is of a suite that is not in use (${ids})`,
+    {
+      hint: 'name the suites to be used in the option "suites"',
+    },
+  )
 }
 
 function checkIdentities(identities: readonly Identity[]): void {

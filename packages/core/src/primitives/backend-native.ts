@@ -13,24 +13,33 @@ import type { Backend, DhGroup, DhPrivateKey, HashName, Hmac, MlKem } from './ba
 // PKCS#8 in front of raw private keys (RFC 5958, RFC 8410, RFC 9935): less than half the price of `raw-seed`,
 // for which OpenSSL tests the pair.
 const pkcs8 = {
-  'ml-kem-768': bytesOf('3054020100300b060960864801650304040204428040'), // the seed form: d ‖ z, 64 bytes
+  // The seed form: d ‖ z, 64 bytes.
+  'ml-kem-768': bytesOf('3054020100300b060960864801650304040204428040'),
+  'ml-kem-1024': bytesOf('3054020100300b060960864801650304040304428040'),
   x25519: bytesOf('302e020100300506032b656e04220420'),
 }
 type KeyType = keyof typeof pkcs8
 
+export type NodeCryptoModule = typeof NodeCrypto
+
+/** node:crypto, where there is one. */
+export function nativeCrypto(): NodeCryptoModule | undefined {
+  const { process } = globalThis as {
+    process?: { getBuiltinModule?: (id: 'node:crypto') => NodeCryptoModule }
+  }
+  return process?.getBuiltinModule?.('node:crypto')
+}
+
 /** `undefined` where there is no node:crypto; whether it can do all that is asked is for `roundTrips` to say. */
 export function nativeBackend(): Backend | undefined {
-  const { process } = globalThis as {
-    process?: { getBuiltinModule?: (id: 'node:crypto') => typeof NodeCrypto }
-  }
-  const crypto = process?.getBuiltinModule?.('node:crypto')
+  const crypto = nativeCrypto()
   return crypto === undefined ? undefined : backendFrom(crypto)
 }
 
-function backendFrom(crypto: typeof NodeCrypto): Backend {
+function backendFrom(crypto: NodeCryptoModule): Backend {
   return {
     name: 'native',
-    mlKem768: mlKemFrom(crypto),
+    mlKem768: nativeMlKem(crypto, 'ml-kem-768', { publicKeyBytes: 1184, ciphertextBytes: 1088 }),
     x25519: x25519From(crypto),
 
     aes256gcm(key) {
@@ -73,7 +82,7 @@ function backendFrom(crypto: typeof NodeCrypto): Backend {
 const blockBytes = { sha256: 64, sha384: 128, sha512: 128 } as const
 
 /** RFC 2104 §2 in two calls of the one-shot hash, which cost two thirds of one `createHmac`. */
-function hmacFrom(crypto: typeof NodeCrypto, hash: HashName, key: Uint8Array): Hmac {
+function hmacFrom(crypto: NodeCryptoModule, hash: HashName, key: Uint8Array): Hmac {
   const block = blockBytes[hash]
   const short = key.length > block ? crypto.hash(hash, key, 'buffer') : key
   const innerPad = new Uint8Array(block).fill(0x36)
@@ -94,12 +103,16 @@ function hmacFrom(crypto: typeof NodeCrypto, hash: HashName, key: Uint8Array): H
   }
 }
 
-function mlKemFrom(crypto: typeof NodeCrypto): MlKem {
+/** ML-KEM in one of its parameter sets. */
+export function nativeMlKem(
+  crypto: NodeCryptoModule,
+  parameterSet: 'ml-kem-768' | 'ml-kem-1024',
+  sizes: Pick<MlKem, 'publicKeyBytes' | 'ciphertextBytes'>,
+): MlKem {
   return {
-    publicKeyBytes: 1184,
-    ciphertextBytes: 1088,
+    ...sizes,
     encapsulationKey(publicKey) {
-      const keyObject = importPublic(crypto, 'ml-kem-768', publicKey)
+      const keyObject = importPublic(crypto, parameterSet, publicKey)
       return {
         encapsulate(testingM) {
           if (testingM !== undefined) throw new Error('node:crypto takes no encapsulation randomness')
@@ -109,7 +122,7 @@ function mlKemFrom(crypto: typeof NodeCrypto): MlKem {
       }
     },
     decapsulationKey(seed) {
-      const keyObject = importPrivate(crypto, 'ml-kem-768', seed)
+      const keyObject = importPrivate(crypto, parameterSet, seed)
       return {
         publicKey: exportPublic(crypto.createPublicKey(keyObject)),
         decapsulate: (ciphertext) => crypto.decapsulate(keyObject, ciphertext),
@@ -118,7 +131,7 @@ function mlKemFrom(crypto: typeof NodeCrypto): MlKem {
   }
 }
 
-function x25519From(crypto: typeof NodeCrypto): DhGroup<KeyObject> {
+function x25519From(crypto: NodeCryptoModule): DhGroup<KeyObject> {
   let probe: DhPrivateKey<KeyObject> | undefined
   const withKeys = (privateKey: KeyObject, publicKey: Uint8Array): DhPrivateKey<KeyObject> => ({
     publicKey,
@@ -147,7 +160,7 @@ function x25519From(crypto: typeof NodeCrypto): DhGroup<KeyObject> {
   }
 }
 
-function importPublic(crypto: typeof NodeCrypto, asymmetricKeyType: KeyType, key: Uint8Array): KeyObject {
+function importPublic(crypto: NodeCryptoModule, asymmetricKeyType: KeyType, key: Uint8Array): KeyObject {
   return crypto.createPublicKey({ key: asBuffer(key), format: 'raw-public', asymmetricKeyType })
 }
 
@@ -155,7 +168,7 @@ function exportPublic(publicKey: KeyObject): Uint8Array {
   return copyBytes(publicKey.export({ format: 'raw-public' }))
 }
 
-function importPrivate(crypto: typeof NodeCrypto, keyType: KeyType, raw: Uint8Array): KeyObject {
+function importPrivate(crypto: NodeCryptoModule, keyType: KeyType, raw: Uint8Array): KeyObject {
   const key = concat(pkcs8[keyType], raw)
   try {
     return crypto.createPrivateKey({ key: asBuffer(key), format: 'der', type: 'pkcs8' })

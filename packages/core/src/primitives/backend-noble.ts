@@ -15,7 +15,7 @@ const hashes = { sha256, sha384, sha512 }
 
 export const nobleBackend: Backend = {
   name: 'noble',
-  mlKem768: mlKemOf(ml_kem768, 1184, 1088),
+  mlKem768: nobleMlKem(ml_kem768, { publicKeyBytes: 1184, ciphertextBytes: 1088 }),
   x25519: x25519Group(),
   aes256gcm: (key) => ({
     seal(nonce, plaintext, aad, out) {
@@ -47,10 +47,13 @@ export const nobleBackend: Backend = {
   shake256: (message, length) => shake256(message, { dkLen: length }),
 }
 
-function mlKemOf(kem: typeof ml_kem768, publicKeyBytes: number, ciphertextBytes: number): MlKem {
+/** ML-KEM in one of its parameter sets. */
+export function nobleMlKem(
+  kem: typeof ml_kem768,
+  sizes: Pick<MlKem, 'publicKeyBytes' | 'ciphertextBytes'>,
+): MlKem {
   return {
-    publicKeyBytes,
-    ciphertextBytes,
+    ...sizes,
     encapsulationKey(publicKey) {
       const prepared = kem.prepare(copyBytes(publicKey))
       return {

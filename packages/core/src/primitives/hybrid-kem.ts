@@ -33,7 +33,15 @@ export const mlKem768X25519: Kem = hybridKem({
   mlKem: (from) => from.mlKem768,
 })
 
-function hybridKem({ id, publicKeyBytes, encapsulatedKeyBytes, label, group, mlKem }: HybridParameters): Kem {
+/** Joins the two; `mlKem` and `group` say where a backend has them. */
+export function hybridKem({
+  id,
+  publicKeyBytes,
+  encapsulatedKeyBytes,
+  label,
+  group,
+  mlKem,
+}: HybridParameters): Kem {
   return {
     id,
     seedBytes,
