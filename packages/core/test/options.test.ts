@@ -1,0 +1,123 @@
+import { describe, expect, test } from 'vitest'
+
+import {
+  attach,
+  decrypt,
+  detach,
+  encrypt,
+  inspect,
+  keyIdOf,
+  rewrap,
+  unwrapDataKey,
+  wrapDataKey,
+} from '../src/index.ts'
+import { checkOptions } from '../src/options.ts'
+import { codeOf, refusalOf } from './refusals.ts'
+import { dataKeyOf, identityOf, patterned } from './samples.ts'
+
+const identity = identityOf(1)
+const recipients = [identity.recipient]
+const identities = [identity]
+const dataKey = dataKeyOf(2)
+const wrappedKey = await wrapDataKey(dataKey, { recipients })
+const envelope = await encrypt(patterned(5), { recipients, dataKey })
+const { record } = detach(envelope)
+
+/** Every public function with its options, given here as they should be. */
+const calls: Readonly<Record<string, { right: object; call: (options: never) => unknown }>> = {
+  encrypt: { right: { recipients }, call: (options) => encrypt(patterned(5), options) },
+  decrypt: { right: { identities }, call: (options) => decrypt(envelope, options) },
+  wrapDataKey: { right: { recipients }, call: (options) => wrapDataKey(dataKey, options) },
+  unwrapDataKey: { right: { identities }, call: (options) => unwrapDataKey(wrappedKey, options) },
+  rewrap: { right: { identities, recipients }, call: (options) => rewrap(wrappedKey, options) },
+  attach: { right: { wrappedKey, record }, call: (options) => attach(options) },
+  'DataKey.encrypt': {
+    right: { recordContext: {} },
+    call: (options) => dataKey.encrypt(patterned(5), options),
+  },
+  'DataKey.decrypt': { right: { recordContext: {} }, call: (options) => dataKey.decrypt(record, options) },
+}
+
+describe.each(Object.entries(calls))('%s', (name, { right, call }) => {
+  const tried = (options: unknown) => async () => call(options as never) // wrong on purpose
+
+  test('takes its own options', async () => {
+    expect(await tried(right)()).toBeDefined()
+  })
+
+  test.each(['keyContxt', 'contexts', 'Context', 'recipient', 'aad', ''])(
+    'refuses %j by name',
+    async (option) => {
+      const error = await refusalOf(tried({ ...right, [option]: {} }))
+      expect(error.code).toBe('bad_input')
+      expect(error.message).toContain(`${name}: unknown option "${option}"`)
+      expect(error.hint).toContain(Object.keys(right)[0])
+    },
+  )
+
+  test.each([undefined, null, 'options', 7])('refuses %s for options', async (options) => {
+    expect(await codeOf(tried(options))).toBe('bad_input')
+  })
+
+  test('refuses each of its options when it is missing', async () => {
+    for (const option of Object.keys(right)) {
+      const rest = Object.fromEntries(Object.entries(right).filter(([key]) => key !== option))
+      expect(await codeOf(tried(rest)), option).toBe('bad_input')
+    }
+  })
+})
+
+test.each([
+  ['encrypt', (bytes: never) => encrypt(bytes, { recipients })],
+  ['decrypt', (bytes: never) => decrypt(bytes, { identities })],
+  ['unwrapDataKey', (bytes: never) => unwrapDataKey(bytes, { identities })],
+  ['rewrap', (bytes: never) => rewrap(bytes, { identities, recipients })],
+  ['detach', (bytes: never) => detach(bytes)],
+  ['attach', (bytes: never) => attach({ wrappedKey: bytes, record })],
+  ['inspect', (bytes: never) => inspect(bytes)],
+  ['keyIdOf', (bytes: never) => keyIdOf(bytes)],
+  ['DataKey.encrypt', (bytes: never) => dataKey.encrypt(bytes, { recordContext: {} })],
+  ['DataKey.decrypt', (bytes: never) => dataKey.decrypt(bytes, { recordContext: {} })],
+])('%s refuses what is no Uint8Array', async (_, call) => {
+  for (const wrong of [
+    'text',
+    [1, 2, 3],
+    new ArrayBuffer(32),
+    new DataView(new ArrayBuffer(32)),
+    null,
+    undefined,
+  ]) {
+    expect(await codeOf(async () => call(wrong as never))).toBe('bad_input')
+  }
+})
+
+test('names of Object.prototype are unknown too', async () => {
+  const options = JSON.parse('{"__proto__": {}, "toString": 1}') as object // a name no literal can give
+  expect(await codeOf(() => checkOptions(options, ['a'], 'f'))).toBe('bad_input')
+})
+
+test.each([
+  ['a text', 'lhrecipient1-abc'],
+  ['nothing', undefined],
+  ['an identity', identity],
+  ['bytes', new Uint8Array(1216)],
+])('%s is no recipient', async (_, wrong) => {
+  const error = await refusalOf(() => encrypt(patterned(1), { recipients: [wrong as never] }))
+  expect(error.code).toBe('bad_input')
+})
+
+test.each([
+  ['a text', 'LONGHOLD-IDENTITY-1-abc'],
+  ['nothing', undefined],
+  ['a recipient', identity.recipient],
+])('%s is no identity', async (_, wrong) => {
+  const error = await refusalOf(() => decrypt(envelope, { identities: [wrong as never] }))
+  expect(error.code).toBe('bad_input')
+  expect(error.message).not.toContain('abc')
+})
+
+test('a data key is no bytes, and bytes are no data key', async () => {
+  const bytes = new Uint8Array(32) as never
+  expect(await codeOf(() => wrapDataKey(bytes, { recipients }))).toBe('bad_input')
+  expect(await codeOf(() => encrypt(patterned(1), { recipients, dataKey: bytes }))).toBe('bad_input')
+})
