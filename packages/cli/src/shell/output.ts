@@ -1,0 +1,57 @@
+/** Where a command's bytes go: a file by --output, else standard output. */
+
+import { Option } from '@commander-js/extra-typings'
+
+import { usage } from './errors.ts'
+import { checkOutput, standardStream, writeOutput } from './files.ts'
+import type { Terminal } from './terminal.ts'
+
+export interface OutputOptions {
+  readonly output?: string | undefined
+  readonly force?: true | undefined
+}
+
+export function outputOption() {
+  return new Option(
+    '-o, --output <file>',
+    'write to this file; - is standard output, even if it is a terminal',
+  )
+}
+
+export function forceOption() {
+  return new Option('-f, --force', 'replace the output file if it exists')
+}
+
+/** The file that `--output` names; undefined when the bytes go to standard output. */
+export function outputFile({ output }: OutputOptions): string | undefined {
+  return output === standardStream ? undefined : output
+}
+
+/** Refuses an output that could not be written or should not be, before any work is done. */
+export async function prepareOutput(terminal: Terminal, options: OutputOptions): Promise<void> {
+  const file = outputFile(options)
+  if (file !== undefined) {
+    await checkOutput(terminal, file, options.force === true)
+  } else if (terminal.json) {
+    throw usage('--json needs --output FILE, since the data itself would be on standard output', {
+      hint: 'add --output FILE, or leave --json out',
+    })
+  }
+}
+
+/** True when bytes would land on a screen without anybody having asked for that. */
+export function wouldHitScreen(terminal: Terminal, { output }: OutputOptions): boolean {
+  return output === undefined && terminal.io.stdout.isTTY === true
+}
+
+export async function sendOutput(
+  terminal: Terminal,
+  options: OutputOptions,
+  bytes: Uint8Array | string,
+  mode: number,
+): Promise<void> {
+  terminal.checkStop()
+  const file = outputFile(options)
+  if (file === undefined) await terminal.write(bytes)
+  else await writeOutput(terminal, file, bytes, { overwrite: options.force === true, mode })
+}

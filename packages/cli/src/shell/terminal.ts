@@ -1,0 +1,112 @@
+/** The one way from a command to the world: answers on standard output, everything else on standard error. */
+
+import { resolve } from 'node:path'
+import type { Readable, Writable } from 'node:stream'
+
+import { codeOf, fileError, OutputClosed, stopped } from './errors.ts'
+import { printable } from './text.ts'
+
+/** What a process has. Tests hand in their own; `main.ts` hands in the real one. */
+export interface Io {
+  readonly stdin: Readable & { isTTY?: boolean }
+  readonly stdout: Writable & { isTTY?: boolean; columns?: number }
+  readonly stderr: Writable & { isTTY?: boolean; columns?: number }
+  readonly env: Readonly<Record<string, string | undefined>>
+  /** Relative paths start here. */
+  readonly cwd: string
+  /** Aborted by the first SIGINT or SIGTERM. */
+  readonly signal: AbortSignal
+}
+
+/** An answer in both its forms. An empty text prints nothing. */
+export interface Answer {
+  readonly text: string
+  readonly json: unknown
+}
+
+export interface TerminalSettings {
+  /** Answers and errors as one line of JSON. */
+  readonly json: boolean
+  /** `--config`, as given. */
+  readonly configPath: string | undefined
+}
+
+export class Terminal {
+  readonly io: Io
+  #settings: TerminalSettings
+
+  constructor(io: Io, settings: TerminalSettings) {
+    this.io = io
+    this.#settings = settings
+  }
+
+  get json(): boolean {
+    return this.#settings.json
+  }
+
+  get configPath(): string | undefined {
+    return this.#settings.configPath
+  }
+
+  get signal(): AbortSignal {
+    return this.io.signal
+  }
+
+  /** Called once, when the flags have been read. */
+  configure(settings: TerminalSettings): void {
+    this.#settings = settings
+  }
+
+  /** A path from the command line, absolute. */
+  path(path: string): string {
+    return resolve(this.io.cwd, path)
+  }
+
+  async answer({ text, json }: Answer): Promise<void> {
+    if (this.json) await this.write(`${JSON.stringify(json)}\n`)
+    else if (text !== '') await this.write(`${text}\n`)
+  }
+
+  /**
+   * Bytes for standard output; resolves when they are handed over.
+   *
+   * @throws OutputClosed when the reader went away.
+   */
+  async write(bytes: Uint8Array | string): Promise<void> {
+    await new Promise<void>((done, fail) => {
+      this.io.stdout.write(bytes, (error) => {
+        if (error === null || error === undefined) done()
+        else if (codeOf(error) === 'EPIPE') fail(new OutputClosed('standard output was closed'))
+        else fail(fileError(error, 'standard output', 'write'))
+      })
+    })
+  }
+
+  /** Something worth knowing that is not the answer. */
+  note(text: string): void {
+    this.#say(text)
+  }
+
+  warn(text: string, hint?: string): void {
+    this.#say(`warning: ${text}`)
+    if (hint !== undefined) this.hint(hint)
+  }
+
+  hint(text: string): void {
+    this.#say(`hint: ${text}`)
+  }
+
+  error(text: string): void {
+    this.#say(`error: ${text}`)
+  }
+
+  /** @throws CliError with exit code 4 once the command has been interrupted. Call it between steps. */
+  checkStop(): void {
+    if (this.signal.aborted) throw stopped('interrupted', { hint: 'run the same command again to go on' })
+  }
+
+  // Names of files are other people's text: control characters in them must not reach the terminal.
+  #say(text: string): void {
+    for (const line of text.split('\n')) this.io.stderr.write(`longhold: ${printable(line)}\n`)
+  }
+}
