@@ -1,0 +1,143 @@
+import { Command, Option } from '@commander-js/extra-typings'
+import type { Permission, TokenInfo } from '@longhold/core/kms'
+
+import { usage } from '../shell/errors.ts'
+import { writeOutput } from '../shell/files.ts'
+import { examples } from '../shell/help.ts'
+import { kmsTokenFileOption, kmsUrlOption, needKmsClient } from '../shell/key-service.ts'
+import { collect } from '../shell/keys.ts'
+import { outputFile, outputOption, wouldHitScreen } from '../shell/output.ts'
+import type { Terminal } from '../shell/terminal.ts'
+import { closest, table } from '../shell/text.ts'
+
+const permissions: readonly Permission[] = [
+  'keys.create',
+  'keys.list',
+  'keys.read',
+  'keys.rotate',
+  'versions.list',
+  'versions.update',
+  'wrap',
+  'unwrap',
+  'rewrap',
+  'tokens.create',
+  'tokens.list',
+  'tokens.revoke',
+]
+
+/** `longhold kms tokens …`: who may ask the key service for what. */
+export function kmsTokensCommand(terminal: Terminal) {
+  return new Command('tokens')
+    .summary('list, create and revoke tokens of the key service')
+    .description('Lists tokens; tokens create makes one for an application, tokens revoke ends one.')
+    .addCommand(listCommand(terminal), { isDefault: true })
+    .addCommand(createCommand(terminal))
+    .addCommand(revokeCommand(terminal))
+    .addHelpText(
+      'after',
+      examples('longhold kms tokens create web --permission unwrap --key default -o web.token'),
+    )
+}
+
+function listCommand(terminal: Terminal) {
+  return new Command('list')
+    .description('Lists tokens, and never their secret halves.')
+    .addOption(kmsUrlOption())
+    .addOption(kmsTokenFileOption())
+    .addHelpText('after', examples('longhold kms tokens list'))
+    .action(async (options) => {
+      const client = await needKmsClient(terminal, options)
+      const tokens = await client.listTokens()
+      await terminal.answer({ text: tokenTable(tokens), json: { tokens } })
+    })
+}
+
+function createCommand(terminal: Terminal) {
+  return new Command('create')
+    .description(
+      'Makes a token that may do what --permission names, and nothing that follows from it. The token is shown\n' +
+        'this once: with --output it goes to a new file (mode 0600), which --kms-token-file reads.',
+    )
+    .argument('<name>', 'what is going to use it')
+    .addOption(
+      new Option('-p, --permission <permission>', `what it may do (repeatable): ${permissions.join(', ')}`)
+        .argParser(collect)
+        .makeOptionMandatory(),
+    )
+    .addOption(
+      new Option('-k, --key <key>', 'only with this key (repeatable); all keys without').argParser(collect),
+    )
+    .option('--expires <time>', 'when it ends, say 2027-01-31T00:00:00Z; never without')
+    .addOption(outputOption())
+    .addOption(kmsUrlOption())
+    .addOption(kmsTokenFileOption())
+    .addHelpText(
+      'after',
+      examples(
+        'longhold kms tokens create web --permission unwrap --permission wrap --key default -o web.token',
+      ),
+    )
+    .action(async (name, options) => {
+      const granted = (options.permission ?? []).map(toPermission)
+      if (wouldHitScreen(terminal, options)) {
+        throw usage('refusing to write a token to a terminal', {
+          hint: 'add --output FILE, or --output - to insist',
+        })
+      }
+      const client = await needKmsClient(terminal, options)
+      const { token, ...info } = await client.createToken({
+        name,
+        permissions: granted,
+        ...(options.key === undefined ? {} : { keys: options.key }),
+        ...(options.expires === undefined ? {} : { expiresAt: toTime(options.expires) }),
+      })
+      const file = outputFile(options)
+      if (file === undefined) return await terminal.answer({ text: token, json: { ...info, token } })
+      await writeOutput(terminal, file, `${token}\n`, { mode: 0o600 })
+      await terminal.answer({ text: tokenTable([info]), json: { ...info, output: file } })
+    })
+}
+
+function revokeCommand(terminal: Terminal) {
+  return new Command('revoke')
+    .description('Ends a token at once. The id is in the list, and in the token between its two underscores.')
+    .argument('<id>', 'the id of the token')
+    .addOption(kmsUrlOption())
+    .addOption(kmsTokenFileOption())
+    .addHelpText('after', examples('longhold kms tokens revoke 0123456789abcdef01234567'))
+    .action(async (id, options) => {
+      const client = await needKmsClient(terminal, options)
+      await client.revokeToken(id)
+      await terminal.answer({ text: '', json: { revoked: id } })
+    })
+}
+
+function toPermission(text: string): Permission {
+  const found = permissions.find((permission) => permission === text)
+  if (found !== undefined) return found
+  const meant = closest(text, permissions)
+  throw usage(`no such permission: ${text}`, {
+    hint: meant === undefined ? `there are ${permissions.join(', ')}` : `did you mean ${meant}?`,
+  })
+}
+
+function toTime(text: string): string {
+  const isTime = /^\d{4}-\d\d-\d\d(?:T\d\d:\d\d(?::\d\d)?(?:Z|[+-]\d\d:\d\d))?$/u.test(text)
+  const ms = isTime ? Date.parse(text) : Number.NaN
+  if (Number.isNaN(ms))
+    throw usage(`not a time: ${text}`, { hint: 'say, 2027-01-31 or 2027-01-31T12:00:00Z' })
+  return new Date(ms).toISOString()
+}
+
+function tokenTable(tokens: readonly TokenInfo[]): string {
+  return table([
+    ['ID', 'NAME', 'KEYS', 'EXPIRES', 'PERMISSIONS'],
+    ...tokens.map((token) => [
+      token.id,
+      token.name,
+      token.keys === null ? 'all' : token.keys.join(' '),
+      token.revoked_at === null ? (token.expires_at ?? 'never') : 'revoked',
+      token.permissions.join(' '),
+    ]),
+  ])
+}
