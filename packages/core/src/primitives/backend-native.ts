@@ -80,26 +80,43 @@ function backendFrom(crypto: NodeCryptoModule): Backend {
 }
 
 const blockBytes = { sha256: 64, sha384: 128, sha512: 128 } as const
+const digestBytes = { sha256: 32, sha384: 48, sha512: 64 } as const
+/** Longest message for which the buffer of an HMAC is kept. */
+const shortMessageBytes = 512
 
 /** RFC 2104 §2 in two calls of the one-shot hash, which cost two thirds of one `createHmac`. */
 function hmacFrom(crypto: NodeCryptoModule, hash: HashName, key: Uint8Array): Hmac {
   const block = blockBytes[hash]
+  // Both inputs of the hash stand ready behind their pads: what is hashed here is short, and new buffers for
+  // each message would cost as much as a third hash.
+  const ready = new Uint8Array(block + shortMessageBytes).fill(0x36, 0, block)
+  const outer = new Uint8Array(block + digestBytes[hash]).fill(0x5c, 0, block)
   const short = key.length > block ? crypto.hash(hash, key, 'buffer') : key
-  const innerPad = new Uint8Array(block).fill(0x36)
-  const outerPad = new Uint8Array(block).fill(0x5c)
   short.forEach((byte, i) => {
-    innerPad[i] = byte ^ 0x36
-    outerPad[i] = byte ^ 0x5c
+    ready[i] = byte ^ 0x36
+    outer[i] = byte ^ 0x5c
   })
   return {
     mac(...message) {
-      const inner = concat(innerPad, ...message)
-      const outer = concat(outerPad, crypto.hash(hash, inner, 'buffer'))
+      let length = block
+      for (const part of message) length += part.length
+      const inner = length > ready.length ? concat(ready.subarray(0, block), ...message) : ready
+      if (inner === ready) joinInto(ready, block, message)
+      outer.set(crypto.hash(hash, inner.subarray(0, length), 'buffer'), block)
       const mac = crypto.hash(hash, outer, 'buffer')
-      wipe(inner, outer)
+      inner.fill(0, inner === ready ? block : 0, length)
+      outer.fill(0, block)
       return mac
     },
-    wipe: () => wipe(innerPad, outerPad),
+    wipe: () => wipe(ready, outer),
+  }
+}
+
+function joinInto(target: Uint8Array, offset: number, parts: readonly Uint8Array[]): void {
+  let at = offset
+  for (const part of parts) {
+    target.set(part, at)
+    at += part.length
   }
 }
 
