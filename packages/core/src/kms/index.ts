@@ -1,0 +1,37 @@
+/** `@longhold/core/kms`: the client of the key service. */
+
+export { KmsClient } from './client.ts'
+export type {
+  KmsClientOptions,
+  RewrapRequestItem,
+  RewrapResult,
+  UnwrapRequestItem,
+  UnwrapResult,
+} from './client.ts'
+export { KmsIdentity, kmsRecipient } from './kms-identity.ts'
+export type { KmsIdentityOptions } from './kms-identity.ts'
+export type {
+  CreatedToken,
+  CreateKeyRequest,
+  CreateTokenRequest,
+  ItemProblem,
+  KeyInfo,
+  Page,
+  Permission,
+  Problem,
+  ProblemCode,
+  PublicKeyBundle,
+  RewrapAnswer,
+  RewrapItem,
+  RewrapRequest,
+  RewrapResponse,
+  SettableState,
+  TokenInfo,
+  UnwrapAnswer,
+  UnwrapItem,
+  UnwrapRequest,
+  UnwrapResponse,
+  UpdateVersionRequest,
+  VersionInfo,
+  VersionState,
+} from './wire.ts'
