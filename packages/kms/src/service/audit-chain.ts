@@ -1,0 +1,56 @@
+/**
+ * The chain of one run: each entry's HMAC covers the one before, so that an edit, a gap or another order shows. The
+ * head has a MAC of its own: whoever cuts the tail cannot make the head that would fit.
+ */
+
+import { createHmac } from 'node:crypto'
+
+import { framed } from './framing.ts'
+import type { AuditAppend, AuditHead, AuditRow } from './key-store.ts'
+import type { OwnKey } from './own-keys.ts'
+
+/** What comes before the first entry. */
+export const chainStart = new Uint8Array(32)
+
+export interface Chain {
+  readonly clusterId: Uint8Array
+  readonly run: string
+  readonly startedAt: number
+  readonly key: OwnKey
+}
+
+/** The next entries after `head` (undefined: the first ones) and the head they lead to. */
+export function extend(chain: Chain, head: AuditHead | undefined, bodies: readonly string[]): AuditAppend {
+  let mac = head?.mac ?? chainStart
+  let seq = head?.seq ?? 0
+  const entries: AuditRow[] = []
+  for (const body of bodies) {
+    seq += 1
+    mac = entryMac(chain, seq, mac, body)
+    entries.push({ run: chain.run, seq, body, mac })
+  }
+  return { entries, head: headOf(chain, seq, mac) }
+}
+
+export function entryMac(chain: Chain, seq: number, previous: Uint8Array, body: string): Uint8Array {
+  return hmac(
+    chain.key,
+    framed('longhold/kms/v1/audit-entry', chain.clusterId, chain.run, seq, previous, body),
+  )
+}
+
+export function headMac(chain: Chain, seq: number, mac: Uint8Array): Uint8Array {
+  return hmac(
+    chain.key,
+    framed('longhold/kms/v1/audit-head', chain.clusterId, chain.run, seq, mac, chain.startedAt),
+  )
+}
+
+function headOf(chain: Chain, seq: number, mac: Uint8Array): AuditHead {
+  const { run, startedAt, key } = chain
+  return { run, seq, mac, headMac: headMac(chain, seq, mac), chainKeyVersion: key.version, startedAt }
+}
+
+function hmac({ secret }: OwnKey, message: Uint8Array): Uint8Array {
+  return secret.use((key) => new Uint8Array(createHmac('sha256', key).update(message).digest()))
+}

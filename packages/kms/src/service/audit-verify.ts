@@ -1,0 +1,101 @@
+/** Reads the audit log from end to end and says what is wrong with it. */
+
+import { equalBytes, toHex } from '@longhold/core'
+
+import { chainStart, entryMac, headMac } from './audit-chain.ts'
+import type { Chain } from './audit-chain.ts'
+import type { PreviousRun } from './audit-entry.ts'
+import type { AuditHead, KeyStore } from './key-store.ts'
+import type { OwnKeys } from './own-keys.ts'
+
+export interface AuditReport {
+  readonly ok: boolean
+  readonly runs: number
+  readonly entries: number
+  /** One line each, at most `maxFaults`. */
+  readonly faults: readonly string[]
+}
+
+const maxFaults = 100
+const pageSize = 1000
+
+/**
+ * Finds edited, missing, reordered and foreign entries, cut tails and missing chains. What it cannot find is a
+ * database put back whole to an earlier state: keep the newest head elsewhere for that.
+ */
+export async function verifyAuditLog(
+  store: KeyStore,
+  clusterId: Uint8Array,
+  ownKeys: OwnKeys,
+): Promise<AuditReport> {
+  const faults: string[] = []
+  const heads = new Map((await store.auditHeads()).map((head) => [head.run, head]))
+  const runs = new Set([...heads.keys(), ...(await store.auditRuns())])
+  const named: PreviousRun[] = []
+  let entries = 0
+  for (const run of runs) {
+    const head = heads.get(run)
+    if (head === undefined) {
+      faults.push(`chain ${run}: its head is missing`)
+      continue
+    }
+    const key = ownKeys.version('audit-chain', head.chainKeyVersion)
+    if (key === undefined) {
+      faults.push(`chain ${run}: its key, version ${head.chainKeyVersion}, is missing`)
+      continue
+    }
+    const chain = { clusterId, run, startedAt: head.startedAt, key }
+    const seen = await verifyChain(store, chain, head, named)
+    entries += seen.entries
+    faults.push(...seen.faults)
+  }
+  for (const { run, seq, mac } of named) {
+    const head = heads.get(run)
+    if (head === undefined) faults.push(`chain ${run}: the whole chain is missing`)
+    else if (head.seq !== seq || toHex(head.mac) !== mac)
+      faults.push(`chain ${run}: ends at ${head.seq}, where the next chain saw it end at ${seq}`)
+  }
+  if (runs.size === 0) faults.push('there is no audit log')
+  return { ok: faults.length === 0, runs: runs.size, entries, faults: faults.slice(0, maxFaults) }
+}
+
+async function verifyChain(
+  store: KeyStore,
+  chain: Chain,
+  head: AuditHead,
+  named: PreviousRun[],
+): Promise<{ entries: number; faults: string[] }> {
+  const { run } = chain
+  const faults: string[] = []
+  if (!equalBytes(headMac(chain, head.seq, head.mac), head.headMac)) faults.push(`chain ${run}: altered head`)
+  let mac: Uint8Array = chainStart
+  let after: number | undefined
+  let entries = 0
+  for (;;) {
+    const page = await store.auditEntries(run, { after, limit: pageSize })
+    for (const entry of page) {
+      const expected = (after ?? 0) + 1
+      if (entry.seq !== expected) faults.push(`chain ${run}: entry ${expected} is missing`)
+      if (!equalBytes(entryMac(chain, entry.seq, mac, entry.body), entry.mac)) {
+        faults.push(
+          `chain ${run}: entry ${entry.seq} was altered, or follows another than it was written after`,
+        )
+      } else if (entry.seq === 1) named.push(...previousRuns(entry.body))
+      // Going on from the stored MAC reports one altered entry once.
+      mac = entry.mac
+      after = entry.seq
+      entries += 1
+    }
+    if (page.length < pageSize) break
+  }
+  if (after !== head.seq) faults.push(`chain ${run}: ends at ${after ?? 0}, its head says ${head.seq}`)
+  else if (!equalBytes(mac, head.mac))
+    faults.push(`chain ${run}: its last entry is not the one its head names`)
+  return { entries, faults }
+}
+
+/** Called for bodies whose MAC is right only: what this service wrote. */
+function previousRuns(body: string): PreviousRun[] {
+  const { previous } = JSON.parse(body) as { previous?: PreviousRun[] }
+  return previous ?? []
+}

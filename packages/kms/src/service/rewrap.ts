@@ -1,0 +1,229 @@
+/**
+ * New headers for old: opened completely, written anew for the same readers at their newest versions. Nobody is
+ * dropped silently, and nobody is added whom the source key does not allow.
+ */
+
+import {
+  canonicalContext,
+  equalBytes,
+  fromHex,
+  inspect,
+  parseRecipient,
+  rewrap as rewrapHeader,
+  toHex,
+} from '@longhold/core'
+import type { EncryptionContext, Identity, PublicKeyRecipient } from '@longhold/core'
+
+import { auditItems, itemError } from './batch.ts'
+import type { ItemResult } from './batch.ts'
+import { notFound, ServiceError } from './errors.ts'
+import type { VersionRow } from './key-store.ts'
+import type { Keys } from './keys.ts'
+import { requirePermission, requireVisible } from './policy.ts'
+import type { Caller } from './policy.ts'
+import { versionStates } from './states.ts'
+import { findVersions, notUnwrapping, stanzaName } from './unwrap.ts'
+import type { OpenerOptions } from './unwrap.ts'
+
+export interface RewrapItem {
+  readonly id: string
+  readonly wrappedKey: Uint8Array
+  readonly context: EncryptionContext
+  /** Keys to take the place of the source key, and recipient texts for readers the service does not know. */
+  readonly to: readonly string[]
+}
+
+export interface Rewrapped {
+  readonly wrappedKey: Uint8Array
+  /** What opened the old header. */
+  readonly key: string
+  readonly version: number
+}
+
+export interface RewrapOptions extends OpenerOptions {
+  readonly keys: Keys
+}
+
+interface Addressee {
+  readonly kemId: number
+  readonly recipientId: Uint8Array
+}
+
+interface Parsed {
+  readonly item: RewrapItem
+  readonly keyId: Uint8Array
+  readonly addressees: readonly Addressee[]
+}
+
+/** One answer for each item, in order. Throws as `unwrap` does. */
+export async function rewrap(
+  options: RewrapOptions,
+  caller: Caller,
+  items: readonly RewrapItem[],
+): Promise<ItemResult<Rewrapped>[]> {
+  const parsed = items.map(parse)
+  const rows = await findVersions(
+    options.store,
+    caller.principal,
+    parsed.flatMap((one) => (one.header instanceof ServiceError ? [] : one.header.addressees)),
+  )
+  const plan = new Planner(options, caller, rows)
+  const settled = await Promise.allSettled(
+    parsed.map(async ({ item, header }): Promise<ItemResult<Rewrapped>> => {
+      const known = { id: item.id, context: item.context }
+      if (header instanceof ServiceError)
+        return { ...known, keyId: undefined, row: undefined, answer: header }
+      const source = plan.source(header)
+      const answer = await rewrapOne(options, plan, header, source)
+      return { ...known, keyId: header.keyId, row: source, answer }
+    }),
+  )
+  for (const one of settled) if (one.status === 'rejected') throw one.reason
+  const results = settled.flatMap((one) => (one.status === 'fulfilled' ? [one.value] : []))
+  await options.audit.record({ action: 'rewrap', caller, items: auditItems(results) })
+  return results
+}
+
+async function rewrapOne(
+  { identities, queue }: RewrapOptions,
+  plan: Planner,
+  { item, addressees }: Parsed,
+  source: VersionRow | undefined,
+): Promise<Rewrapped | ServiceError> {
+  try {
+    if (source === undefined) throw notFound('the key it was wrapped for')
+    if (!versionStates[source.state].rewrapFrom) throw notUnwrapping(source)
+    const recipients = await plan.recipients(item, addressees, source)
+    const identity: Identity = {
+      owns: (kemId, recipientId) => kemId === source.kemId && equalBytes(recipientId, source.recipientId),
+      unwrap: (stanza, bound) => queue.run(async () => identities.get(source).unwrap(stanza, bound)),
+    }
+    const wrappedKey = await rewrapHeader(item.wrappedKey, {
+      identities: [identity],
+      recipients,
+      keyContext: item.context,
+    })
+    return { wrappedKey, key: source.key, version: source.version }
+  } catch (error) {
+    return itemError(error)
+  }
+}
+
+/** Decides who reads the new header. Keeps what it looked up for the rest of the batch. */
+class Planner {
+  readonly #options: RewrapOptions
+  readonly #caller: Caller
+  readonly #rows: ReadonlyMap<string, VersionRow>
+  readonly #primaries = new Map<string, Promise<PublicKeyRecipient>>()
+  readonly #allowed = new Map<string, Promise<readonly string[]>>()
+
+  constructor(options: RewrapOptions, caller: Caller, rows: ReadonlyMap<string, VersionRow>) {
+    this.#options = options
+    this.#caller = caller
+    this.#rows = rows
+  }
+
+  /** The version that opens the header: the first addressee, in order, that the caller may know of. */
+  source({ addressees }: Parsed): VersionRow | undefined {
+    for (const addressee of addressees) {
+      const row = this.#rows.get(stanzaName(addressee))
+      if (row !== undefined) return row
+    }
+    return undefined
+  }
+
+  /**
+   * @throws ServiceError `recipient_unknown` for a reader who would be lost, `permission_denied` for one who may not
+   * be added.
+   */
+  async recipients(
+    { to }: RewrapItem,
+    addressees: readonly Addressee[],
+    source: VersionRow,
+  ): Promise<PublicKeyRecipient[]> {
+    const supplied = to.filter((text) => text.startsWith('lhrecipient')).map((text) => parseRecipient(text))
+    const named = to.filter((text) => !text.startsWith('lhrecipient'))
+    for (const key of named) await this.#checkTarget(key, source.key)
+
+    const chosen = new Map<string, PublicKeyRecipient>()
+    const add = (recipient: PublicKeyRecipient): void => {
+      chosen.set(toHex(recipient.recipientId), recipient)
+    }
+    for (const addressee of addressees) {
+      const row = this.#rows.get(stanzaName(addressee))
+      if (row?.key === source.key) {
+        for (const key of named.length > 0 ? named : [source.key]) add(await this.#primary(key))
+      } else if (row !== undefined) {
+        add(await this.#primary(row.key))
+      } else {
+        const recipient = supplied.find((one) => stanzaName(one) === stanzaName(addressee))
+        if (recipient === undefined) throw recipientUnknown(addressee)
+        add(recipient)
+      }
+    }
+    const foreign = supplied.find(({ recipientId }) => !chosen.has(toHex(recipientId)))
+    if (foreign !== undefined) {
+      throw new ServiceError(
+        'permission_denied',
+        `recipient ${toHex(foreign.recipientId)} is not one of the old header, and a rewrap adds none`,
+      )
+    }
+    return [...chosen.values()]
+  }
+
+  async #checkTarget(key: string, source: string): Promise<void> {
+    requireVisible(this.#caller.principal, key)
+    const allowed = this.#allowed.get(source) ?? this.#allowedTargets(source)
+    this.#allowed.set(source, allowed)
+    if (key === source || (await allowed).includes(key)) return
+    throw new ServiceError('permission_denied', `the key ${source} does not allow a rewrap to ${key}`, {
+      hint: 'such targets are named when a key is created',
+    })
+  }
+
+  async #allowedTargets(source: string): Promise<readonly string[]> {
+    const { rewrapTo } = await this.#options.keys.get(this.#caller, source)
+    return rewrapTo
+  }
+
+  #primary(key: string): Promise<PublicKeyRecipient> {
+    const known = this.#primaries.get(key)
+    if (known !== undefined) return known
+    const primary = (async () => {
+      requirePermission(this.#caller.principal, 'wrap')
+      await this.#options.keys.get(this.#caller, key)
+      const { recipient } = await this.#options.keys.primary(key)
+      return recipient
+    })()
+    this.#primaries.set(key, primary)
+    return primary
+  }
+}
+
+function recipientUnknown({ recipientId }: Addressee): ServiceError {
+  return new ServiceError(
+    'recipient_unknown',
+    `recipient ${toHex(recipientId)} of the old header is not a key of this service, and would be lost`,
+    { hint: 'give its public key (lhrecipient1-…) in "to"' },
+  )
+}
+
+function parse(item: RewrapItem): { item: RewrapItem; header: Parsed | ServiceError } {
+  try {
+    canonicalContext(item.context)
+    const { kind, keyId, stanzas } = inspect(item.wrappedKey)
+    if (kind !== 'wrapped key')
+      throw new ServiceError('malformed_request', `this is a ${kind}, not a wrapped key`)
+    const addressees = stanzas.map(({ kemId, recipientId }) => ({ kemId, recipientId: bytesOf(recipientId) }))
+    return { item, header: { item, keyId: bytesOf(keyId), addressees } }
+  } catch (error) {
+    return { item, header: itemError(error) }
+  }
+}
+
+function bytesOf(hex: string): Uint8Array {
+  const bytes = fromHex(hex)
+  // `inspect` writes hexadecimal.
+  if (bytes === undefined) throw new Error('not hexadecimal')
+  return bytes
+}

@@ -1,0 +1,50 @@
+/** What a version may do in each state, and what it may become: one table. */
+
+import type { VersionState } from '@longhold/core/kms'
+
+import { ServiceError } from './errors.ts'
+
+interface StateRow {
+  /** New data keys are wrapped for it. */
+  readonly wrap: boolean
+  readonly unwrap: boolean
+  readonly rewrapFrom: boolean
+  readonly mayBecome: readonly VersionState[]
+}
+
+export const versionStates: Readonly<Record<VersionState, StateRow>> = {
+  pending: { wrap: false, unwrap: false, rewrapFrom: false, mayBecome: ['primary', 'disabled'] },
+  // To `unwrap_only` by rotation alone: there is always exactly one primary.
+  primary: { wrap: true, unwrap: true, rewrapFrom: true, mayBecome: ['unwrap_only', 'compromised'] },
+  unwrap_only: {
+    wrap: false,
+    unwrap: true,
+    rewrapFrom: true,
+    mayBecome: ['primary', 'disabled', 'compromised'],
+  },
+  disabled: {
+    wrap: false,
+    unwrap: false,
+    rewrapFrom: false,
+    mayBecome: ['unwrap_only', 'compromised', 'destroy_scheduled'],
+  },
+  compromised: { wrap: false, unwrap: false, rewrapFrom: true, mayBecome: ['destroy_scheduled'] },
+  destroy_scheduled: { wrap: false, unwrap: false, rewrapFrom: false, mayBecome: ['disabled', 'destroyed'] },
+  destroyed: { wrap: false, unwrap: false, rewrapFrom: false, mayBecome: [] },
+}
+
+/** The states in which a version unwraps. */
+export const unwrappingStates: readonly VersionState[] = statesThat((row) => row.unwrap)
+
+/** @throws ServiceError `invalid_state`, naming both states and what would be legal. */
+export function checkTransition(from: VersionState, to: VersionState): void {
+  const { mayBecome } = versionStates[from]
+  if (mayBecome.includes(to)) return
+  const legal = mayBecome.length === 0 ? 'it stays so for ever' : `it may become ${mayBecome.join(', ')}`
+  throw new ServiceError('invalid_state', `a version that is ${from} cannot become ${to}; ${legal}`)
+}
+
+function statesThat(may: (row: StateRow) => boolean): VersionState[] {
+  // The keys of the table are exactly the states.
+  return (Object.keys(versionStates) as VersionState[]).filter((state) => may(versionStates[state]))
+}

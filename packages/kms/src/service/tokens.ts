@@ -1,0 +1,135 @@
+/** Tokens: `lhk_<id>_<secret>`, looked up by id, compared in constant time, kept as an HMAC under the pepper. */
+
+import { createHmac, randomBytes, timingSafeEqual } from 'node:crypto'
+
+import { toBase64url, toHex } from '@longhold/core'
+import type { Permission } from '@longhold/core/kms'
+
+import type { AuditLog } from './audit-log.ts'
+import { notFound, ServiceError } from './errors.ts'
+import { framed } from './framing.ts'
+import type { KeyStore, PageRequest, TokenRow } from './key-store.ts'
+import type { OwnKey, OwnKeys } from './own-keys.ts'
+import { covers, outlasts } from './policy.ts'
+import type { Caller, Principal } from './policy.ts'
+
+const tokenPattern = /^lhk_([0-9a-f]{24})_([A-Za-z0-9_-]{43})$/u
+const noMac = new Uint8Array(32)
+
+export interface NewToken {
+  readonly name: string
+  readonly permissions: readonly Permission[]
+  readonly keys: readonly string[] | null
+  readonly expiresAt: number | null
+}
+
+export interface TokensOptions {
+  readonly store: KeyStore
+  readonly ownKeys: OwnKeys
+  readonly audit: AuditLog
+  readonly now: () => number
+}
+
+/** A new token: its row, and the text that is shown once. */
+export function makeToken(
+  pepper: OwnKey,
+  { name, permissions, keys, expiresAt }: NewToken,
+  { createdBy, now }: { createdBy: string | null; now: number },
+): { row: TokenRow; text: string } {
+  const id = toHex(randomBytes(12))
+  const secret = toBase64url(randomBytes(32))
+  const row = {
+    token: id,
+    name,
+    mac: tokenMac(pepper, id, secret),
+    pepperVersion: pepper.version,
+    permissions: [...new Set(permissions)],
+    keys: keys && [...new Set(keys)],
+    createdAt: now,
+    expiresAt,
+    revokedAt: null,
+    createdBy,
+  }
+  return { row, text: `lhk_${id}_${secret}` }
+}
+
+export class Tokens {
+  readonly #options: TokensOptions
+
+  constructor(options: TokensOptions) {
+    this.#options = options
+  }
+
+  /**
+   * Who holds this token.
+   *
+   * @throws ServiceError `unauthenticated`, the same for every cause.
+   */
+  async authenticate(text: string | undefined): Promise<Principal> {
+    const { store, ownKeys, now } = this.#options
+    const [, id = '', secret = ''] = tokenPattern.exec(text ?? '') ?? []
+    const row = id === '' ? undefined : await store.token(id)
+    // The same work whether or not the id exists.
+    const pepper = ownKeys.version('token-pepper', row?.pepperVersion ?? 0) ?? ownKeys.newest('token-pepper')
+    const isRight = timingSafeEqual(tokenMac(pepper, id, secret), row?.mac.length === 32 ? row.mac : noMac)
+    if (row === undefined || !isRight || row.revokedAt !== null || hasExpired(row, now())) {
+      throw new ServiceError('unauthenticated', 'a valid token is needed: Authorization: Bearer lhk_…')
+    }
+    const { permissions, keys, expiresAt } = row
+    return { token: id, permissions, keys, expiresAt }
+  }
+
+  /** @throws ServiceError `permission_denied` when the caller would hand on what he does not hold. */
+  async create(caller: Caller, wanted: NewToken): Promise<{ row: TokenRow; text: string }> {
+    const { store, ownKeys, audit, now } = this.#options
+    if (!covers(caller.principal, wanted) || !outlasts(caller.principal, wanted)) {
+      throw new ServiceError('permission_denied', 'a token hands on only what it holds, and for no longer', {
+        hint: 'ask for fewer permissions, for keys this token may see, and for an earlier end',
+      })
+    }
+    const made = makeToken(ownKeys.newest('token-pepper'), wanted, {
+      createdBy: caller.principal.token,
+      now: now(),
+    })
+    const { token, permissions, keys, expiresAt } = made.row
+    const outcome = await audit.commit(
+      { action: 'token.create', caller, token, permissions, keys, expiresAt },
+      (entries) => store.createToken(made.row, entries),
+    )
+    // Twelve random bytes that were there before.
+    if (outcome === 'conflict') throw new ServiceError('invalid_state', 'try again')
+    return made
+  }
+
+  /** The tokens whose rights the caller holds too, a page at a time. */
+  async list({ principal }: Caller, page: PageRequest<string>): Promise<TokenRow[]> {
+    const found: TokenRow[] = []
+    let { after } = page
+    for (;;) {
+      const rows = await this.#options.store.tokens({ after, limit: page.limit })
+      found.push(...rows.filter((row) => covers(principal, row)))
+      after = rows.at(-1)?.token
+      if (rows.length < page.limit || found.length >= page.limit) return found.slice(0, page.limit)
+    }
+  }
+
+  /** @throws ServiceError `not_found` also for a token the caller does not cover; `invalid_state` when revoked. */
+  async revoke(caller: Caller, token: string): Promise<void> {
+    const { store, audit, now } = this.#options
+    const row = await store.token(token)
+    if (row === undefined || !covers(caller.principal, row)) throw notFound('the token')
+    const outcome = await audit.commit({ action: 'token.revoke', caller, token }, (entries) =>
+      store.revokeToken(token, now(), entries),
+    )
+    if (outcome === 'conflict') throw new ServiceError('invalid_state', 'the token is revoked already')
+  }
+}
+
+function hasExpired({ expiresAt }: TokenRow, now: number): boolean {
+  return expiresAt !== null && expiresAt <= now
+}
+
+function tokenMac({ secret: pepper }: OwnKey, id: string, secret: string): Uint8Array {
+  const message = framed('longhold/kms/v1/token', id, secret)
+  return pepper.use((key) => new Uint8Array(createHmac('sha256', key).update(message).digest()))
+}
