@@ -1,0 +1,23 @@
+/** What the store and its writer's thread say to each other. */
+
+import type { AuditAppend, Outcome } from '../../service/key-store.ts'
+import type { WriteName } from './writes.ts'
+
+export interface WriterOptions {
+  readonly path: string
+  readonly busyTimeoutMs: number
+}
+
+export interface WriteRequest {
+  readonly id: number
+  readonly name: WriteName
+  readonly argument: unknown
+  readonly audit: AuditAppend
+}
+
+export interface WriteReply {
+  readonly id: number
+  readonly outcome?: Outcome
+  /** A ServiceError in parts: classes do not cross threads. */
+  readonly failure?: { readonly message: string; readonly hint: string | undefined }
+}
