@@ -1,1 +1,12 @@
-export {}
+/** `@longhold/kms`: to set up and run a key service from a program. */
+
+export type { Log, LogEntry } from './http/env.ts'
+export { initService } from './server/init.ts'
+export type { InitOptions, InitResult } from './server/init.ts'
+export type { ServicePaths } from './server/paths.ts'
+export { startService, verifyAudit } from './server/start.ts'
+export type { RunningService, ServiceConfig } from './server/start.ts'
+export type { AuditReport } from './service/audit-verify.ts'
+export { ServiceError } from './service/errors.ts'
+export type { StartCode } from './service/errors.ts'
+export type { FirstKey } from './service/service.ts'

@@ -1,0 +1,85 @@
+/** `/v1/unwrap` and `/v1/rewrap`: up to a thousand items, each with its own answer. */
+
+import { createRoute } from '@hono/zod-openapi'
+import { toBase64url } from '@longhold/core'
+import type { UnwrapAnswer } from '@longhold/core/kms'
+
+import { ServiceError } from '../../service/errors.ts'
+import type { Service } from '../../service/service.ts'
+import { rewrapRequest, rewrapResponse, unwrapRequest, unwrapResponse } from '../../wire.ts'
+import { bytesOf, jsonAnswer, jsonRequest, problems } from '../documents.ts'
+import type { App } from '../env.ts'
+import { itemProblem } from '../problems.ts'
+import { secured } from '../secured.ts'
+
+const unwrap = createRoute({
+  method: 'post',
+  path: '/v1/unwrap',
+  request: { body: jsonRequest(unwrapRequest) },
+  responses: {
+    200: jsonAnswer(unwrapResponse, 'A data key or a problem for each item, in order'),
+    ...problems,
+  },
+})
+const rewrap = createRoute({
+  method: 'post',
+  path: '/v1/rewrap',
+  request: { body: jsonRequest(rewrapRequest) },
+  responses: {
+    200: jsonAnswer(rewrapResponse, 'A wrapped key or a problem for each item, in order'),
+    ...problems,
+  },
+})
+
+export function batchRoutes(app: App, service: Service): void {
+  const route = secured(app, service)
+
+  route(unwrap, async (c) => {
+    const { items } = c.req.valid('json')
+    checkIds(items)
+    const results = await service.unwrap(
+      c.get('caller'),
+      items.map(({ id, key_id: keyId, stanza, context }) => ({
+        id,
+        keyId: bytesOf(keyId),
+        stanza: bytesOf(stanza),
+        context: Object.entries(context),
+      })),
+    )
+    const answers = results.map(({ id, answer }): UnwrapAnswer => {
+      if (answer instanceof ServiceError) return { id, problem: itemProblem(answer) }
+      const { dataKey, key, version } = answer
+      // JSON takes strings: the one place where a data key becomes one.
+      const text = dataKey.use((bytes) => toBase64url(bytes))
+      dataKey.wipe()
+      return { id, data_key: text, key, version }
+    })
+    return c.json({ items: answers }, 200)
+  })
+
+  route(rewrap, async (c) => {
+    const { items } = c.req.valid('json')
+    checkIds(items)
+    const results = await service.rewrap(
+      c.get('caller'),
+      items.map(({ id, wrapped_key: wrappedKey, context, to = [] }) => ({
+        id,
+        wrappedKey: bytesOf(wrappedKey),
+        context: Object.entries(context),
+        to,
+      })),
+    )
+    const answers = results.map(({ id, answer }) => {
+      if (answer instanceof ServiceError) return { id, problem: itemProblem(answer) }
+      const { wrappedKey, key, version } = answer
+      return { id, wrapped_key: toBase64url(wrappedKey), key, version }
+    })
+    return c.json({ items: answers }, 200)
+  })
+}
+
+/** Two answers with one name could be taken for each other. */
+function checkIds(items: readonly { id: string }[]): void {
+  if (new Set(items.map(({ id }) => id)).size === items.length) return
+  throw new ServiceError('malformed_request', 'two items have the same id')
+}

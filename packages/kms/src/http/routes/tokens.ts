@@ -1,0 +1,72 @@
+/** `/v1/tokens`: made, listed, revoked. */
+
+import { createRoute } from '@hono/zod-openapi'
+import type { TokenInfo } from '@longhold/core/kms'
+
+import type { TokenRow } from '../../service/key-store.ts'
+import type { Service } from '../../service/service.ts'
+import { createdToken, createTokenRequest, pageQuery, tokenPage, tokenParams } from '../../wire.ts'
+import { jsonAnswer, jsonRequest, problems, readCursor, time, timeOrNull, toPage } from '../documents.ts'
+import type { App } from '../env.ts'
+import { secured } from '../secured.ts'
+
+const createToken = createRoute({
+  method: 'post',
+  path: '/v1/tokens',
+  request: { body: jsonRequest(createTokenRequest) },
+  responses: { 201: jsonAnswer(createdToken, 'The token; its text is shown this once'), ...problems },
+})
+const listTokens = createRoute({
+  method: 'get',
+  path: '/v1/tokens',
+  request: { query: pageQuery },
+  responses: { 200: jsonAnswer(tokenPage, 'Tokens with no rights beyond those of the caller'), ...problems },
+})
+const revokeToken = createRoute({
+  method: 'delete',
+  path: '/v1/tokens/{token}',
+  request: { params: tokenParams },
+  responses: { 204: { description: 'Revoked' }, ...problems },
+})
+
+export function tokenRoutes(app: App, service: Service): void {
+  const route = secured(app, service)
+  const { tokens } = service
+
+  route(createToken, async (c) => {
+    const { name, permissions, keys, expires_at: expiresAt } = c.req.valid('json')
+    const { row, text } = await tokens.create(c.get('caller'), {
+      name,
+      permissions,
+      keys: keys ?? null,
+      expiresAt: expiresAt === undefined ? null : Date.parse(expiresAt),
+    })
+    return c.json({ ...describeToken(row), token: text }, 201)
+  })
+
+  route(listTokens, async (c) => {
+    const { cursor, limit } = c.req.valid('query')
+    const rows = await tokens.list(c.get('caller'), { after: readCursor(cursor), limit: limit + 1 })
+    return c.json(
+      toPage(rows, limit, ({ token }) => token, describeToken),
+      200,
+    )
+  })
+
+  route(revokeToken, async (c) => {
+    await tokens.revoke(c.get('caller'), c.req.valid('param').token)
+    return c.body(null, 204)
+  })
+}
+
+function describeToken(row: TokenRow): TokenInfo {
+  return {
+    id: row.token,
+    name: row.name,
+    permissions: [...row.permissions],
+    keys: row.keys === null ? null : [...row.keys],
+    created_at: time(row.createdAt),
+    expires_at: timeOrNull(row.expiresAt),
+    revoked_at: timeOrNull(row.revokedAt),
+  }
+}

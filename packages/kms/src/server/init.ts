@@ -1,0 +1,106 @@
+/** Sets a service up, once: key file, database, first token, perhaps a first key. */
+
+import { closeSync, existsSync, fsyncSync, mkdirSync, openSync, rmSync, writeSync } from 'node:fs'
+
+import { KeyFile } from '../seal/key-file.ts'
+import { ServiceError } from '../service/errors.ts'
+import { keyPattern } from '../service/keys.ts'
+import { alreadyInitialised, prepareService } from '../service/service.ts'
+import type { FirstKey } from '../service/service.ts'
+import { SqliteStore } from '../store/sqlite/store.ts'
+import { resolvePaths } from './paths.ts'
+import type { ServicePaths } from './paths.ts'
+
+export interface InitOptions extends ServicePaths {
+  /** The name of a key to begin with. */
+  readonly firstKey?: string | undefined
+}
+
+export interface InitResult {
+  readonly clusterId: string
+  readonly database: string
+  readonly keyFile: string
+  /** Whether the key file was made now; one that was there is used as it is. */
+  readonly keyFileIsNew: boolean
+  /** Holds the first token, which may do everything. */
+  readonly tokenFile: string
+  readonly firstKey: FirstKey | undefined
+}
+
+/**
+ * Makes what is missing and overwrites nothing.
+ *
+ * @throws ServiceError `already_initialised`, `database_in_use`, `wrong_key_file`, `bad_config`,
+ * `storage_unavailable`.
+ */
+export async function initService(options: InitOptions): Promise<InitResult> {
+  const { dataDir, database, keyFile, tokenFile } = resolvePaths(options)
+  const { firstKey } = options
+  if (firstKey !== undefined && !keyPattern.test(firstKey)) {
+    throw new ServiceError('bad_config', `${firstKey} cannot be the name of a key`, {
+      hint: '1 to 64 of a-z 0-9 . _ -, a letter or digit first',
+    })
+  }
+  makeDirectory(dataDir)
+  const store = SqliteStore.open({ path: database })
+  try {
+    if ((await store.cluster()) !== undefined) throw alreadyInitialised()
+    if (existsSync(tokenFile)) throw fileIsThere(tokenFile)
+    const { keyFile: rootKey, isNew } = KeyFile.readOrCreate(keyFile)
+    try {
+      const { beginning, write } = await prepareService({ store, rootKey }, firstKey)
+      // Before the database: a service whose only token nobody has would be of no use.
+      writeToken(tokenFile, beginning.adminToken)
+      try {
+        await write()
+      } catch (error) {
+        rmSync(tokenFile)
+        throw error
+      }
+      const { clusterId, firstKey: created } = beginning
+      return { clusterId, database, keyFile, keyFileIsNew: isNew, tokenFile, firstKey: created }
+    } finally {
+      rootKey.close()
+    }
+  } finally {
+    await store.close()
+  }
+}
+
+function makeDirectory(path: string): void {
+  try {
+    mkdirSync(path, { recursive: true, mode: 0o700 })
+  } catch (error) {
+    throw new ServiceError('bad_config', `the data directory ${path} cannot be made (${codeOf(error)})`, {
+      hint: 'give a directory this user may write in',
+    })
+  }
+}
+
+function writeToken(path: string, token: string): void {
+  let file: number
+  try {
+    file = openSync(path, 'wx', 0o600)
+  } catch (error) {
+    if (codeOf(error) === 'EEXIST') throw fileIsThere(path)
+    throw new ServiceError('bad_config', `the token file ${path} cannot be written (${codeOf(error)})`, {
+      hint: 'give a place this user may write in',
+    })
+  }
+  try {
+    writeSync(file, `${token}\n`)
+    fsyncSync(file)
+  } finally {
+    closeSync(file)
+  }
+}
+
+function fileIsThere(path: string): ServiceError {
+  return new ServiceError('bad_config', `${path} is there already, and would be overwritten`, {
+    hint: 'move it away, or give another place for the token; nothing was initialised',
+  })
+}
+
+function codeOf(error: unknown): string {
+  return error instanceof Error && 'code' in error ? String(error.code) : 'unknown'
+}

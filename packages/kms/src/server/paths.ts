@@ -1,0 +1,28 @@
+/** Which files a service has. */
+
+import { join, resolve } from 'node:path'
+
+export interface ServicePaths {
+  /** Made when it does not exist, for its owner only. */
+  readonly dataDir: string
+  /** Default: `root.key` in the data directory. Better kept elsewhere: with both, all keys can be opened. */
+  readonly keyFile?: string | undefined
+  /** Default: `admin.token` in the data directory. */
+  readonly tokenFile?: string | undefined
+}
+
+export interface ResolvedPaths {
+  readonly dataDir: string
+  readonly database: string
+  readonly keyFile: string
+  readonly tokenFile: string
+}
+
+export function resolvePaths({ dataDir, keyFile, tokenFile }: ServicePaths): ResolvedPaths {
+  return {
+    dataDir: resolve(dataDir),
+    database: join(resolve(dataDir), 'kms.db'),
+    keyFile: resolve(keyFile ?? join(dataDir, 'root.key')),
+    tokenFile: resolve(tokenFile ?? join(dataDir, 'admin.token')),
+  }
+}

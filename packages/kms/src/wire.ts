@@ -1,0 +1,244 @@
+/**
+ * The schemas of requests and responses. Handlers validate with them and OpenAPI describes them; the compiler
+ * holds them to the types of `@longhold/core/kms`.
+ */
+
+// zod itself gets `.openapi()` from here.
+import { z } from '@hono/zod-openapi'
+import type {
+  CreatedToken,
+  CreateKeyRequest,
+  CreateTokenRequest,
+  ItemProblem,
+  KeyInfo,
+  Page,
+  Permission,
+  Problem,
+  ProblemCode,
+  PublicKeyBundle,
+  RewrapAnswer,
+  RewrapItem,
+  RewrapRequest,
+  RewrapResponse,
+  SettableState,
+  TokenInfo,
+  UnwrapAnswer,
+  UnwrapItem,
+  UnwrapRequest,
+  UnwrapResponse,
+  UpdateVersionRequest,
+  VersionInfo,
+  VersionState,
+} from '@longhold/core/kms'
+
+export const maxItems = 1000
+const maxPageSize = 1000
+const defaultPageSize = 100
+
+/** Compiles only when a schema's type is exactly `T`. */
+function wire<T>() {
+  return <S extends z.ZodType>(
+    schema: S & ([z.output<S>, T] extends [T, z.output<S>] ? unknown : { readonly differs: z.output<S> }),
+  ): S => schema
+}
+
+const permission = wire<Permission>()(
+  z.enum([
+    'keys.create',
+    'keys.list',
+    'keys.read',
+    'keys.rotate',
+    'versions.list',
+    'versions.update',
+    'wrap',
+    'unwrap',
+    'rewrap',
+    'tokens.create',
+    'tokens.list',
+    'tokens.revoke',
+  ]),
+)
+
+const versionState = wire<VersionState>()(
+  z.enum(['pending', 'primary', 'unwrap_only', 'disabled', 'compromised', 'destroy_scheduled', 'destroyed']),
+)
+
+const settableState = wire<SettableState>()(z.enum(['unwrap_only', 'disabled']))
+
+const problemCode = wire<ProblemCode>()(
+  z.enum([
+    'malformed_request',
+    'unknown_field',
+    'unauthenticated',
+    'permission_denied',
+    'not_found',
+    'invalid_state',
+    'body_too_large',
+    'too_many_items',
+    'unwrap_failed',
+    'recipient_unknown',
+    'internal',
+    'audit_unavailable',
+    'storage_unavailable',
+    'draining',
+    'integrity_violation',
+  ]),
+)
+
+export const problem = wire<Problem>()(
+  z.strictObject({
+    type: z.string(),
+    title: z.string(),
+    status: z.int(),
+    detail: z.string(),
+    code: problemCode,
+    request_id: z.string(),
+  }),
+)
+
+const itemProblem = wire<ItemProblem>()(
+  z.strictObject({ status: z.int(), code: problemCode, detail: z.string() }),
+)
+
+const keyName = z
+  .string()
+  .regex(
+    /^[a-z0-9][a-z0-9._-]{0,63}$/u,
+    'a key is named with 1 to 64 of a-z 0-9 . _ -, a letter or digit first',
+  )
+const tokenId = z.string().regex(/^[0-9a-f]{24}$/u, 'the id of a token has 24 hexadecimal digits')
+const time = z.iso.datetime()
+/** Of exactly so many bytes, or of any number up to a limit. Decoded strictly where it is read. */
+const bytes = (length: number) => base64url.length(Math.ceil((length * 4) / 3))
+const bytesUpTo = (length: number) => base64url.max(Math.ceil((length * 4) / 3))
+const base64url = z.string().regex(/^[A-Za-z0-9_-]+$/u, 'bytes are base64url without padding')
+const itemId = z.string().min(1).max(128)
+
+/** As it came: `z.record` would lose a pair named `__proto__`, and with it what the context binds. */
+const context = z
+  .custom<Record<string, string>>(isContext, 'a context is an object of strings')
+  .openapi({ type: 'object', additionalProperties: { type: 'string' } })
+
+function isContext(value: unknown): boolean {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return false
+  return Object.values(value).every((one) => typeof one === 'string')
+}
+
+const items = <S extends z.ZodType>(item: S) => z.array(item).min(1).max(maxItems)
+const page = <S extends z.ZodType>(item: S) =>
+  z.strictObject({ items: z.array(item), next_cursor: z.string().optional() })
+
+export const keyParams = z.strictObject({ key: keyName })
+export const versionParams = z.strictObject({
+  key: keyName,
+  version: z
+    .string()
+    .regex(/^[1-9]\d{0,8}$/u, 'versions are numbered 1, 2, 3, …')
+    .transform(Number),
+})
+export const tokenParams = z.strictObject({ token: tokenId })
+export const pageQuery = z.strictObject({
+  cursor: z.string().max(256).optional(),
+  limit: z
+    .string()
+    .regex(/^[1-9]\d{0,3}$/u, 'limit is a number')
+    .transform(Number)
+    .refine((limit) => limit <= maxPageSize, `at most ${maxPageSize} at once`)
+    .optional()
+    .transform((limit) => limit ?? defaultPageSize),
+})
+
+export const createKeyRequest = wire<CreateKeyRequest>()(
+  z.strictObject({ key: keyName, rewrap_to: z.array(keyName).max(100).optional() }),
+)
+
+export const keyInfo = wire<KeyInfo>()(
+  z.strictObject({
+    key: z.string(),
+    purpose: z.literal('wrap'),
+    suite: z.string(),
+    primary_version: z.int(),
+    version_count: z.int(),
+    generation: z.int(),
+    rewrap_to: z.array(z.string()),
+    created_at: time,
+    rotated_at: time.nullable(),
+  }),
+)
+export const keyPage = wire<Page<KeyInfo>>()(page(keyInfo))
+
+export const versionInfo = wire<VersionInfo>()(
+  z.strictObject({
+    version: z.int(),
+    state: versionState,
+    recipient_id: z.string(),
+    created_at: time,
+    state_changed_at: time,
+  }),
+)
+export const versionPage = wire<Page<VersionInfo>>()(page(versionInfo))
+
+export const updateVersionRequest = wire<UpdateVersionRequest>()(z.strictObject({ state: settableState }))
+
+export const publicKeyBundle = wire<PublicKeyBundle>()(
+  z.strictObject({
+    key: z.string(),
+    version: z.int(),
+    generation: z.int(),
+    recipient: z.string(),
+    recipient_ids: z.array(z.string()),
+    issued_at: time,
+    not_after: time,
+  }),
+)
+
+const unwrapItem = wire<UnwrapItem>()(
+  z.strictObject({ id: itemId, key_id: bytes(16), stanza: bytesUpTo(65_535), context }),
+)
+export const unwrapRequest = wire<UnwrapRequest>()(z.strictObject({ items: items(unwrapItem) }))
+const unwrapAnswer = wire<UnwrapAnswer>()(
+  z.union([
+    z.strictObject({ id: itemId, data_key: z.string(), key: z.string(), version: z.int() }),
+    z.strictObject({ id: itemId, problem: itemProblem }),
+  ]),
+)
+export const unwrapResponse = wire<UnwrapResponse>()(z.strictObject({ items: z.array(unwrapAnswer) }))
+
+const rewrapItem = wire<RewrapItem>()(
+  z.strictObject({
+    id: itemId,
+    wrapped_key: bytesUpTo(65_540),
+    context,
+    to: z.array(z.string().min(1).max(4096)).min(1).max(64).optional(),
+  }),
+)
+export const rewrapRequest = wire<RewrapRequest>()(z.strictObject({ items: items(rewrapItem) }))
+const rewrapAnswer = wire<RewrapAnswer>()(
+  z.union([
+    z.strictObject({ id: itemId, wrapped_key: z.string(), key: z.string(), version: z.int() }),
+    z.strictObject({ id: itemId, problem: itemProblem }),
+  ]),
+)
+export const rewrapResponse = wire<RewrapResponse>()(z.strictObject({ items: z.array(rewrapAnswer) }))
+
+export const createTokenRequest = wire<CreateTokenRequest>()(
+  z.strictObject({
+    name: z.string().min(1).max(100),
+    permissions: z.array(permission).min(1).max(permission.options.length),
+    keys: z.array(keyName).max(1000).optional(),
+    expires_at: time.optional(),
+  }),
+)
+
+const tokenFields = {
+  id: z.string(),
+  name: z.string(),
+  permissions: z.array(permission),
+  keys: z.array(z.string()).nullable(),
+  created_at: time,
+  expires_at: time.nullable(),
+  revoked_at: time.nullable(),
+}
+export const tokenInfo = wire<TokenInfo>()(z.strictObject(tokenFields))
+export const tokenPage = wire<Page<TokenInfo>>()(page(tokenInfo))
+export const createdToken = wire<CreatedToken>()(z.strictObject({ ...tokenFields, token: z.string() }))
