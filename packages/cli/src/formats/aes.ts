@@ -1,0 +1,61 @@
+/** The bodies of old formats: AES-GCM and AES-CBC through node:crypto. */
+
+import { createDecipheriv } from 'node:crypto'
+
+export const gcmTagBytes = 16
+export const gcmIvBytes = 12
+export const cbcIvBytes = 16
+
+interface GcmInput {
+  readonly key: Uint8Array
+  /** 12 bytes, where the format does not say otherwise. */
+  readonly iv: Uint8Array
+  readonly ciphertext: Uint8Array
+  /** Exactly 16 bytes: the caller checks, since older runtimes accept fewer. */
+  readonly tag: Uint8Array
+  readonly aad: Uint8Array
+}
+
+/** The plaintext, or undefined when the tag does not fit. Nothing is released before the tag was checked. */
+export function openGcm({ key, iv, ciphertext, tag, aad }: GcmInput): Buffer | undefined {
+  const cipher = gcmCiphers[key.length]
+  if (cipher === undefined || tag.length !== gcmTagBytes) return undefined
+  const decipher = createDecipheriv(cipher, key, iv, { authTagLength: gcmTagBytes })
+  decipher.setAuthTag(tag)
+  if (aad.length > 0) decipher.setAAD(aad)
+  const plaintext = decipher.update(ciphertext)
+  try {
+    decipher.final()
+    return plaintext
+  } catch {
+    plaintext.fill(0)
+    return undefined
+  }
+}
+
+/** The plaintext without its PKCS #7 padding, or undefined. The caller has checked a MAC before. */
+export function openCbc(key: Uint8Array, iv: Uint8Array, ciphertext: Uint8Array): Buffer | undefined {
+  const cipher = cbcCiphers[key.length]
+  if (cipher === undefined || ciphertext.length === 0 || ciphertext.length % 16 !== 0) return undefined
+  const decipher = createDecipheriv(cipher, key, iv)
+  const start = decipher.update(ciphertext)
+  try {
+    return Buffer.concat([start, decipher.final()])
+  } catch {
+    return undefined
+  } finally {
+    start.fill(0)
+  }
+}
+
+const gcmCiphers: Readonly<Record<number, 'aes-128-gcm' | 'aes-192-gcm' | 'aes-256-gcm'>> = {
+  16: 'aes-128-gcm',
+  24: 'aes-192-gcm',
+  32: 'aes-256-gcm',
+}
+
+const cbcCiphers: Readonly<Record<number, 'aes-128-cbc' | 'aes-192-cbc' | 'aes-256-cbc'>> = {
+  16: 'aes-128-cbc',
+  24: 'aes-192-cbc',
+  32: 'aes-256-cbc',
+}
