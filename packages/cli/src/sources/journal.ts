@@ -1,0 +1,249 @@
+/** The journal and the data keys in a database: SPEC §12's table and two of our own. Every method is one step. */
+
+import type Database from 'better-sqlite3'
+
+import type { StoredDataKey } from './row-source.ts'
+import { newRunState } from './run-state.ts'
+import type { DeadLetter, PassCounts, RunState } from './run-state.ts'
+
+const dataKeysSchema = `
+CREATE TABLE IF NOT EXISTS longhold_data_keys (
+  key_id BLOB PRIMARY KEY CHECK (length(key_id) = 16),
+  wrapped_key BLOB NOT NULL,
+  key_context TEXT NOT NULL,
+  name TEXT,
+  state TEXT NOT NULL CHECK (state IN ('writing', 'reading', 'retired')),
+  messages INTEGER NOT NULL,
+  bytes INTEGER NOT NULL,
+  created_at TEXT NOT NULL,
+  updated_at TEXT NOT NULL
+)`
+
+const runSchema = `
+CREATE TABLE IF NOT EXISTS longhold_run (
+  run_id TEXT PRIMARY KEY,
+  table_name TEXT NOT NULL,
+  column_name TEXT NOT NULL,
+  dataset TEXT NOT NULL,
+  status TEXT NOT NULL CHECK (status IN ('running', 'stopped', 'finished')),
+  pass INTEGER NOT NULL,
+  position TEXT,
+  found INTEGER NOT NULL,
+  migrated INTEGER NOT NULL,
+  earlier INTEGER NOT NULL,
+  already INTEGER NOT NULL,
+  dead INTEGER NOT NULL,
+  conflict INTEGER NOT NULL,
+  empty INTEGER NOT NULL,
+  unauthenticated INTEGER NOT NULL,
+  migrated_all_passes INTEGER NOT NULL,
+  conflicts_all_passes INTEGER NOT NULL,
+  bytes_before INTEGER NOT NULL,
+  bytes_after INTEGER NOT NULL,
+  data_keys TEXT NOT NULL,
+  started_at TEXT NOT NULL,
+  updated_at TEXT NOT NULL,
+  finished_at TEXT
+);
+CREATE TABLE IF NOT EXISTS longhold_run_dead (
+  run_id TEXT NOT NULL REFERENCES longhold_run (run_id),
+  locator TEXT NOT NULL,
+  format TEXT,
+  key_id TEXT,
+  code TEXT NOT NULL,
+  PRIMARY KEY (run_id, locator)
+) WITHOUT ROWID`
+
+interface RunRow extends Record<keyof PassCounts, number> {
+  readonly run_id: string
+  readonly table_name: string
+  readonly column_name: string
+  readonly dataset: string
+  readonly status: RunState['status']
+  readonly pass: number
+  readonly position: string | null
+  readonly migrated_all_passes: number
+  readonly conflicts_all_passes: number
+  readonly bytes_before: number
+  readonly bytes_after: number
+  readonly data_keys: string
+  readonly started_at: string
+  readonly updated_at: string
+  readonly finished_at: string | null
+}
+
+interface DataKeyRow {
+  readonly wrapped_key: Uint8Array
+  readonly key_context: string
+  readonly name: string
+  readonly state: StoredDataKey['state']
+  readonly messages: number
+  readonly bytes: number
+}
+
+/** What is only read; the tables may be missing. */
+export class JournalReader {
+  protected readonly database: Database.Database
+
+  constructor(database: Database.Database) {
+    this.database = database
+  }
+
+  latestRun(table: string, column: string): RunState | undefined {
+    if (!this.#hasTable('longhold_run')) return undefined
+    const row = this.database
+      .prepare<[string, string], RunRow>(
+        'SELECT * FROM longhold_run WHERE table_name = ? AND column_name = ? ORDER BY started_at DESC, rowid DESC LIMIT 1',
+      )
+      .safeIntegers(false)
+      .get(table, column)
+    return row === undefined ? undefined : stateOf(row)
+  }
+
+  *deadLetters(runId: string): Iterable<DeadLetter> {
+    if (!this.#hasTable('longhold_run_dead')) return
+    const rows = this.database
+      .prepare<[string], { locator: string; format: string | null; key_id: string | null; code: string }>(
+        'SELECT locator, format, key_id, code FROM longhold_run_dead WHERE run_id = ? ORDER BY locator',
+      )
+      .iterate(runId)
+    for (const { locator, format, key_id, code } of rows) {
+      yield { locator, format: format ?? undefined, keyId: key_id ?? undefined, code }
+    }
+  }
+
+  dataKey(keyId: string): StoredDataKey | undefined {
+    if (!this.#hasTable('longhold_data_keys')) return undefined
+    const row = this.database
+      .prepare<[Uint8Array], DataKeyRow>('SELECT * FROM longhold_data_keys WHERE key_id = ?')
+      .safeIntegers(false)
+      .get(Buffer.from(keyId, 'hex'))
+    if (row === undefined) return undefined
+    const { wrapped_key: wrappedKey, key_context, name, state, messages, bytes } = row
+    // Written by addDataKey or by the library: an object of strings.
+    const keyContext = JSON.parse(key_context) as Record<string, string>
+    return { keyId, wrappedKey, keyContext, name, state, messages, bytes }
+  }
+
+  #hasTable(name: string): boolean {
+    return (
+      this.database.prepare("SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = ?").get(name) !==
+      undefined
+    )
+  }
+}
+
+/** What changes the journal. Callers choose the transaction. */
+export class Journal extends JournalReader {
+  readonly #saveRun: Database.Statement<[Record<string, string | number | null>]>
+  readonly #insertDead: Database.Statement<[string, string, string | null, string | null, string]>
+  readonly #countMessages: Database.Statement<[number, number, string, Uint8Array]>
+
+  /** Makes the tables where they are missing. `withDataKeys`: SPEC §12's table too. */
+  constructor(database: Database.Database, { withDataKeys }: { readonly withDataKeys: boolean }) {
+    database.exec(runSchema)
+    if (withDataKeys) database.exec(dataKeysSchema)
+    super(database)
+    const columns = Object.keys(
+      rowOf(newRunState({ runId: '', table: '', column: '', dataset: '', startedAt: '' })),
+    )
+    this.#saveRun = database.prepare(
+      `INSERT INTO longhold_run (${columns.join(', ')}) VALUES (${columns.map((name) => `@${name}`).join(', ')})
+       ON CONFLICT (run_id) DO UPDATE SET ${columns.map((name) => `${name} = excluded.${name}`).join(', ')}`,
+    )
+    this.#insertDead = database.prepare('INSERT OR REPLACE INTO longhold_run_dead VALUES (?, ?, ?, ?, ?)')
+    this.#countMessages = withDataKeys
+      ? database.prepare(
+          'UPDATE longhold_data_keys SET messages = messages + ?, bytes = bytes + ?, updated_at = ? WHERE key_id = ?',
+        )
+      : database.prepare('SELECT ?, ?, ?, ?')
+  }
+
+  save(state: RunState): void {
+    this.#saveRun.run(rowOf(state))
+  }
+
+  addDead(runId: string, { locator, format, keyId, code }: DeadLetter): void {
+    this.#insertDead.run(runId, locator, format ?? null, keyId ?? null, code)
+  }
+
+  /** A pass judges every row anew. */
+  clearDead(runId: string): void {
+    this.database.prepare('DELETE FROM longhold_run_dead WHERE run_id = ?').run(runId)
+  }
+
+  addDataKey(
+    { keyId, wrappedKey, keyContext, name, state, messages, bytes }: StoredDataKey,
+    now: string,
+  ): void {
+    this.database
+      .prepare('INSERT INTO longhold_data_keys VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)')
+      .run(
+        Buffer.from(keyId, 'hex'),
+        wrappedKey,
+        JSON.stringify(keyContext),
+        name,
+        state,
+        messages,
+        bytes,
+        now,
+        now,
+      )
+  }
+
+  countMessages(keyId: string, messages: number, bytes: number, now: string): void {
+    this.#countMessages.run(messages, bytes, now, Buffer.from(keyId, 'hex'))
+  }
+
+  /** New records no longer use them. None is ever removed: a record somewhere may need it. */
+  retireDataKeys(keyIds: readonly string[], now: string): void {
+    const close = this.database.prepare(
+      "UPDATE longhold_data_keys SET state = 'reading', updated_at = ? WHERE key_id = ? AND state = 'writing'",
+    )
+    for (const keyId of keyIds) close.run(now, Buffer.from(keyId, 'hex'))
+  }
+}
+
+function rowOf(state: RunState): Record<string, string | number | null> {
+  return {
+    run_id: state.runId,
+    table_name: state.table,
+    column_name: state.column,
+    dataset: state.dataset,
+    status: state.status,
+    pass: state.pass,
+    position: state.position ?? null,
+    ...state.counts,
+    migrated_all_passes: state.migrated,
+    conflicts_all_passes: state.conflicts,
+    bytes_before: state.bytesBefore,
+    bytes_after: state.bytesAfter,
+    data_keys: JSON.stringify(state.dataKeys),
+    started_at: state.startedAt,
+    updated_at: state.updatedAt,
+    finished_at: state.finishedAt ?? null,
+  }
+}
+
+function stateOf(row: RunRow): RunState {
+  const { found, migrated, earlier, already, dead, conflict, empty, unauthenticated } = row
+  return {
+    runId: row.run_id,
+    table: row.table_name,
+    column: row.column_name,
+    dataset: row.dataset,
+    status: row.status,
+    pass: row.pass,
+    position: row.position ?? undefined,
+    counts: { found, migrated, earlier, already, dead, conflict, empty, unauthenticated },
+    migrated: row.migrated_all_passes,
+    conflicts: row.conflicts_all_passes,
+    bytesBefore: row.bytes_before,
+    bytesAfter: row.bytes_after,
+    // Written by rowOf.
+    dataKeys: JSON.parse(row.data_keys) as string[],
+    startedAt: row.started_at,
+    updatedAt: row.updated_at,
+    finishedAt: row.finished_at ?? undefined,
+  }
+}

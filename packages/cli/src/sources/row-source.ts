@@ -1,0 +1,142 @@
+/**
+ * What the engine asks of a place where rows live: read in order from a position; commit replacements, each only if
+ * the row is still what was read, together with the position. Everything is synchronous: it is one process
+ * working through one target, and a transaction must not end because of an `await`.
+ */
+
+import type { DeadLetter, RunState } from './run-state.ts'
+
+/** A value as a column or member holds it. */
+export type Cell = string | Uint8Array | bigint | number | null
+
+/** The text form or the bytes (SPEC §6.6, §12). */
+export type RecordForm = 'text' | 'bytes'
+
+export interface SourceRow {
+  /** Names the row for people and in dead letters. */
+  readonly locator: string
+  /** The row's part of the record context; empty when `problem` says why there is none. */
+  readonly id: string
+  /** In the order of the target's columns, the value to be replaced first. */
+  readonly cells: readonly Cell[]
+  /** How its replacement is to be written. */
+  readonly form: RecordForm
+  /** Why the row cannot be worked on, for a dead letter: `malformed`, `bad_id` or `limit_exceeded`. */
+  readonly problem: string | undefined
+}
+
+/** Consecutive rows. Sources add what they need to commit them; only they make pages. */
+export interface Page {
+  readonly rows: readonly SourceRow[]
+  /** After its last row; an opaque text. */
+  readonly position: string
+  /** Nothing follows. */
+  readonly isLast: boolean
+}
+
+/** A page with what was decided about its rows. */
+export interface DecidedPage {
+  readonly page: Page
+  /** By index of the row. Rows not listed stay as they are. */
+  readonly replacements: ReadonlyMap<number, string | Uint8Array>
+  readonly dead: readonly DeadLetter[]
+  /** What the page adds to the pass besides what only the commit can know. */
+  readonly seen: SeenCounts
+  /** Lower-case hexadecimal key id of the replacements. */
+  readonly keyId: string | undefined
+  readonly plaintextBytes: number
+}
+
+export interface SeenCounts {
+  readonly found: number
+  readonly earlier: number
+  readonly already: number
+  readonly empty: number
+  readonly unauthenticated: number
+}
+
+/** The columns that formats need. */
+export interface WantedColumns {
+  /** The value and what else a layout occupies, the value first. */
+  readonly own: readonly string[]
+  /** Only read: additional authenticated data, key ids. */
+  readonly read: readonly string[]
+}
+
+export interface PageLimits {
+  readonly maxRows: number
+  /** Of the cells. One row may be larger. */
+  readonly maxBytes: number
+}
+
+export interface SourceSize {
+  readonly unit: 'rows' | 'bytes'
+  readonly total: number
+}
+
+/** A wrapped data key as SPEC §12 stores it. */
+export interface StoredDataKey {
+  /** 32 hexadecimal digits, lower case. */
+  readonly keyId: string
+  readonly wrappedKey: Uint8Array
+  readonly keyContext: Readonly<Record<string, string>>
+  /** What it is for: the dataset. */
+  readonly name: string
+  readonly state: 'writing' | 'reading' | 'retired'
+  readonly messages: number
+  readonly bytes: number
+}
+
+export interface TargetDescription {
+  readonly kind: 'SQLite table' | 'NDJSON file'
+  /** For people, say `app.db, table notes, column body`. */
+  readonly name: string
+  /** The parts of the record context that are the same for all rows. */
+  readonly table: string
+  readonly column: string
+  /** Of a row's cells: the value to be replaced, then the other columns of the layouts, then those only read. */
+  readonly columns: readonly string[]
+  /** How many of the columns a layout occupies. */
+  readonly ownColumns: number
+  /** What this target in particular leaves behind or does at a change, for the plan. */
+  readonly notices: readonly string[]
+}
+
+/** What can be done without changing anything. */
+export interface RowReader {
+  readonly target: TargetDescription
+  size(): SourceSize
+  /** How much of the size a run has behind it in its pass. */
+  progressOf(state: RunState): number
+  /** @param after Undefined: from the start. */
+  read(after: string | undefined, limits: PageLimits): Page
+  /** The newest run on this target, or undefined. */
+  latestRun(): RunState | undefined
+  deadLetters(runId: string): Iterable<DeadLetter>
+  dataKey(keyId: string): StoredDataKey | undefined
+  /** True while a run is at work on the target. */
+  isLocked(): boolean
+  close(): void
+}
+
+/** Holds the target's lock: two of them on one target cannot exist at a time, in whatever process. */
+export interface RowSource extends RowReader {
+  /** Nobody else writes it: one pass has seen everything. */
+  readonly isStill: boolean
+  /** Stores a new run, or the one that goes on, and makes everything ready for `commit`. */
+  begin(state: RunState): void
+  /** Stores a data key durably, before the first record under it. */
+  addDataKey(state: RunState, key: StoredDataKey): RunState
+  /**
+   * Replaces rows that still are what was read and stores the position and the counts, all or nothing.
+   *
+   * @returns The state after it.
+   */
+  commit(state: RunState, pages: readonly DecidedPage[]): RunState
+  /** Stores a state that was reached without a commit: another pass, stopped, finished. */
+  store(state: RunState): void
+  /** From now on they are only read. */
+  retireDataKeys(keyIds: readonly string[]): void
+  /** After the last pass. */
+  finish(): void
+}

@@ -1,0 +1,370 @@
+/**
+ * A table of an SQLite database, one value a row, while other processes go on writing. Journal and data keys are in
+ * the same database, so that rows and position commit together.
+ */
+
+import { realpathSync } from 'node:fs'
+import { basename, dirname } from 'node:path'
+
+import Database from 'better-sqlite3'
+
+import { Journal, JournalReader } from './journal.ts'
+import { fileProblem } from './problem.ts'
+import type { Cell, DecidedPage, Page, PageLimits, RowReader, RowSource, SourceRow } from './row-source.ts'
+import type { SourceSize, StoredDataKey, TargetDescription, WantedColumns } from './row-source.ts'
+import { afterPage, noOutcome } from './run-state.ts'
+import type { DeadLetter, RunState } from './run-state.ts'
+import { isConstraint, translate } from './sqlite-errors.ts'
+import { decodePosition, encodePosition, keyColumns, keyParameter, keyParameters } from './sqlite-keys.ts'
+import { keyParts, recordId } from './sqlite-keys.ts'
+import type { KeyPart } from './sqlite-keys.ts'
+import { quoted, readTableShape } from './sqlite-schema.ts'
+import type { TableShape } from './sqlite-schema.ts'
+import { lockName, TargetLock } from './target-lock.ts'
+
+export interface SqliteTableOptions {
+  /** Absolute. */
+  readonly path: string
+  /** As the person named it. */
+  readonly shown: string
+  readonly table: string
+  readonly columns: WantedColumns
+  /** How long to wait for other processes' transactions. */
+  readonly busyTimeoutMs: number
+  /** Replaces rows whatever they hold by now: shows in a test what compare-and-swap prevents. */
+  readonly testingWithoutCompareAndSwap?: boolean
+}
+
+/** 64 MiB of plaintext in hexadecimal, and some. Larger cells are not read into memory. */
+const maxCellBytes = 136 * 1024 * 1024
+
+const maxLagMs = 1000
+
+/** A table to look at: nothing is written, no lock is taken. */
+export function readSqliteTable(options: SqliteTableOptions): RowReader {
+  return new SqliteTable(options, undefined)
+}
+
+/** @throws Problem `stopped` when another run is at work on the table or the database is locked, `wrong` for what cannot be. */
+export function openSqliteTable(options: SqliteTableOptions): RowSource {
+  const shown = `${options.shown}, table ${options.table}`
+  const probe = new SqliteTable(options, undefined)
+  const table = probe.target.table
+  probe.close()
+  const lock = TargetLock.take(directoryOf(options), lockName(basename(options.path), table), shown)
+  try {
+    return new SqliteTable(options, lock)
+  } catch (error) {
+    lock.release()
+    throw error
+  }
+}
+
+function directoryOf({ path, shown }: SqliteTableOptions): string {
+  try {
+    return dirname(realpathSync(path))
+  } catch (error) {
+    throw fileProblem(error, shown, 'read')
+  }
+}
+
+/** What a page keeps to find its rows again. */
+class TablePage implements Page {
+  readonly rows: SourceRow[] = []
+  readonly keys: { readonly rowid: bigint | undefined; readonly parts: readonly KeyPart[] }[] = []
+  position = ''
+  isLast = true
+}
+
+class SqliteTable implements RowSource {
+  readonly isStill = false
+  readonly target: TargetDescription
+  readonly #options: SqliteTableOptions
+  readonly #shape: TableShape
+  readonly #database: Database.Database
+  readonly #reader: JournalReader
+  readonly #lock: TargetLock | undefined
+  #journal: Journal | undefined
+  readonly #firstPage: Database.Statement<unknown[], Cell[]>
+  readonly #nextPage: Database.Statement<unknown[], Cell[]>
+  #replace: Database.Statement | undefined
+  #savedAtMs = -Infinity
+
+  constructor(options: SqliteTableOptions, lock: TargetLock | undefined) {
+    this.#options = options
+    this.#lock = lock
+    directoryOf(options)
+    let database: Database.Database | undefined
+    try {
+      database = new Database(options.path, {
+        fileMustExist: true,
+        readonly: lock === undefined,
+        timeout: options.busyTimeoutMs,
+      })
+      database.defaultSafeIntegers(true)
+      // A data key must be on the disk before the first record under it, and a position with its rows.
+      if (lock !== undefined) database.pragma('synchronous = FULL')
+      this.#shape = readTableShape(database, options.shown, options.table, options.columns)
+      this.#firstPage = database.prepare<unknown[], Cell[]>(selectSql(this.#shape, false)).raw(true)
+      this.#nextPage = database.prepare<unknown[], Cell[]>(selectSql(this.#shape, true)).raw(true)
+    } catch (error) {
+      database?.close()
+      throw translate(error, options.shown)
+    }
+    this.#database = database
+    this.#reader = new JournalReader(database)
+    const [value] = this.#shape.columns
+    const column = value?.name ?? ''
+    this.target = {
+      kind: 'SQLite table',
+      name: `${options.shown}, table ${this.#shape.table}, column ${column}`,
+      table: this.#shape.table,
+      column,
+      columns: this.#shape.columns.map(({ name }) => name),
+      ownColumns: options.columns.own.length,
+      notices: this.#shape.notices,
+    }
+  }
+
+  size(): SourceSize {
+    const sql = `SELECT count(*) FROM ${quoted(this.#shape.table)}`
+    return this.#try(() => ({ unit: 'rows', total: Number(this.#database.prepare(sql).pluck().get()) }))
+  }
+
+  progressOf({ counts }: RunState): number {
+    return counts.found + counts.empty
+  }
+
+  read(after: string | undefined, { maxRows, maxBytes }: PageLimits): Page {
+    return this.#try(() => {
+      const page = new TablePage()
+      let bytes = 0
+      const results =
+        after === undefined
+          ? this.#firstPage.iterate(BigInt(maxRows))
+          : this.#nextPage.iterate(...this.#positionParameters(after), BigInt(maxRows))
+      for (const result of results) {
+        bytes += this.#addRow(page, result)
+        page.isLast = page.rows.length < maxRows && bytes < maxBytes
+        if (bytes >= maxBytes) break
+      }
+      const last = page.keys.at(-1)
+      page.position = last === undefined ? (after ?? '') : encodePosition(positionOf(last))
+      return page
+    })
+  }
+
+  latestRun(): RunState | undefined {
+    return this.#try(() => this.#reader.latestRun(this.target.table, this.target.column))
+  }
+
+  deadLetters(runId: string): Iterable<DeadLetter> {
+    return this.#reader.deadLetters(runId)
+  }
+
+  dataKey(keyId: string): StoredDataKey | undefined {
+    return this.#try(() => this.#reader.dataKey(keyId))
+  }
+
+  isLocked(): boolean {
+    const name = lockName(basename(this.#options.path), this.#shape.table)
+    return TargetLock.isHeld(directoryOf(this.#options), name)
+  }
+
+  begin(state: RunState): void {
+    this.#transaction(() => {
+      this.#journal = new Journal(this.#database, { withDataKeys: true })
+      this.#replace = this.#database.prepare(this.#replaceSql())
+      this.#journal.retireDataKeys(state.dataKeys, state.updatedAt)
+      this.#journal.save(state)
+    })
+  }
+
+  addDataKey(state: RunState, key: StoredDataKey): RunState {
+    const next = { ...state, dataKeys: [...state.dataKeys, key.keyId] }
+    this.#transaction((journal) => {
+      journal.addDataKey(key, new Date().toISOString())
+      journal.save(next)
+    })
+    return next
+  }
+
+  commit(state: RunState, pages: readonly DecidedPage[]): RunState {
+    const changes = pages.some(({ replacements, dead }) => replacements.size + dead.length > 0)
+    // Nothing to change: the position may lag behind, and a pass over finished rows need not wait for the disk.
+    if (!changes && performance.now() - this.#savedAtMs < maxLagMs) {
+      return pages.reduce((next, page) => afterPage(next, page, noOutcome), state)
+    }
+    this.#savedAtMs = performance.now()
+    return this.#transaction((journal) => {
+      let next: RunState = { ...state, updatedAt: new Date().toISOString() }
+      for (const page of pages) next = this.#commitPage(journal, next, page)
+      journal.save(next)
+      return next
+    })
+  }
+
+  store(state: RunState): void {
+    this.#transaction((journal) => {
+      if (state.position === undefined && state.status === 'running') journal.clearDead(state.runId)
+      journal.save(state)
+    })
+  }
+
+  retireDataKeys(keyIds: readonly string[]): void {
+    this.#transaction((journal) => journal.retireDataKeys(keyIds, new Date().toISOString()))
+  }
+
+  /** The rows are where they belong already. */
+  finish(): void {}
+
+  close(): void {
+    this.#database.close()
+    this.#lock?.release()
+  }
+
+  #addRow(page: TablePage, result: readonly Cell[]): number {
+    const { key, columns, rowid } = this.#shape
+    const parts = keyParts(result, 1, key.length)
+    const cellsAt = 1 + 2 * key.length + 1
+    const isTooLarge = result[cellsAt - 1] === 1n
+    const cells = result.slice(cellsAt)
+    const id = recordId(parts)
+    const rowidValue = result[0]
+    const problem = id === undefined ? 'bad_id' : isTooLarge ? 'limit_exceeded' : undefined
+    page.keys.push({ rowid: typeof rowidValue === 'bigint' ? rowidValue : undefined, parts })
+    page.rows.push({
+      locator: id ?? (rowid === undefined ? encodePosition(parts) : `rowid ${String(rowidValue)}`),
+      id: id ?? '',
+      cells,
+      form: columns[0]?.form ?? (typeof cells[0] === 'string' ? 'text' : 'bytes'),
+      problem,
+    })
+    return cells.reduce<number>((sum, cell) => sum + cellBytes(cell), 0)
+  }
+
+  #positionParameters(after: string): unknown[] {
+    const parts = decodePosition(after)
+    return this.#shape.rowid === undefined ? keyParameters(parts) : parts.map(({ value }) => value)
+  }
+
+  #commitPage(journal: Journal, state: RunState, decided: DecidedPage): RunState {
+    const { page, replacements, keyId } = decided
+    const dead = [...decided.dead]
+    let migrated = 0
+    let bytesBefore = 0
+    let bytesAfter = 0
+    for (const [index, replacement] of replacements) {
+      const row = page.rows[index]
+      if (row === undefined) throw new RangeError('a replacement for a row that the page does not have')
+      const outcome = this.#replaceRow(page, index, row, replacement)
+      if (outcome === 'constraint') {
+        dead.push({ locator: row.locator, format: undefined, keyId: undefined, code: 'constraint' })
+      }
+      if (outcome !== 'replaced') continue
+      migrated++
+      bytesBefore += this.#ownCells(row).reduce<number>((sum, cell) => sum + cellBytes(cell), 0)
+      bytesAfter += cellBytes(replacement)
+    }
+    for (const letter of dead) journal.addDead(state.runId, letter)
+    if (keyId !== undefined && migrated > 0) {
+      journal.countMessages(keyId, migrated, decided.plaintextBytes, state.updatedAt)
+    }
+    const broken = dead.length - decided.dead.length
+    return afterPage(state, decided, { migrated, broken, bytesBefore, bytesAfter })
+  }
+
+  #replaceRow(
+    page: Page,
+    index: number,
+    row: SourceRow,
+    replacement: string | Uint8Array,
+  ): 'replaced' | 'changed' | 'constraint' {
+    const key = page instanceof TablePage ? page.keys[index] : undefined
+    if (key === undefined || this.#replace === undefined) throw new RangeError('a page of another source')
+    const parameters: unknown[] = [replacement]
+    if (this.#shape.rowid === undefined) parameters.push(...keyParameters(key.parts))
+    else parameters.push(key.rowid)
+    parameters.push(...keyParameters(key.parts))
+    if (this.#options.testingWithoutCompareAndSwap !== true) parameters.push(...this.#ownCells(row))
+    try {
+      return this.#replace.run(...parameters).changes === 1 ? 'replaced' : 'changed'
+    } catch (error) {
+      // A trigger may have ended the whole transaction: then nothing of this commit may count.
+      if (isConstraint(error) && this.#database.inTransaction) return 'constraint'
+      throw error
+    }
+  }
+
+  #ownCells(row: SourceRow): readonly Cell[] {
+    return row.cells.slice(0, this.target.ownColumns)
+  }
+
+  #replaceSql(): string {
+    const { table, key, columns, rowid } = this.#shape
+    const own = columns.slice(0, this.target.ownColumns).map(({ name }) => quoted(name))
+    const set = own.map((name, index) => `${name} = ${index === 0 ? '?' : 'NULL'}`)
+    // The first condition finds the row by its index; the others compare bytes, whatever collation a column has.
+    const where =
+      rowid === undefined ? key.map((name) => `${quoted(name)} = ${keyParameter}`) : [`${rowid} = ?`]
+    where.push(...key.map((name) => `${quoted(name)} IS ${keyParameter} COLLATE BINARY`))
+    if (this.#options.testingWithoutCompareAndSwap !== true) {
+      where.push(...own.map((name) => `${name} IS ? COLLATE BINARY`))
+    }
+    return `UPDATE ${quoted(table)} SET ${set.join(', ')} WHERE ${where.join(' AND ')}`
+  }
+
+  #transaction<T>(step: (journal: Journal) => T): T {
+    return this.#try(() =>
+      this.#database
+        .transaction(() => {
+          // `begin` makes it; nothing else is called before.
+          return step(this.#journal as Journal)
+        })
+        .immediate(),
+    )
+  }
+
+  #try<T>(step: () => T): T {
+    try {
+      return step()
+    } catch (error) {
+      throw translate(error, this.#options.shown)
+    }
+  }
+}
+
+function selectSql({ table, key, columns, rowid }: TableShape, isNext: boolean): string {
+  const names = columns.map(({ name }) => quoted(name))
+  const order = rowid === undefined ? key.map(quoted) : [rowid]
+  const results = [
+    rowid ?? 'NULL',
+    ...keyColumns({ key }),
+    names.map((name) => `octet_length(${name}) > ${maxCellBytes}`).join(' OR '),
+    ...names.map((name) => `CASE WHEN octet_length(${name}) > ${maxCellBytes} THEN NULL ELSE ${name} END`),
+  ]
+  const after =
+    rowid === undefined
+      ? `(${order.join(', ')}) > (${order.map(() => keyParameter).join(', ')})`
+      : `${rowid} > ?`
+  return (
+    `SELECT ${results.join(', ')} FROM ${quoted(table)} ${isNext ? `WHERE ${after} ` : ''}` +
+    `ORDER BY ${order.join(', ')} LIMIT ?`
+  )
+}
+
+function positionOf({
+  rowid,
+  parts,
+}: {
+  rowid: bigint | undefined
+  parts: readonly KeyPart[]
+}): readonly KeyPart[] {
+  return rowid === undefined ? parts : [{ type: 'integer', value: rowid }]
+}
+
+function cellBytes(cell: Cell): number {
+  if (typeof cell === 'string') return Buffer.byteLength(cell)
+  if (cell instanceof Uint8Array) return cell.length
+  return cell === null ? 0 : 8
+}
