@@ -1,0 +1,39 @@
+/** What re-encrypting does and does not do for the data, said by the plan and again in every report. */
+
+export const remedies = [
+  {
+    operation: 'rewrap (same data key)',
+    fromNowOn: 'only once every old wrap is gone',
+    alreadyCopied: 'no',
+  },
+  { operation: 're-encrypt (new data key)', fromNowOn: 'yes', alreadyCopied: 'no' },
+  {
+    operation: 'change the secret itself (password, token)',
+    fromNowOn: 'yes',
+    alreadyCopied: 'yes, the only remedy',
+  },
+] as const
+
+export const honestWord = [
+  'Re-encrypting protects the copies you hold and what is written from now on. It does nothing for copies of the',
+  'RSA-wrapped data that somebody already took: those stay readable to whoever breaks RSA one day. Destroying the RSA',
+  'private key does not help either, since it can be computed from the public key. Secrets that may have been copied',
+  'must be changed themselves.',
+].join('\n')
+
+/** Where old copies stay behind. Some are ours to name, most are the operator's to find. */
+export function residueOf(kind: 'SQLite table' | 'NDJSON file', target: string): readonly string[] {
+  const everywhere = [
+    'backups, snapshots and replicas made before the run',
+    'exports, dumps, logs, caches and message queues that held the values',
+    'git history and artefacts of builds and tests',
+  ]
+  if (kind === 'NDJSON file') {
+    return [`${target} itself: it is kept, and to be removed once readers use the new file`, ...everywhere]
+  }
+  return [
+    'pages of the database file that are free now: VACUUM rewrites it, PRAGMA secure_delete=ON prevents it from then on',
+    'the write-ahead log beside the database until a checkpoint truncates it: PRAGMA wal_checkpoint(TRUNCATE)',
+    ...everywhere,
+  ]
+}
