@@ -1,0 +1,181 @@
+/** The section `reencrypt` of longhold.yaml: what the flags say, and the layouts that no flag could declare. */
+
+import { z } from 'zod'
+
+import type { AadPart, DeclaredLayout, PartPlace } from '../formats/declared.ts'
+import type { Config } from '../shell/config.ts'
+import { usage } from '../shell/errors.ts'
+import { closest } from '../shell/text.ts'
+import type { FormatChoice } from './reencrypt-formats.ts'
+
+const encoding = z.enum(['base64', 'base64url', 'hex', 'binary', 'utf8'])
+const place = z.strictObject({ column: z.string().optional(), member: z.string().optional(), encoding })
+const hash = z.enum(['sha1', 'sha224', 'sha256', 'sha384', 'sha512'])
+const hex = z.string().regex(/^(?:[0-9a-fA-F]{2})*$/u, 'is not hexadecimal')
+
+const layout = z.strictObject({
+  'wrapped-key': place,
+  iv: z.union([z.literal('front'), place]),
+  ciphertext: place,
+  tag: z.union([z.literal('end'), place]),
+  'key-id': place.optional(),
+  oaep: z.strictObject({
+    hash,
+    // No default: what libraries take for granted here differs, and guessing is how data gets lost.
+    'mgf1-hash': hash,
+    label: z.string().optional(),
+    'label-hex': hex.optional(),
+  }),
+  cipher: z.string(),
+  aad: z.array(z.union([z.strictObject({ text: z.string() }), z.strictObject({ hex }), place])).default([]),
+})
+
+const count = z.int().min(1).optional()
+const privateKey = z.union([
+  z.string().transform((file) => ({ file, 'key-ids': [] as string[] })),
+  z.strictObject({
+    file: z.string(),
+    'key-ids': z.array(z.string()).default([]),
+    'passphrase-file': z.string().optional(),
+    'passphrase-env': z.string().optional(),
+  }),
+])
+
+const section = z.strictObject({
+  target: z.string().optional(),
+  table: z.string().optional(),
+  column: z.string().optional(),
+  id: z.string().optional(),
+  dataset: z.string().optional(),
+  format: z.union([z.string().transform((one) => [one]), z.array(z.string())]).optional(),
+  'private-keys': z.array(privateKey).default([]),
+  formats: z.record(z.string(), layout).default({}),
+  workers: count,
+  'batch-rows': count,
+  'data-key-records': count,
+  'data-key-bytes': count,
+  'data-key-hours': count,
+  'check-every': count,
+  'max-passes': count,
+  'dead-letters': z.string().optional(),
+  'accept-unauthenticated': z.boolean().default(false),
+  'busy-timeout': z.int().min(0).optional(),
+})
+
+export type ReencryptConfig = z.infer<typeof section>
+export type PrivateKeyConfig = ReencryptConfig['private-keys'][number] & {
+  readonly 'passphrase-file'?: string | undefined
+  readonly 'passphrase-env'?: string | undefined
+}
+
+/** @throws CliError (exit 2) that names the entry. */
+export function parseReencryptConfig(config: Config): ReencryptConfig {
+  const result = section.safeParse(config.reencrypt ?? {})
+  if (result.success) return result.data
+  throw invalid(mostTelling(result.error.issues), config.path ?? '')
+}
+
+/** The formats that were named, in that order; without names all that are declared, then the built-in ones. */
+export function chooseFormats(
+  names: readonly string[] | undefined,
+  formats: ReencryptConfig['formats'],
+  valueColumn: string,
+): FormatChoice[] {
+  if (Object.hasOwn(formats, 'jwe')) {
+    throw usage('a declared format may not be called jwe', { hint: 'that is a format of its own' })
+  }
+  return (names ?? [...Object.keys(formats), 'jwe']).map((name) => {
+    if (name === 'jwe') return { kind: 'jwe' }
+    const declared = Object.hasOwn(formats, name) ? formats[name] : undefined
+    if (declared === undefined) {
+      const known = ['jwe', ...Object.keys(formats)]
+      throw usage(`no format ${name}`, {
+        hint: `there are: ${known.join(', ')}${closest(name, known) === undefined ? '; longhold.yaml declares others' : ''}`,
+      })
+    }
+    return { kind: 'declared', layout: toLayout(name, declared, valueColumn) }
+  })
+}
+
+/** @throws CliError (exit 2) for what the schema cannot say. */
+function toLayout(
+  name: string,
+  declared: ReencryptConfig['formats'][string],
+  valueColumn: string,
+): DeclaredLayout {
+  const at = (part: z.infer<typeof place>): PartPlace => ({ ...part, column: part.column ?? valueColumn })
+  const ciphertext = at(declared.ciphertext)
+  if (ciphertext.column !== valueColumn) {
+    throw usage(
+      `format ${name}: its ciphertext is in column ${ciphertext.column}, but the run is on ${valueColumn}`,
+      {
+        hint: `give --column ${ciphertext.column}, or leave the format out with --format`,
+      },
+    )
+  }
+  const { cipher, oaep } = declared
+  if (cipher !== 'aes-128-gcm' && cipher !== 'aes-192-gcm' && cipher !== 'aes-256-gcm')
+    throw otherCipher(name, cipher)
+  if (oaep.label !== undefined && oaep['label-hex'] !== undefined) {
+    throw usage(`format ${name}: oaep has both label and label-hex`, { hint: 'keep one of them' })
+  }
+  const label =
+    oaep['label-hex'] === undefined ? Buffer.from(oaep.label ?? '') : Buffer.from(oaep['label-hex'], 'hex')
+  return {
+    name,
+    wrappedKey: at(declared['wrapped-key']),
+    iv: declared.iv === 'front' ? 'front' : at(declared.iv),
+    ciphertext,
+    tag: declared.tag === 'end' ? 'end' : at(declared.tag),
+    keyId: declared['key-id'] === undefined ? undefined : at(declared['key-id']),
+    oaep: { hash: oaep.hash, mgf1Hash: oaep['mgf1-hash'], label: Uint8Array.from(label) },
+    cipher,
+    aad: declared.aad.map((part): AadPart => {
+      if ('text' in part) return { bytes: Uint8Array.from(Buffer.from(part.text)) }
+      if ('hex' in part) return { bytes: Uint8Array.from(Buffer.from(part.hex, 'hex')) }
+      return at(part)
+    }),
+  }
+}
+
+function otherCipher(name: string, cipher: string): Error {
+  const isUnauthenticated = /-(?:cbc|ctr|cfb|ofb|ecb)$/iu.test(cipher)
+  return usage(`format ${name}: cipher ${cipher} is not read`, {
+    hint: isUnauthenticated
+      ? 'it has no tag that would tell a wrong key: aes-128-gcm, aes-192-gcm and aes-256-gcm are read'
+      : 'aes-128-gcm, aes-192-gcm and aes-256-gcm are read',
+  })
+}
+
+interface Issue {
+  readonly code: string
+  readonly path: readonly PropertyKey[]
+  readonly message: string
+  readonly keys?: readonly string[]
+  readonly errors?: readonly (readonly Issue[])[]
+}
+
+/** Of a union that fits nowhere, the complaint of the branch that came furthest. */
+function mostTelling(issues: readonly Issue[], above: readonly PropertyKey[] = []): Issue {
+  const [first] = issues
+  if (first === undefined) return { code: 'custom', path: above, message: 'is not as it must be' }
+  const path = [...above, ...first.path]
+  const inner = (first.errors ?? []).map((branch) => mostTelling(branch, path))
+  return inner.reduce((best, one) => (one.path.length > best.path.length || one.keys ? one : best), {
+    ...first,
+    path,
+  })
+}
+
+function invalid({ path, keys, message }: Issue, shown: string): Error {
+  const where = ['reencrypt', ...path].map(String).join('.')
+  const [unknown] = keys ?? []
+  if (unknown === undefined) {
+    return usage(`${shown}: ${where}: ${message}`, { hint: 'docs/reencrypt.md lists the entries' })
+  }
+  const known = path.length === 0 ? Object.keys(section.shape) : Object.keys(layout.shape)
+  const meant = closest(unknown, known)
+  return usage(`${shown}: unknown entry ${where}.${unknown}`, {
+    hint: meant === undefined ? 'docs/reencrypt.md lists the entries' : `did you mean ${meant}?`,
+  })
+}

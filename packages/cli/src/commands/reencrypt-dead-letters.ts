@@ -1,0 +1,62 @@
+/** The file of dead letters: one line of JSON for each value that stayed as it was. Never a plaintext, never a key. */
+
+import { createWriteStream } from 'node:fs'
+import { open, rename, stat, unlink } from 'node:fs/promises'
+import { dirname } from 'node:path'
+import { Readable } from 'node:stream'
+import { pipeline } from 'node:stream/promises'
+
+import { fileError } from '../shell/errors.ts'
+import { syncDirectory } from '../shell/files.ts'
+import type { Terminal } from '../shell/terminal.ts'
+import type { RowSource } from '../sources/row-source.ts'
+import type { RunState } from '../sources/run-state.ts'
+import type { TargetSettings } from './reencrypt-settings.ts'
+
+export interface DeadLetterFile {
+  /** Where the person wants it; undefined: beside the target. */
+  readonly path: string | undefined
+  readonly target: TargetSettings
+  readonly source: RowSource
+  readonly state: RunState
+}
+
+/**
+ * Replaces the file by what the newest pass says. A file of an earlier run becomes an empty one.
+ *
+ * @returns Its name, or undefined when there is nothing to list.
+ */
+export async function writeDeadLetters(
+  terminal: Terminal,
+  { path, target, source, state }: DeadLetterFile,
+): Promise<string | undefined> {
+  const shown =
+    path ?? [target.shown, ...(target.kind === 'sqlite' ? [state.table] : []), 'dead.ndjson'].join('.')
+  const absolute =
+    path === undefined ? `${target.path}${shown.slice(target.shown.length)}` : terminal.path(path)
+  const isThere = await stat(absolute).then(
+    () => true,
+    () => false,
+  )
+  if (state.counts.dead === 0 && !isThere) return undefined
+  const temporary = `${absolute}.${process.pid}.tmp`
+  try {
+    await pipeline(Readable.from(linesOf(source, state)), createWriteStream(temporary, { mode: 0o600 }))
+    const file = await open(temporary, 'r+')
+    await file.sync()
+    await file.close()
+    await rename(temporary, absolute)
+    await syncDirectory(dirname(absolute))
+  } catch (error) {
+    await unlink(temporary).catch(() => {}) // it may not have come to be
+    throw fileError(error, shown, 'write')
+  }
+  return state.counts.dead === 0 ? undefined : shown
+}
+
+function* linesOf(source: RowSource, { runId, table, column }: RunState): Iterable<string> {
+  for (const { locator, format, keyId, code } of source.deadLetters(runId)) {
+    const letter = { table, column, locator, format: format ?? null, key_id: keyId ?? null, code }
+    yield `${JSON.stringify(letter)}\n`
+  }
+}

@@ -1,0 +1,174 @@
+/** `longhold reencrypt plan`. */
+
+import { availableParallelism } from 'node:os'
+
+import { PrivateKeySet } from '../legacy-keys/private-key-set.ts'
+import { survey } from '../reencrypt/survey.ts'
+import type { Survey, SurveyGroup } from '../reencrypt/survey.ts'
+import { refused } from '../shell/errors.ts'
+import { Progress } from '../shell/progress.ts'
+import type { Terminal } from '../shell/terminal.ts'
+import { count, plural, table } from '../shell/text.ts'
+import type { TargetDescription } from '../sources/row-source.ts'
+import type { PlanFlags } from './reencrypt-flags.ts'
+import { makeFormats } from './reencrypt-formats.ts'
+import { Pace } from './reencrypt-progress.ts'
+import { duration, honestJson, honestText } from './reencrypt-report.ts'
+import { resolveLegacy, resolveTarget } from './reencrypt-settings.ts'
+import { openReader, withProblems } from './reencrypt-target.ts'
+
+const samplesPerGroup = 100
+/** Besides RSA: parse, encrypt, open again, write. */
+const restMs = 0.08
+
+export async function planReencryption(
+  terminal: Terminal,
+  targetPath: string | undefined,
+  flags: PlanFlags,
+): Promise<void> {
+  const target = await resolveTarget(terminal, targetPath, flags)
+  const legacy = await resolveLegacy(terminal, target, flags)
+  const tryToOpen = legacy.privateKeys.length > 0
+  await withProblems(async () => {
+    const reader = openReader(target, legacy.columns)
+    const progress = new Progress(terminal)
+    try {
+      const pace = new Pace(reader.size())
+      const found = await survey({
+        reader,
+        formats: makeFormats(legacy.formats, [...legacy.columns.own, ...legacy.columns.read]),
+        keys: new PrivateKeySet(legacy.privateKeys),
+        acceptUnauthenticated: true,
+        tryToOpen,
+        samples: flags.openAll === true ? Infinity : samplesPerGroup,
+        maxLegacy: Infinity,
+        onProgress: (done) => progress.update(pace.line('read', done)),
+        checkStop: () => terminal.checkStop(),
+      })
+      progress.done()
+      const workers = flags.workers ?? target.config.workers ?? availableParallelism()
+      await answer(terminal, reader.target, found, workers)
+      judge(found, tryToOpen)
+    } finally {
+      progress.done()
+      reader.close()
+    }
+  })
+}
+
+async function answer(
+  terminal: Terminal,
+  target: TargetDescription,
+  found: Survey,
+  workers: number,
+): Promise<void> {
+  const seconds = estimate(found, workers)
+  await terminal.answer({
+    text: [
+      table([
+        ['target', target.name],
+        ['values', count(found.values)],
+        ['  to re-encrypt', count(legacyCount(found))],
+        ['  already longhold', count(found.already)],
+        ['  of no named format', count(found.unrecognized.count) + examplesOf(found.unrecognized.examples)],
+        ...[...found.problems].map(([code, problem]) => [
+          `  ${code}`,
+          count(problem.count) + examplesOf([problem.example]),
+        ]),
+        ['without a value', count(found.empty)],
+        [
+          'estimate',
+          seconds === undefined
+            ? 'needs --private-key'
+            : `${duration(seconds)} on ${plural(workers, 'thread')}`,
+        ],
+      ]),
+      ...found.groups.flatMap((group) => ['', ...groupText(group)]),
+      '',
+      ...target.notices.map((notice) => `note: ${notice}`),
+      honestText(target),
+    ].join('\n'),
+    json: {
+      target: target.name,
+      table: target.table,
+      column: target.column,
+      values: found.values,
+      to_reencrypt: legacyCount(found),
+      already: found.already,
+      empty: found.empty,
+      unrecognized: found.unrecognized,
+      problems: [...found.problems].map(([code, problem]) => ({ code, ...problem })),
+      groups: found.groups.map(groupJson),
+      estimate_seconds: seconds ?? null,
+      workers,
+      notices: target.notices,
+      ...honestJson(target),
+    },
+  })
+}
+
+function groupText(group: SurveyGroup): string[] {
+  const rows = [
+    ['format', group.format],
+    ['  key id', group.keyId ?? 'none'],
+    ['  data key', group.wrapping],
+    ['  body', group.body + (group.isAuthenticated ? '' : ': not authenticated, needs a witness')],
+    ['  values', count(group.count)],
+    ['  opened', `${count(group.opened)} of ${count(group.tried)} tried`],
+    ...[...group.failures].map(([code, { count: times, reason, example }]) => [
+      `  ${code}`,
+      `${count(times)}: ${reason}, say in ${example}`,
+    ]),
+  ]
+  return [table(rows)]
+}
+
+function groupJson(group: SurveyGroup) {
+  return {
+    format: group.format,
+    key_id: group.keyId ?? null,
+    wrapping: group.wrapping,
+    body: group.body,
+    authenticated: group.isAuthenticated,
+    values: group.count,
+    tried: group.tried,
+    opened: group.opened,
+    failures: [...group.failures].map(([code, failure]) => ({ code, ...failure })),
+  }
+}
+
+function legacyCount({ groups }: Survey): number {
+  return groups.reduce((sum, group) => sum + group.count, 0)
+}
+
+function examplesOf(examples: readonly string[]): string {
+  return examples.length === 0 ? '' : `, say ${examples.join(', ')}`
+}
+
+function estimate(found: Survey, workers: number): number | undefined {
+  return found.openMs === undefined
+    ? undefined
+    : (legacyCount(found) * (found.openMs + restMs)) / Math.max(1, workers) / 1000
+}
+
+/** Exit 1 when a run would leave something as it is. */
+function judge(found: Survey, tryToOpen: boolean): void {
+  const broken = [...found.problems.values()].reduce((sum, problem) => sum + problem.count, 0)
+  const failed = found.groups.reduce((sum, group) => sum + group.tried - group.opened, 0)
+  if (broken + failed + found.unrecognized.count === 0) return
+  throw refused(
+    [
+      'a run would not re-encrypt everything:',
+      ...(failed > 0
+        ? [`${plural(failed, 'value')} that ${tryToOpen ? 'were tried' : ''} do not open;`]
+        : []),
+      ...(found.unrecognized.count > 0
+        ? [`${plural(found.unrecognized.count, 'value')} of no named format;`]
+        : []),
+      ...(broken > 0 ? [`${plural(broken, 'row')} that cannot be worked on;`] : []),
+    ]
+      .join(' ')
+      .replace(/;$/u, ''),
+    { hint: 'declare their layout in longhold.yaml, give the other private keys, or mend the rows' },
+  )
+}

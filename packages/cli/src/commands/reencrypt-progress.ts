@@ -1,0 +1,34 @@
+/** How far, how fast, how long still: one line. */
+
+import { count } from '../shell/text.ts'
+import type { SourceSize } from '../sources/row-source.ts'
+import { duration } from './reencrypt-report.ts'
+
+const windowMs = 10_000
+
+/** The rate of the last ten seconds, since the first ones say little about the rest. */
+export class Pace {
+  readonly #size: SourceSize
+  readonly #marks: { readonly atMs: number; readonly done: number }[] = []
+
+  constructor(size: SourceSize) {
+    this.#size = size
+  }
+
+  /** @param done Of the size; falls back when another pass begins. */
+  line(what: string, done: number): string {
+    const atMs = performance.now()
+    if (done < (this.#marks.at(-1)?.done ?? 0)) this.#marks.length = 0
+    if (atMs - (this.#marks.at(-1)?.atMs ?? -Infinity) > 200) this.#marks.push({ atMs, done })
+    while ((this.#marks[0]?.atMs ?? atMs) < atMs - windowMs) this.#marks.shift()
+    const { unit, total } = this.#size
+    const parts = [`${what}: ${count(done)} of ${count(Math.max(total, done))} ${unit}`]
+    const [first] = this.#marks
+    if (first !== undefined && atMs > first.atMs && done > first.done) {
+      const perSecond = ((done - first.done) * 1000) / (atMs - first.atMs)
+      parts.push(`${count(Math.round(perSecond))} ${unit}/s`)
+      if (total > done) parts.push(`about ${duration((total - done) / perSecond)} left`)
+    }
+    return parts.join(', ')
+  }
+}

@@ -1,0 +1,283 @@
+/** `longhold reencrypt run`. */
+
+import { randomBytes, randomUUID } from 'node:crypto'
+import { availableParallelism } from 'node:os'
+import { extname } from 'node:path'
+
+import type { Identity } from '@longhold/core'
+
+import { PrivateKeySet } from '../legacy-keys/private-key-set.ts'
+import { defaultLife } from '../reencrypt/data-keys.ts'
+import { reencrypt } from '../reencrypt/run.ts'
+import { survey } from '../reencrypt/survey.ts'
+import { WorkerPool } from '../reencrypt/worker-pool.ts'
+import { loadConfig } from '../shell/config.ts'
+import { refused, stopped, usage } from '../shell/errors.ts'
+import { openKmsClient } from '../shell/key-service.ts'
+import { resolveIdentities, resolveRecipients } from '../shell/keys.ts'
+import type { KeyOptions } from '../shell/keys.ts'
+import { Progress } from '../shell/progress.ts'
+import type { Terminal } from '../shell/terminal.ts'
+import { count, plural, table } from '../shell/text.ts'
+import type { RowSource } from '../sources/row-source.ts'
+import { newRunState } from '../sources/run-state.ts'
+import type { RunState } from '../sources/run-state.ts'
+import { writeDeadLetters } from './reencrypt-dead-letters.ts'
+import type { RunFlags } from './reencrypt-flags.ts'
+import { makeFormats } from './reencrypt-formats.ts'
+import { Pace } from './reencrypt-progress.ts'
+import { duration, honestJson, honestText, runJson, runRows } from './reencrypt-report.ts'
+import { resolveLegacy, resolveTarget } from './reencrypt-settings.ts'
+import type { LegacySettings, TargetSettings } from './reencrypt-settings.ts'
+import { openSource, withProblems } from './reencrypt-target.ts'
+import type { WorkerSettings } from './reencrypt-worker.ts'
+
+const batchBytes = 4 * 1024 * 1024
+const trialValues = 64
+const hourMs = 3_600_000
+
+export async function runReencryption(
+  terminal: Terminal,
+  targetPath: string | undefined,
+  flags: RunFlags,
+): Promise<void> {
+  if (flags.execute !== true) {
+    throw usage('run changes data, and --execute was not given', {
+      hint: 'longhold reencrypt plan says what would happen; then add --execute',
+    })
+  }
+  const target = await resolveTarget(terminal, targetPath, flags)
+  const legacy = await resolveLegacy(terminal, target, flags)
+  if (legacy.privateKeys.length === 0) {
+    throw usage('no private key to open the old values with', { hint: 'give --private-key FILE' })
+  }
+  const recipients = await resolveRecipients(terminal, flags)
+  const identities = await optionalIdentities(terminal, flags)
+  await withProblems(async () => {
+    const source = openSource(target, legacy.columns)
+    try {
+      const run = new RunCommand(terminal, target, legacy, flags, source)
+      await run.execute(recipients, identities)
+    } finally {
+      source.close()
+    }
+  })
+}
+
+/** A run needs no identity; with one it proves that what it writes can be read. */
+async function optionalIdentities(terminal: Terminal, flags: KeyOptions): Promise<Identity[]> {
+  const { identity } = await loadConfig(terminal)
+  const hasFile = (flags.identity ?? identity).length > 0
+  if (!hasFile && (await openKmsClient(terminal, flags)) === undefined) {
+    terminal.warn(
+      'without an identity nothing proves that the recipients can open what is written',
+      'give --identity FILE, or --kms-url URL with --kms-token-file FILE, to have each data key tried first',
+    )
+    return []
+  }
+  return (await resolveIdentities(terminal, flags)).map((named) => named.identity)
+}
+
+class RunCommand {
+  readonly #terminal: Terminal
+  readonly #target: TargetSettings
+  readonly #legacy: LegacySettings
+  readonly #flags: RunFlags
+  readonly #source: RowSource
+
+  constructor(
+    terminal: Terminal,
+    target: TargetSettings,
+    legacy: LegacySettings,
+    flags: RunFlags,
+    source: RowSource,
+  ) {
+    this.#terminal = terminal
+    this.#target = target
+    this.#legacy = legacy
+    this.#flags = flags
+    this.#source = source
+  }
+
+  async execute(
+    recipients: Awaited<ReturnType<typeof resolveRecipients>>,
+    identities: readonly Identity[],
+  ): Promise<void> {
+    const { config } = this.#target
+    const flags = this.#flags
+    const state = this.#startState()
+    if (state.migrated === 0 && flags.skipTrial !== true) await this.#trial()
+    const digestKey = Uint8Array.from(randomBytes(32))
+    const acceptUnauthenticated = flags.acceptUnauthenticated ?? config['accept-unauthenticated']
+    const { table: tableName, column, columns } = this.#source.target
+    const settings: WorkerSettings = {
+      table: tableName,
+      column,
+      columns: columnsAsAsked(this.#legacy),
+      formats: this.#legacy.formats,
+      privateKeys: this.#legacy.privateKeys,
+      acceptUnauthenticated,
+      digestKey,
+    }
+    if (columns.length !== settings.columns.length)
+      throw new Error('the source has other columns than were asked for')
+    const pool = new WorkerPool(
+      workerUrl(),
+      settings,
+      flags.workers ?? config.workers ?? availableParallelism(),
+    )
+    const progress = new Progress(this.#terminal)
+    const pace = new Pace(this.#source.size())
+    const startMs = performance.now()
+    let end: RunState
+    try {
+      end = await reencrypt({
+        source: this.#source,
+        transformer: pool,
+        state,
+        dataset: state.dataset,
+        recipients,
+        identities,
+        life: {
+          maxRecords: flags.dataKeyRecords ?? config['data-key-records'] ?? defaultLife.maxRecords,
+          maxBytes: flags.dataKeyBytes ?? config['data-key-bytes'] ?? defaultLife.maxBytes,
+          maxAgeMs:
+            (flags.dataKeyHours ?? config['data-key-hours'] ?? defaultLife.maxAgeMs / hourMs) * hourMs,
+        },
+        batchRows: flags.batchRows ?? config['batch-rows'] ?? 256,
+        batchBytes,
+        checkEvery: flags.checkEvery ?? config['check-every'] ?? 1000,
+        maxPasses: flags.maxPasses ?? config['max-passes'] ?? 10,
+        digestKey,
+        signal: this.#terminal.signal,
+        onProgress: (now) => progress.update(pace.line(`pass ${now.pass}`, this.#source.progressOf(now))),
+      })
+    } finally {
+      progress.done()
+      await pool.close()
+    }
+    await this.#report(end, end.migrated - state.migrated, (performance.now() - startMs) / 1000)
+  }
+
+  /** The unfinished run on this target, or a new one. */
+  #startState(): RunState {
+    const { table: tableName, column } = this.#source.target
+    const dataset = this.#flags.dataset ?? this.#target.config.dataset
+    const latest = this.#source.latestRun()
+    if (latest === undefined || latest.status === 'finished') {
+      return newRunState({
+        runId: randomUUID(),
+        table: tableName,
+        column,
+        dataset: dataset ?? tableName,
+        startedAt: new Date().toISOString(),
+      })
+    }
+    if (dataset !== undefined && dataset !== latest.dataset) {
+      throw usage(`an unfinished run on ${this.#source.target.name} has the dataset ${latest.dataset}`, {
+        hint: `finish it first, with --dataset ${latest.dataset} or without --dataset`,
+      })
+    }
+    const behind = plural(latest.migrated, 'value')
+    this.#terminal.note(
+      `going on with run ${latest.runId}: pass ${latest.pass}, ${behind} re-encrypted so far`,
+    )
+    return latest
+  }
+
+  /** A wrong key or layout is found out on the first values, not by a dead letter for each row. */
+  async #trial(): Promise<void> {
+    const { formats, privateKeys } = this.#legacy
+    const found = await survey({
+      reader: this.#source,
+      formats: makeFormats(formats, columnsAsAsked(this.#legacy)),
+      keys: new PrivateKeySet(privateKeys),
+      acceptUnauthenticated: true,
+      tryToOpen: true,
+      samples: trialValues,
+      maxLegacy: trialValues,
+      onProgress: () => {},
+      checkStop: () => this.#terminal.checkStop(),
+    })
+    const tried = found.groups.reduce((sum, group) => sum + group.tried, 0)
+    const strange = found.unrecognized.count
+    if (tried === 0 && strange === 0) return
+    if (found.groups.some(({ opened }) => opened > 0)) return
+    const reasons = found.groups.flatMap(({ failures }) => [...failures.values()].map(({ reason }) => reason))
+    const names = formats.map((choice) => (choice.kind === 'jwe' ? 'jwe' : choice.layout.name)).join(', ')
+    const why = reasons[0] ?? `none of them is of a format that was named (${names})`
+    throw usage(
+      `none of the first ${plural(tried + strange, 'value')} of ${this.#source.target.name} opens: ${why}`,
+      {
+        hint: 'check --private-key, --format and --column; reencrypt plan shows what is there; --skip-trial goes on',
+      },
+    )
+  }
+
+  async #report(state: RunState, replaced: number, seconds: number): Promise<void> {
+    const deadLetters = await writeDeadLetters(this.#terminal, {
+      path: this.#flags.deadLetters ?? this.#target.config['dead-letters'],
+      target: this.#target,
+      source: this.#source,
+      state,
+    })
+    const perSecond = seconds > 0 ? Math.round(replaced / seconds) : 0
+    const { target } = this.#source
+    await this.#terminal.answer({
+      text: [
+        table([
+          ['target', target.name],
+          ['run', state.status === 'finished' ? 'finished' : `${state.status} in pass ${state.pass}`],
+          ...runRows(state),
+          [
+            'this time',
+            `${plural(replaced, 'value')} in ${duration(seconds)}, ${count(perSecond)} per second`,
+          ],
+          ['data keys', `${count(state.dataKeys.length)} for the dataset ${state.dataset}`],
+          ...(deadLetters === undefined ? [] : [['dead letters in', deadLetters]]),
+        ]),
+        '',
+        honestText(target),
+      ].join('\n'),
+      json: {
+        ...runJson(state),
+        replaced_this_time: replaced,
+        seconds: Math.round(seconds * 1000) / 1000,
+        dead_letters: deadLetters ?? null,
+        ...honestJson(target),
+      },
+    })
+    this.#judge(state, deadLetters)
+  }
+
+  #judge({ status, counts, pass }: RunState, deadLetters: string | undefined): void {
+    if (status !== 'finished' && this.#terminal.signal.aborted) {
+      throw stopped('interrupted at a safe point: everything counted above is written', {
+        hint: 'run the same command again to go on',
+      })
+    }
+    if (status !== 'finished') {
+      throw refused(
+        `old values kept appearing: pass ${pass} still found ${plural(counts.migrated + counts.conflict, 'one')}`,
+        {
+          hint: 'let the writers write records first, then run this again',
+        },
+      )
+    }
+    if (counts.dead > 0) {
+      throw refused(`${plural(counts.dead, 'value')} could not be re-encrypted and stayed as they were`, {
+        hint: `${deadLetters ?? 'the file of dead letters'} says which and why; once mended, run this again`,
+      })
+    }
+  }
+}
+
+/** Columns by the names the layouts use, in the order of a row's cells. */
+function columnsAsAsked({ columns }: LegacySettings): string[] {
+  return [...columns.own, ...columns.read]
+}
+
+/** Beside this file, in the form this file runs in: source or compiled. */
+function workerUrl(): URL {
+  return new URL(`./reencrypt-worker${extname(import.meta.url)}`, import.meta.url)
+}

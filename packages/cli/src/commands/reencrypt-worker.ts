@@ -1,0 +1,41 @@
+/** A worker thread: everything it needs comes with its start, then one message in and one out for each batch. */
+
+import { parentPort, workerData } from 'node:worker_threads'
+
+import { PrivateKeySet } from '../legacy-keys/private-key-set.ts'
+import type { PrivateKeyEntry } from '../legacy-keys/private-key-set.ts'
+import { createTransform } from '../reencrypt/transform.ts'
+import type { WorkerRequest, WorkerResponse } from '../reencrypt/worker-pool.ts'
+import { makeFormats } from './reencrypt-formats.ts'
+import type { FormatChoice } from './reencrypt-formats.ts'
+
+/** Plain data and KeyObjects: what can be sent. */
+export interface WorkerSettings {
+  readonly table: string
+  readonly column: string
+  readonly columns: readonly string[]
+  readonly formats: readonly FormatChoice[]
+  readonly privateKeys: readonly PrivateKeyEntry[]
+  readonly acceptUnauthenticated: boolean
+  readonly digestKey: Uint8Array
+}
+
+// Only reencrypt-run.ts starts this file, with settings of this type.
+const { columns, formats, privateKeys, ...settings } = workerData as WorkerSettings
+const transform = createTransform({
+  ...settings,
+  formats: makeFormats(formats, columns),
+  keys: new PrivateKeySet(privateKeys),
+})
+
+parentPort?.on('message', ({ batch }: WorkerRequest) => {
+  let response: WorkerResponse
+  try {
+    response = { result: transform(batch) }
+  } catch (error) {
+    response = { error }
+  }
+  // A worker thread has no origin to name.
+  // oxlint-disable-next-line unicorn/require-post-message-target-origin
+  parentPort?.postMessage(response)
+})
