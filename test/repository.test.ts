@@ -99,12 +99,14 @@ describe('dependencies', () => {
   }
 
   test('come from the catalog, or are exact where a package has a lock file of its own', () => {
+    const hasOwnLock = (path: string) =>
+      path.includes('/') && files.includes(path.replace('package.json', 'pnpm-lock.yaml'))
     const loose = manifests.flatMap((path) =>
       kinds
         .flatMap((kind) => Object.entries(manifestOf(path)[kind] ?? {}))
         .filter(([, range]) =>
-          path.startsWith('bench/')
-            ? !exact.test(range) && !/^(?:link|file):\.\.\//.test(range)
+          hasOwnLock(path)
+            ? !exact.test(range.replace(/^npm:[@\w/-]+@/, '')) && !/^(?:link|file):\.\.\//.test(range)
             : !/^(?:catalog:\w*|workspace:\*)$/.test(range),
         )
         .map(([name, range]) => `${path}: ${name} ${range}`),
