@@ -1,32 +1,36 @@
 /**
- * Batches over two worker threads beside the same batches in this thread: what a service gains from a second core,
- * and how large a message must be for it.
+ * Many operations at once: batches over two worker threads beside one thread, and the asynchronous libraries with many
+ * calls in flight, which their runtime spreads over its own threads.
  */
 
 import { Worker } from 'node:worker_threads'
 
 import { makeBatchJobs, type BatchRequest } from './batch-jobs.ts'
-import { measure } from './harness.ts'
-import { expectBytes, type Inputs } from './peers/peer.ts'
-import { pairedRatio, summarise } from './statistics.ts'
-import type { Summary } from './statistics.ts'
-import { formatMicroseconds, formatPerSecond, formatRatio, print, printTable } from './table.ts'
+import { compare } from './comparison.ts'
+import type { Comparison, Contestant } from './comparison.ts'
+import { expectBytes, type Inputs, type Operation, type Peer } from './peers/peer.ts'
 
-export interface BatchResult {
-  readonly operation: 'encapsulate' | 'decapsulate'
-  readonly perMessage: number
-  /** Microseconds for one operation. */
-  readonly oneThread: Summary
-  readonly twoWorkers: Summary
-  readonly speedUp: Summary
-}
+const titles = {
+  encapsulate: 'Encapsulate, many at once',
+  decapsulate: 'Decapsulate, many at once',
+} as const
 
+/** Operations that one message asks of a worker. */
 const sizes = [1, 8, 32, 128]
+const nameOf = (perMessage: number) => `longhold, node:crypto, two workers, ${perMessage} in a message`
+/** The row that the target is about. */
+export const largeMessages = nameOf(32)
 /** Messages that a worker has before it answers: one in work, one waiting. */
 const ahead = 2
 const operationsPerRun = 256
+const inFlight = 16
 
-export async function measureBatches(inputs: Inputs, rounds: number): Promise<BatchResult[]> {
+/** @param asynchronous Whose operations return promises. */
+export async function compareBatches(
+  inputs: Inputs,
+  asynchronous: readonly Peer[],
+  rounds: number,
+): Promise<Comparison[]> {
   const { seed, publicKey, encapsulatedKey, sharedSecret } = inputs
   const here = makeBatchJobs({ seed, publicKey })
   const workers = new Pool(2, { seed, publicKey })
@@ -34,60 +38,59 @@ export async function measureBatches(inputs: Inputs, rounds: number): Promise<Ba
     const [first] = await workers.run({ operation: 'decapsulate', keys: encapsulatedKey }, 1)
     expectBytes(first, sharedSecret, 'a worker decapsulates')
 
-    const results: BatchResult[] = []
+    const comparisons: Comparison[] = []
     for (const operation of ['encapsulate', 'decapsulate'] as const) {
-      for (const perMessage of sizes) {
-        const keys = Uint8Array.from(Buffer.concat(Array.from({ length: perMessage }, () => encapsulatedKey)))
-        const request: BatchRequest =
-          operation === 'encapsulate' ? { operation, count: perMessage } : { operation, keys }
-        const messages = operationsPerRun / perMessage
-        const [one, two] = await measure(
-          [
-            {
-              name: 'one thread',
-              run: () => {
-                for (let i = 0; i < messages; i++) {
-                  if (operation === 'encapsulate') here.encapsulate(perMessage)
-                  else here.decapsulate(keys)
-                }
-              },
-            },
-            { name: 'two workers', run: () => workers.run(request, messages) },
-          ],
-          { rounds, samples: 3, sampleMs: 15 },
-        )
-        if (one === undefined || two === undefined) throw new Error('two series were asked for')
-        const perOperation = (values: readonly number[]) =>
-          summarise(values.map((value) => value / operationsPerRun))
-        results.push({
-          operation,
-          perMessage,
-          oneThread: perOperation(one.rounds),
-          twoWorkers: perOperation(two.rounds),
-          speedUp: pairedRatio(one.rounds, two.rounds),
-        })
+      const request = (count: number): BatchRequest =>
+        operation === 'encapsulate'
+          ? { operation, count }
+          : {
+              operation,
+              keys: Uint8Array.from(Buffer.concat(Array.from({ length: count }, () => encapsulatedKey))),
+            }
+      const all = request(operationsPerRun)
+      const one: Contestant = {
+        name: 'longhold, node:crypto, one thread',
+        kind: 'ours',
+        operations: operationsPerRun,
+        run: () =>
+          all.operation === 'encapsulate' ? here.encapsulate(all.count) : here.decapsulate(all.keys),
       }
+      const two = sizes.map((size): Contestant => {
+        const message = request(size)
+        const run = () => workers.run(message, operationsPerRun / size)
+        return { name: nameOf(size), kind: 'ours', operations: operationsPerRun, run }
+      })
+      const others = asynchronous.flatMap((peer): Contestant[] => {
+        const run = peer.operations[operation]
+        return run === undefined
+          ? []
+          : [{ ...together(run), name: `${peer.name}, ${inFlight} in flight`, kind: 'peer' }]
+      })
+      comparisons.push(await compare(titles[operation], [one, ...two, ...others], rounds))
     }
-    return results
+    return comparisons
   } finally {
     await workers.close()
   }
 }
 
-export function printBatches(results: readonly BatchResult[]): void {
-  print('\nBatches over two worker threads, longhold on node:crypto')
-  printTable(
-    ['', 'in a message', 'one thread µs', 'two workers µs', 'per second', 'speed-up', 'middle half'],
-    results.map(({ operation, perMessage, oneThread, twoWorkers, speedUp }) => [
-      operation,
-      String(perMessage),
-      formatMicroseconds(oneThread.median),
-      formatMicroseconds(twoWorkers.median),
-      formatPerSecond(twoWorkers.median),
-      formatRatio(speedUp.median),
-      `${speedUp.q1.toFixed(2)}–${speedUp.q3.toFixed(2)}`,
-    ]),
-  )
+/** Wrapping and unwrapping have no batch of their own: the same number of calls in flight on both sides. */
+export async function compareInFlight(
+  title: string,
+  operation: Operation,
+  peers: readonly Peer[],
+  rounds: number,
+): Promise<Comparison> {
+  const contestants = peers.flatMap(({ name, kind, before, operations }): Contestant[] => {
+    const run = operations[operation]
+    if (run === undefined) return []
+    return [{ ...together(run), name: `${name}, ${inFlight} in flight`, kind, ...(before && { before }) }]
+  })
+  return await compare(title, contestants, rounds)
+}
+
+function together(run: () => unknown): Pick<Contestant, 'run' | 'operations'> {
+  return { operations: inFlight, run: () => Promise.all(Array.from({ length: inFlight }, () => run())) }
 }
 
 /** Worker threads that share messages out among themselves: whichever answers gets the next. */

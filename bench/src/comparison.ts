@@ -2,18 +2,15 @@
 
 import type { Bar } from './chart.ts'
 import { measure } from './harness.ts'
+import type { Case } from './harness.ts'
 import { pairedRatio, summarise } from './statistics.ts'
 import type { Summary } from './statistics.ts'
 import { formatMicroseconds, formatPerSecond, formatRatio, print, printTable } from './table.ts'
 
-export interface Contestant {
-  readonly name: string
+export interface Contestant extends Case {
   readonly kind: Bar['kind']
-  readonly run: () => unknown
   /** What is timed where that is not the plain operation. */
   readonly note?: string | undefined
-  /** Called before each slot, outside the clock. */
-  readonly before?: (() => void) | undefined
 }
 
 export interface Comparison {
@@ -37,12 +34,7 @@ export async function compare(
   contestants: readonly Contestant[],
   rounds: number,
 ): Promise<Comparison> {
-  const series = await measure(
-    contestants.map(({ name, run, before }) =>
-      before === undefined ? { name, run } : { name, run, before },
-    ),
-    { rounds },
-  )
+  const series = await measure(contestants, { rounds })
   const reference = series[0]?.rounds ?? []
   const rows = contestants.map(({ name, kind, note }, i) => {
     const values = series[i]?.rounds ?? []

@@ -12,6 +12,8 @@ export interface Case {
   readonly name: string
   /** The operation. A promise it returns is awaited before the next one starts. */
   readonly run: () => unknown
+  /** How many operations one call does; 1 unless said. */
+  readonly operations?: number
   /** Called before each slot, outside the clock. */
   readonly before?: () => void
 }
@@ -20,7 +22,7 @@ export interface Series {
   readonly name: string
   /** Microseconds for one operation, one value for each round. */
   readonly rounds: readonly number[]
-  /** How often the operation ran in each sample. */
+  /** How often `run` was called in each sample. */
   readonly repetitions: number
 }
 
@@ -53,7 +55,9 @@ export async function measure(
       globalThis.gc?.()
       const taken: number[] = []
       for (let sample = 0; sample < samples; sample++) {
-        taken.push((await runner.sample(runner.repetitions)) / runner.repetitions)
+        taken.push(
+          (await runner.sample(runner.repetitions)) / runner.repetitions / (runner.entry.operations ?? 1),
+        )
       }
       runner.rounds.push(median(taken))
     }

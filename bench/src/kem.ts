@@ -5,7 +5,7 @@
 
 import { parseArgs } from 'node:util'
 
-import { measureBatches, printBatches, type BatchResult } from './batches.ts'
+import { compareBatches, compareInFlight, largeMessages } from './batches.ts'
 import { drawChart } from './chart.ts'
 import {
   compare,
@@ -78,21 +78,24 @@ for (const operation of operations) {
   comparisons[operation] = comparison
 }
 ours.before?.()
-const batches = await measureBatches(inputs, Math.ceil(rounds / 3))
-printBatches(batches)
+const batches = await compareBatches(inputs, [others.webcrypto, others.hpke], rounds)
+const inFlight = [
+  await compareInFlight('Wrap, many at once', 'seal', [ours, others.hpke, others.hpkeCore], rounds),
+  await compareInFlight('Unwrap, many at once', 'open', [ours, others.hpke, others.hpkeCore], rounds),
+]
+for (const comparison of [...batches, ...inFlight]) printComparison(comparison)
 const verdicts = judge(targets())
 printVerdicts(verdicts)
 const origin = finish()
 print(`\n${describeOrigin(origin)}`)
 
 if (!flags['dry-run']) {
-  const measured = Object.values(comparisons)
+  const measured = [...Object.values(comparisons), ...batches, ...inFlight]
   const data = {
     what: 'hybrid KEM and wrapping of a data key, microseconds for one operation',
     origin,
     method: { ...defaults, rounds, interleaved: true, ratios: 'median of the quotients of one round' },
     comparisons: measured.map(comparisonData),
-    batches,
     targets: verdicts,
   }
   const chart = drawChart({
@@ -110,7 +113,8 @@ if (!flags['dry-run']) {
 function contestants(operation: Operation) {
   return peers.flatMap(({ name, kind, notes, before, operations: can }) => {
     const run = can[operation]
-    return run === undefined ? [] : [{ name, kind, run, before, note: notes?.[operation] }]
+    if (run === undefined) return []
+    return [{ name, kind, run, note: notes?.[operation], ...(before && { before }) }]
   })
 }
 
@@ -132,16 +136,12 @@ function targets(): Target[] {
     measured: 100 * ratio(operation, bare, ours),
     unit: ' %',
   })
-  const batched = (operation: BatchResult['operation']): Target => ({
-    what: `${titles[operation]}: batches of 8 and more over two workers against one thread`,
+  const batched = batches.map((comparison): Target => ({
+    what: `${comparison.title}: ${largeMessages} against one thread`,
     atLeast: 1.5,
-    measured: Math.max(
-      ...batches.flatMap((batch) =>
-        batch.operation === operation && batch.perMessage >= 8 ? [batch.speedUp.median] : [],
-      ),
-    ),
+    measured: ratioOf(comparison, comparison.rows[0]?.name ?? '', largeMessages).median,
     unit: '×',
-  })
+  }))
   return [
     times('encapsulate', others.noble, ours, 16),
     share('encapsulate', 88),
@@ -156,7 +156,6 @@ function targets(): Target[] {
     ...(['generate', 'encapsulate', 'decapsulate'] as const).map((operation) =>
       times(operation, others.noble, portable, 1),
     ),
-    batched('encapsulate'),
-    batched('decapsulate'),
+    ...batched,
   ]
 }
