@@ -61,10 +61,12 @@ export function idOption() {
   )
 }
 
+export const defaultBusyTimeoutS = 10
+
 export function busyTimeoutOption() {
   return new Option(
     '--busy-timeout <seconds>',
-    'how long to wait for transactions of other processes (default: 10)',
+    `how long to wait for transactions of other processes (default: ${defaultBusyTimeoutS})`,
   ).argParser(wholeNumber(0))
 }
 

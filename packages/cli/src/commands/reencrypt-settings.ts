@@ -11,6 +11,7 @@ import type { Terminal } from '../shell/terminal.ts'
 import type { WantedColumns } from '../sources/row-source.ts'
 import { chooseFormats, parseReencryptConfig } from './reencrypt-config.ts'
 import type { PrivateKeyConfig, ReencryptConfig } from './reencrypt-config.ts'
+import { defaultBusyTimeoutS } from './reencrypt-flags.ts'
 import type { LegacyFlags, TargetFlags } from './reencrypt-flags.ts'
 import { columnsOf } from './reencrypt-formats.ts'
 import type { FormatChoice } from './reencrypt-formats.ts'
@@ -34,7 +35,6 @@ export interface LegacySettings {
   readonly privateKeys: readonly PrivateKeyEntry[]
 }
 
-const defaultBusyTimeoutS = 10
 const keyFileLimit = { maxBytes: 1024 * 1024, reason: 'that is too long to be a private key' }
 
 /** @throws CliError (exit 2) when the target is not said, cannot be read or is neither of the two kinds. */

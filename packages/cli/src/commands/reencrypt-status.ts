@@ -3,10 +3,11 @@
 import { refused } from '../shell/errors.ts'
 import type { Terminal } from '../shell/terminal.ts'
 import { count, table } from '../shell/text.ts'
+import { withProblems } from './problems.ts'
 import type { TargetFlags } from './reencrypt-flags.ts'
 import { runJson, runRows } from './reencrypt-report.ts'
 import { resolveTarget } from './reencrypt-settings.ts'
-import { openReader, withProblems } from './reencrypt-target.ts'
+import { openReader } from './reencrypt-target.ts'
 
 export async function showStatus(
   terminal: Terminal,

@@ -7,10 +7,11 @@ import { resolveIdentities } from '../shell/keys.ts'
 import { Progress } from '../shell/progress.ts'
 import type { Terminal } from '../shell/terminal.ts'
 import { count, plural, table } from '../shell/text.ts'
+import { withProblems } from './problems.ts'
 import type { VerifyFlags } from './reencrypt-flags.ts'
 import { Pace } from './reencrypt-progress.ts'
 import { resolveTarget } from './reencrypt-settings.ts'
-import { openReader, withProblems } from './reencrypt-target.ts'
+import { openReader } from './reencrypt-target.ts'
 
 export async function verifyReencryption(
   terminal: Terminal,

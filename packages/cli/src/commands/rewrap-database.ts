@@ -1,25 +1,17 @@
-import { fromText, inspect, keyIdOf, LongholdError, toHex, toText } from '@longhold/core'
-import type { Database } from 'better-sqlite3'
+import { fromText, inspect, keyIdOf, LongholdError, toHex } from '@longhold/core'
 
-import { fromCore, refused, stopped, usage } from '../shell/errors.ts'
+import { fromCore, refused, stopped } from '../shell/errors.ts'
 import { Progress } from '../shell/progress.ts'
 import { recipientChange } from '../shell/rewrapper.ts'
 import type { Rewrapped, Rewrapper, RewrapItem } from '../shell/rewrapper.ts'
-import { openSqlite, sqliteError } from '../shell/sqlite.ts'
 import type { Terminal } from '../shell/terminal.ts'
 import { count, plural, table } from '../shell/text.ts'
+import type { DataKeyRow, DataKeyTable, DataKeyTableOptions, Replacement } from '../sources/data-key-table.ts'
+import { withProblems } from './problems.ts'
 
 const batchRows = 100
 const maxPasses = 5
 const maxShownFailures = 10
-const selectRows = 'select key_id, wrapped_key, key_context from longhold_data_keys'
-
-/** A row as SQLite gives it: BLOB columns as bytes, TEXT columns in text form (SPEC §12). */
-interface Row {
-  readonly key_id: Uint8Array | string
-  readonly wrapped_key: Uint8Array | string
-  readonly key_context: string
-}
 
 interface Failure {
   readonly key_id: string
@@ -36,35 +28,41 @@ interface Outcome {
 }
 
 /** Rewraps every row of `longhold_data_keys`; reads and writes no other table. */
-export async function rewrapDatabase(terminal: Terminal, path: string, rewrapper: Rewrapper): Promise<void> {
-  const database = await openSqlite(terminal, path)
-  try {
-    const keys = new DataKeyTable(database, path)
-    let rewrapped = 0
-    let outcome: Outcome
-    for (let pass = 1; ; pass++) {
-      outcome = await onePass(terminal, keys, rewrapper, rewrapped)
-      rewrapped += outcome.rewrapped
-      if (outcome.conflicts === 0) break
-      if (pass === maxPasses) {
-        throw stopped(
-          `${plural(outcome.conflicts, 'wrapped key')} of ${path} changed while they were rewrapped`,
-          {
-            hint: 'another rewrap seems to run: run this again once it has finished',
-          },
-        )
-      }
-    }
+export async function rewrapDatabase(
+  terminal: Terminal,
+  options: DataKeyTableOptions,
+  rewrapper: Rewrapper,
+): Promise<void> {
+  // Loads the driver, which no other form of this command needs.
+  const { DataKeyTable: Table } = await import('../sources/data-key-table.ts')
+  await withProblems(async () => {
+    using keys = new Table(options)
+    await report(terminal, options.shown, await allPasses(terminal, keys, rewrapper, options.shown))
+  })
+}
+
+/** Passes over all rows until one meets none that changed while it was rewrapped. */
+async function allPasses(
+  terminal: Terminal,
+  keys: DataKeyTable,
+  rewrapper: Rewrapper,
+  shown: string,
+): Promise<Outcome> {
+  let rewrapped = 0
+  for (let pass = 1; ; pass++) {
+    const outcome = await onePass(terminal, keys, rewrapper, rewrapped)
+    rewrapped += outcome.rewrapped
     // A pass that follows conflicts meets the rows of the one before again, as unchanged.
-    await report(terminal, path, {
-      ...outcome,
-      rewrapped,
-      unchanged: keys.count() - rewrapped - outcome.failures.length,
-    })
-  } catch (error) {
-    throw sqliteError(error, path)
-  } finally {
-    database.close()
+    const unchanged = outcome.unchanged - (rewrapped - outcome.rewrapped)
+    if (outcome.conflicts === 0) return { ...outcome, rewrapped, unchanged }
+    if (pass === maxPasses) {
+      throw stopped(
+        `${plural(outcome.conflicts, 'wrapped key')} of ${shown} changed while they were rewrapped`,
+        {
+          hint: 'another rewrap seems to run: run this again once it has finished',
+        },
+      )
+    }
   }
 }
 
@@ -78,7 +76,7 @@ async function onePass(
   const progress = new Progress(terminal)
   const total = keys.count()
   try {
-    for (let rows = keys.first(); rows.length > 0; rows = keys.after(rows)) {
+    for (let rows = keys.page(batchRows); rows.length > 0; rows = keys.page(batchRows, rows.at(-1))) {
       terminal.checkStop()
       await oneBatch(keys, rows, rewrapper, outcome)
       progress.update(`${count(before + outcome.rewrapped)} of ${plural(total, 'wrapped key')} rewrapped`)
@@ -91,11 +89,11 @@ async function onePass(
 
 async function oneBatch(
   keys: DataKeyTable,
-  rows: readonly Row[],
+  rows: readonly DataKeyRow[],
   rewrapper: Rewrapper,
   outcome: Outcome,
 ): Promise<void> {
-  const due: { row: Row; item: RewrapItem }[] = []
+  const due: { row: DataKeyRow; item: RewrapItem }[] = []
   for (const row of rows) {
     try {
       const item = { wrappedKey: bytesOf(row.wrapped_key), keyContext: contextOf(row.key_context) }
@@ -107,7 +105,7 @@ async function oneBatch(
     }
   }
   const results = await rewrapper.rewrap(due.map(({ item }) => item))
-  const replacements: { row: Row; wrappedKey: Uint8Array }[] = []
+  const replacements: Replacement[] = []
   due.forEach(({ row, item }, index) => {
     const result = checked(item, results[index], rewrapper)
     if ('error' in result) outcome.failures.push(failureOf(row, result.error))
@@ -158,7 +156,7 @@ async function report(
   )
 }
 
-function failureOf(row: Row, error: LongholdError): Failure {
+function failureOf(row: DataKeyRow, error: LongholdError): Failure {
   const { code, message } = fromCore(error)
   const keyId = row.key_id
   return { key_id: typeof keyId === 'string' ? keyId : toHex(Uint8Array.from(keyId)), code, message }
@@ -181,64 +179,4 @@ function contextOf(text: string): Record<string, string> {
     return Object.fromEntries(pairs)
   }
   throw new LongholdError('bad_context', 'the column key_context does not hold a JSON object of strings')
-}
-
-/** The table of wrapped keys that library and command line share (SPEC §12). */
-class DataKeyTable {
-  readonly #database: Database
-
-  constructor(database: Database, path: string) {
-    const found = database.prepare(
-      "select 1 from sqlite_schema where type = 'table' and name = 'longhold_data_keys'",
-    )
-    if (found.get() === undefined) {
-      throw usage(`${path} has no table longhold_data_keys`, {
-        hint: 'longhold reencrypt makes it; for files, give them without --sqlite',
-      })
-    }
-    try {
-      database.prepare('select key_id, wrapped_key, key_context, updated_at from longhold_data_keys')
-    } catch (error) {
-      throw usage(`${path}: the table longhold_data_keys is not the one that longhold makes`, {
-        cause: error,
-      })
-    }
-    this.#database = database
-  }
-
-  count(): number {
-    const row = this.#database
-      .prepare<[], { rows: number }>('select count(*) as rows from longhold_data_keys')
-      .get()
-    return row?.rows ?? 0
-  }
-
-  first(): Row[] {
-    return this.#database.prepare<[number], Row>(`${selectRows} order by key_id limit ?`).all(batchRows)
-  }
-
-  after(rows: readonly Row[]): Row[] {
-    const last = rows.at(-1)?.key_id
-    return this.#database
-      .prepare<[unknown, number], Row>(`${selectRows} where key_id > ? order by key_id limit ?`)
-      .all(last, batchRows)
-  }
-
-  /** Replaces each wrapped key that is still the one that was read. @returns how many were. */
-  replace(replacements: readonly { readonly row: Row; readonly wrappedKey: Uint8Array }[]): number {
-    if (replacements.length === 0) return 0
-    const update = this.#database.prepare(
-      'update longhold_data_keys set wrapped_key = ?, updated_at = ? where key_id = ? and wrapped_key = ?',
-    )
-    const now = new Date().toISOString()
-    const all = this.#database.transaction(() => {
-      let changes = 0
-      for (const { row, wrappedKey } of replacements) {
-        const value = typeof row.wrapped_key === 'string' ? toText(wrappedKey) : Buffer.from(wrappedKey)
-        changes += update.run(value, now, row.key_id, row.wrapped_key).changes
-      }
-      return changes
-    })
-    return all.immediate()
-  }
 }

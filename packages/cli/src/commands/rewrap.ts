@@ -19,6 +19,7 @@ import { openRewrapper, recipientChange } from '../shell/rewrapper.ts'
 import type { RecipientChange, Rewrapper } from '../shell/rewrapper.ts'
 import type { Terminal } from '../shell/terminal.ts'
 import { count, plural } from '../shell/text.ts'
+import { busyTimeoutOption, defaultBusyTimeoutS } from './reencrypt-flags.ts'
 import { rewrapDatabase } from './rewrap-database.ts'
 
 /** `longhold rewrap`: other recipients for the same data keys. Bodies and records stay as they are. */
@@ -37,6 +38,7 @@ export function rewrapCommand(terminal: Terminal) {
     .addOption(recipientsFileOption())
     .addOption(identityOption())
     .addOption(contextOption())
+    .addOption(busyTimeoutOption())
     .option('--unwrap-here', 'unwrap data keys in this process even where the key service could do it all')
     .addOption(kmsUrlOption())
     .addOption(kmsTokenFileOption())
@@ -57,7 +59,12 @@ export function rewrapCommand(terminal: Terminal) {
       if (options.context !== undefined) {
         throw usage('--context does not go with --sqlite', { hint: 'each row holds the context of its key' })
       }
-      await rewrapDatabase(terminal, options.sqlite, await openRewrapper(terminal, options))
+      const database = {
+        path: terminal.path(options.sqlite),
+        shown: options.sqlite,
+        busyTimeoutMs: (options.busyTimeout ?? defaultBusyTimeoutS) * 1000,
+      }
+      await rewrapDatabase(terminal, database, await openRewrapper(terminal, options))
     })
 }
 

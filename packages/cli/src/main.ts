@@ -1,0 +1,21 @@
+#!/usr/bin/env node
+/** The process: its streams, its environment and its signals become an `Io`; everything else is `run`. */
+
+import { run } from './run.ts'
+
+const interrupted = new AbortController()
+
+// The first signal asks the command to stop at its next safe point (exit 4). The second one finds no
+// listener, so the system ends the process at once, as every shell expects (128 + the signal's number).
+for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+  process.once(signal, () => interrupted.abort())
+}
+
+process.exitCode = await run(process.argv.slice(2), {
+  stdin: process.stdin,
+  stdout: process.stdout,
+  stderr: process.stderr,
+  env: Object.freeze({ ...process.env }),
+  cwd: process.cwd(),
+  signal: interrupted.signal,
+})
