@@ -17,7 +17,8 @@ const folder = mkdtempSync(join(tmpdir(), 'longhold-pack-'))
 
 /** Runs to the end in the empty project, or throws with what was said. */
 function run(command: string, args: readonly string[], { cwd = folder, input = '' } = {}): string {
-  console.log(`$ ${[command.split('/').at(-1), ...args].join(' ')}`)
+  const shown = [command.split('/').at(-1) ?? '', ...args].map((word) => word.slice(0, 70))
+  console.log(`$ ${shown.join(' ')}`)
   return execFileSync(command, args, { cwd, input, encoding: 'utf8', stdio: ['pipe', 'pipe', 'inherit'] })
 }
 
@@ -28,6 +29,7 @@ function expectEqual(actual: unknown, expected: unknown, what: string): void {
 interface Manifest {
   readonly name: string
   readonly version: string
+  readonly exports?: Record<string, unknown>
 }
 
 try {
@@ -35,8 +37,9 @@ try {
   for (const tarball of Object.values(tarballs)) await lint(tarball)
   install(tarballs)
   typeCheck()
-  importAll()
-  useCommand(tarballs)
+  importAll(Object.keys(tarballs))
+  useCommand()
+  useService()
   refusesNpm()
   console.log('the packages work when installed')
 } finally {
@@ -107,27 +110,39 @@ export { KmsClient, KmsIdentity }
   })
 }
 
-function importAll(): void {
+/** Every door of every package, on the Node of whoever installs it. */
+function importAll(names: readonly string[]): void {
   run(process.execPath, ['use-core.ts'])
-  const names = ['@longhold/core', '@longhold/core/kms', '@longhold/kms']
-  run(process.execPath, ['--input-type=module', '-e', names.map((name) => `import '${name}'`).join('\n')])
+  const doors = names.flatMap((name) => {
+    const { exports = {} } = manifestOf(join(folder, 'node_modules', name, 'package.json'))
+    return Object.keys(exports)
+      .filter((door) => door !== './package.json')
+      .map((door) => `${name}${door.slice(1)}`)
+  })
+  for (const door of ['@longhold/core', '@longhold/core/kms', '@longhold/kms']) {
+    expectEqual(doors.includes(door), true, `${door} can be imported`)
+  }
+  run(process.execPath, ['--input-type=module', '-e', doors.map((door) => `import '${door}'`).join('\n')])
 }
 
-function useCommand(tarballs: Record<string, string>): void {
-  const cli = join(folder, 'node_modules/@longhold/cli')
+function useCommand(): void {
+  const { version } = manifestOf(join(folder, 'node_modules/@longhold/cli/package.json'))
   const longhold = (args: readonly string[], input = '') =>
-    run(process.execPath, [join(cli, 'dist/main.js'), ...args], { input })
-  expectEqual(Object.keys(tarballs).includes('@longhold/cli'), true, '@longhold/cli packed')
-  expectEqual(
-    run(join(folder, 'node_modules/.bin/longhold'), ['--version']).trim(),
-    manifestOf(join(cli, 'package.json')).version,
-    '--version',
-  )
+    run(join(folder, 'node_modules/.bin/longhold'), args, { input })
+  expectEqual(longhold(['--version']).trim(), version, '--version')
   mkdirSync(join(folder, 'work'))
   const recipient = longhold(['keygen', '-o', 'work/identity.txt']).trim()
   longhold(['encrypt', '-r', recipient, '-c', 'tenant=acme', '-o', 'work/secret.lh'], 'from a tarball\n')
   const opened = longhold(['decrypt', '-i', 'work/identity.txt', '-c', 'tenant=acme', 'work/secret.lh'])
   expectEqual(opened, 'from a tarball\n', 'decrypt')
+}
+
+/** Finds its migrations and its writer thread where they are packed. */
+function useService(): void {
+  const longholdKms = (args: readonly string[]) => run(join(folder, 'node_modules/.bin/longhold-kms'), args)
+  longholdKms(['init', '--data-dir', 'work/keys', '--first-key', 'default'])
+  const report = longholdKms(['verify-audit', '--data-dir', 'work/keys'])
+  expectEqual(report.includes('whole and unaltered'), true, `verify-audit says ${report}`)
 }
 
 /** npm ignores publishConfig.exports: what it would publish cannot be imported. */
