@@ -21,13 +21,9 @@ export function jsonBody(maxBytes: number) {
     } catch {
       throw malformed('the body is not UTF-8')
     }
-    if (maxBytes === 0) {
-      if (text !== '') throw tooLarge(0)
-    } else {
-      checkJsonText(text)
-      // What the validator parses next. Hono keeps the promise of a text there, whatever its types say.
-      c.req.bodyCache.text = Promise.resolve(text) as never
-    }
+    checkJsonText(text)
+    // What the validator parses next. Hono keeps the promise of a text there, whatever its types say.
+    c.req.bodyCache.text = Promise.resolve(text) as never
     await next()
   })
 }
@@ -114,5 +110,6 @@ function malformed(message: string): ServiceError {
 }
 
 function tooLarge(maxBytes: number): ServiceError {
+  if (maxBytes === 0) return malformed('this route takes no body')
   return new ServiceError('body_too_large', `this route takes a body of at most ${maxBytes} bytes`)
 }

@@ -3,6 +3,7 @@
 import type { RouteConfig, RouteHandler } from '@hono/zod-openapi'
 import { createMiddleware } from 'hono/factory'
 
+import { ServiceError } from '../service/errors.ts'
 import type { Service } from '../service/service.ts'
 import type { App, Env } from './env.ts'
 import { jsonBody } from './json-body.ts'
@@ -32,5 +33,9 @@ function guard(service: Service, { permission }: RouteRule) {
     c.set('caller', caller)
     await service.authorise(caller, permission)
     await next()
+    // Refused further in, by key or by what is handed on: said in the log before the answer, like the others.
+    if (c.error instanceof ServiceError && c.error.code === 'permission_denied') {
+      await service.recordDenied(caller, permission)
+    }
   })
 }

@@ -1,6 +1,6 @@
 /** Identities of versions: made, sealed, opened again, and a bounded number of them kept open. */
 
-import { equalBytes, generateIdentity, LocalIdentity, toHex } from '@longhold/core'
+import { equalBytes, generateIdentity, LocalIdentity } from '@longhold/core'
 
 import { integrityViolation } from './errors.ts'
 import type { VersionRow } from './key-store.ts'
@@ -32,7 +32,7 @@ export function createVersion(root: Root, key: string, version: number, now: num
 /** Opened identities, least recently used out first; wiped as they leave. */
 export class Identities {
   readonly #root: Root
-  readonly #open = new Map<string, LocalIdentity>()
+  readonly #open = new Map<string, Opened>()
 
   constructor(root: Root) {
     this.#root = root
@@ -45,24 +45,26 @@ export class Identities {
    * row's public key: who replaces a public key would otherwise make every writer wrap for him.
    */
   get(row: VersionRow): LocalIdentity {
-    const name = `${row.key} ${row.version} ${toHex(row.publicKey)}`
-    const identity = this.#open.get(name) ?? this.#openRow(row)
+    const name = `${row.key} ${row.version}`
+    const known = this.#open.get(name)
+    const opened = known !== undefined && known.isOf(row) ? known : this.#openRow(row)
+    if (known !== opened) known?.identity.wipe()
     this.#open.delete(name)
-    this.#open.set(name, identity)
+    this.#open.set(name, opened)
     const [oldest] = this.#open
     if (this.#open.size > maxOpen && oldest !== undefined) {
       this.#open.delete(oldest[0])
-      oldest[1].wipe()
+      oldest[1].identity.wipe()
     }
-    return identity
+    return opened.identity
   }
 
   close(): void {
-    for (const identity of this.#open.values()) identity.wipe()
+    for (const { identity } of this.#open.values()) identity.wipe()
     this.#open.clear()
   }
 
-  #openRow(row: VersionRow): LocalIdentity {
+  #openRow(row: VersionRow): Opened {
     const what = `the row of ${row.key} version ${row.version}`
     const seed = this.#root.open(address(row), row.sealedSeed)
     if (seed === undefined) throw integrityViolation(what)
@@ -72,12 +74,25 @@ export class Identities {
     } finally {
       seed.wipe()
     }
-    const { recipient, recipientId } = identity
-    if (!equalBytes(recipient.publicKey, row.publicKey) || !equalBytes(recipientId, row.recipientId)) {
-      identity.wipe()
-      throw integrityViolation(what)
-    }
-    return identity
+    const opened = new Opened(identity)
+    if (opened.isOf(row)) return opened
+    identity.wipe()
+    throw integrityViolation(what)
+  }
+}
+
+class Opened {
+  readonly identity: LocalIdentity
+  readonly #publicKey: Uint8Array
+
+  constructor(identity: LocalIdentity) {
+    this.identity = identity
+    this.#publicKey = identity.recipient.publicKey
+  }
+
+  /** Whether the row names the public key and the id that belong to this seed. */
+  isOf({ publicKey, recipientId }: VersionRow): boolean {
+    return equalBytes(this.#publicKey, publicKey) && equalBytes(this.identity.recipientId, recipientId)
   }
 }
 

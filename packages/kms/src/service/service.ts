@@ -146,9 +146,14 @@ export class Service {
     try {
       requirePermission(caller.principal, permission)
     } catch (error) {
-      await this.#audit.record({ action: 'request.denied', caller, permission })
+      await this.recordDenied(caller, permission)
       throw error
     }
+  }
+
+  /** A use of `permission` that was refused. */
+  async recordDenied(caller: Caller, permission: Permission): Promise<void> {
+    await this.#audit.record({ action: 'request.denied', caller, permission })
   }
 
   unwrap(caller: Caller, items: readonly UnwrapItem[]): Promise<ItemResult<Unwrapped>[]> {

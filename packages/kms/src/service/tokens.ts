@@ -82,6 +82,9 @@ export class Tokens {
   /** @throws ServiceError `permission_denied` when the caller would hand on what he does not hold. */
   async create(caller: Caller, wanted: NewToken): Promise<{ row: TokenRow; text: string }> {
     const { store, ownKeys, audit, now } = this.#options
+    if (wanted.expiresAt !== null && wanted.expiresAt <= now()) {
+      throw new ServiceError('malformed_request', 'the end of the token is in the past')
+    }
     if (!covers(caller.principal, wanted) || !outlasts(caller.principal, wanted)) {
       throw new ServiceError('permission_denied', 'a token hands on only what it holds, and for no longer', {
         hint: 'ask for fewer permissions, for keys this token may see, and for an earlier end',

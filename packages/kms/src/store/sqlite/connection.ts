@@ -1,5 +1,7 @@
 /** Opens SQLite the one way this store uses it, and keeps the driver's errors inside. */
 
+import { closeSync, openSync, realpathSync } from 'node:fs'
+
 import Database from 'better-sqlite3'
 import { drizzle } from 'drizzle-orm/better-sqlite3'
 import type { BetterSQLite3Database } from 'drizzle-orm/better-sqlite3'
@@ -38,6 +40,22 @@ export function openConnection(
       throw error
     }
   })
+}
+
+/**
+ * Makes a file for its owner only, unless it is there; SQLite gives its side files the same mode.
+ *
+ * @returns Its path without symbolic links, so that one database has one lock.
+ * @throws ServiceError `storage_unavailable`.
+ */
+export function createPrivateFile(path: string): string {
+  try {
+    closeSync(openSync(path, 'a', 0o600))
+    return realpathSync(path)
+  } catch (error) {
+    const code = error instanceof Error && 'code' in error ? String(error.code) : 'unknown'
+    throw storageUnavailable(`${code} on ${path}`)
+  }
 }
 
 /** Runs something with the database; what the driver throws becomes `storage_unavailable`. */

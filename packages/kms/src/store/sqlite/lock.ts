@@ -6,13 +6,13 @@
 import Database from 'better-sqlite3'
 
 import { ServiceError } from '../../service/errors.ts'
-import { storageError } from './connection.ts'
+import { createPrivateFile, storageError } from './connection.ts'
 
 /** @throws ServiceError `database_in_use`, `storage_unavailable`. */
 export function lockDatabase(path: string): { release(): void } {
   let lock: Database.Database | undefined
   try {
-    lock = new Database(`${path}.lock`, { timeout: 0 })
+    lock = new Database(createPrivateFile(`${path}.lock`), { timeout: 0 })
     lock.exec('BEGIN EXCLUSIVE')
     const held = lock
     return { release: () => held.close() }

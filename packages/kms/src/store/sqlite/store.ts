@@ -1,7 +1,5 @@
 /** SQLite, embedded: reads on the calling thread (WAL), all writes through one writer in a thread of its own. */
 
-import { closeSync, openSync, realpathSync } from 'node:fs'
-
 import type { VersionState } from '@longhold/core/kms'
 import { and, asc, eq, gt, inArray, sql } from 'drizzle-orm'
 
@@ -23,7 +21,7 @@ import type {
   TokenRow,
   VersionRow,
 } from '../../service/key-store.ts'
-import { openConnection, storageUnavailable, translated } from './connection.ts'
+import { createPrivateFile, openConnection, storageUnavailable, translated } from './connection.ts'
 import type { Connection } from './connection.ts'
 import { lockDatabase } from './lock.ts'
 import { migrateDatabase } from './migrate.ts'
@@ -57,7 +55,7 @@ export class SqliteStore implements KeyStore {
    * @throws ServiceError `database_in_use`, `newer_database`, `bad_config`, `storage_unavailable`.
    */
   static open({ path, busyTimeoutMs = 2000 }: SqliteStoreOptions): SqliteStore {
-    const file = createFile(path)
+    const file = createPrivateFile(path)
     const lock = lockDatabase(file)
     try {
       const setup = openConnection(file, { readonly: false, busyTimeoutMs })
@@ -265,15 +263,4 @@ function auditHead(row: typeof auditHeads.$inferSelect): AuditHead {
 /** Bytes of their own: the driver's Buffers may share memory. */
 function plain(bytes: Uint8Array): Uint8Array {
   return new Uint8Array(bytes)
-}
-
-/** SQLite gives its side files the mode of the database, so that is made first. */
-function createFile(path: string): string {
-  try {
-    closeSync(openSync(path, 'a', 0o600))
-    return realpathSync(path)
-  } catch (error) {
-    // Node's own code, EACCES and its kind; the path is in the hint of nobody's parameters.
-    throw storageUnavailable(`${(error as NodeJS.ErrnoException).code ?? 'SQLITE_CANTOPEN'} on ${path}`)
-  }
 }

@@ -1,0 +1,127 @@
+/** A whole service in memory, with what tests need around it. */
+
+import { readFileSync } from 'node:fs'
+
+import { DataKey, encodeStanza, inspect, parseStanza, wrapDataKey } from '@longhold/core'
+import type { ContextInput, Recipient, Stanza } from '@longhold/core'
+import { KmsClient, kmsRecipient } from '@longhold/core/kms'
+import type { Permission } from '@longhold/core/kms'
+import { onTestFinished } from 'vitest'
+
+import { createApp } from '../../src/http/app.ts'
+import type { App, LogEntry } from '../../src/http/env.ts'
+import type { KeyStore } from '../../src/service/key-store.ts'
+import { permissions } from '../../src/service/policy.ts'
+import type { Caller } from '../../src/service/policy.ts'
+import { prepareService, Service } from '../../src/service/service.ts'
+import { MemoryStore } from '../../src/store/memory.ts'
+import { MemoryRootKey } from './memory-root-key.ts'
+
+export interface TestService {
+  readonly service: Service
+  readonly store: KeyStore
+  readonly rootKey: MemoryRootKey
+  readonly adminToken: string
+  readonly app: App
+  readonly logged: LogEntry[]
+  /** May do everything. */
+  readonly admin: Caller
+  /** A client that calls the app directly. */
+  client(token?: string): KmsClient
+  /** A token with these permissions, for these keys. */
+  token(permissions: readonly Permission[], keys?: readonly string[]): Promise<string>
+  /** Moves the service's clock. */
+  advance(ms: number): void
+  /** Turns new requests away. */
+  drain(): void
+}
+
+export interface TestServiceOptions {
+  readonly store?: KeyStore
+  readonly auditDeadlineMs?: number
+  /** Names of keys to begin with. */
+  readonly keys?: readonly string[]
+  /** Puts something between the service and its store, once it is initialised. */
+  readonly between?: (store: KeyStore) => KeyStore
+}
+
+export async function startTestService(options: TestServiceOptions = {}): Promise<TestService> {
+  const { store: inner = new MemoryStore(), keys = [], auditDeadlineMs, between = (one) => one } = options
+  const rootKey = new MemoryRootKey()
+  let aheadMs = 0
+  const now = () => Date.now() + aheadMs
+  const { beginning, write } = await prepareService({ store: inner, rootKey, now })
+  await write()
+  const store = between(inner)
+  const deadline = auditDeadlineMs === undefined ? {} : { auditDeadlineMs }
+  const service = await Service.open({ store, rootKey, now, ...deadline })
+  onTestFinished(() => service.close())
+  const logged: LogEntry[] = []
+  let isDraining = false
+  const app = createApp({ service, log: (entry) => logged.push(entry), isDraining: () => isDraining })
+  const { adminToken } = beginning
+  const principal = await service.tokens.authenticate(adminToken)
+  const admin = { principal, requestId: 'test' }
+  for (const key of keys) await service.keys.create(admin, key, [])
+  return {
+    service,
+    store,
+    rootKey,
+    adminToken,
+    app,
+    logged,
+    admin,
+    client: (token = adminToken) =>
+      new KmsClient({
+        url: 'http://127.0.0.1:1',
+        token,
+        fetch: async (input, init) => await app.request(input, init),
+      }),
+    async token(wanted, only) {
+      const grant = { permissions: wanted, keys: only ?? null, expiresAt: null }
+      return (await service.tokens.create(admin, { name: 'test', ...grant })).text
+    },
+    advance: (ms) => void (aheadMs += ms),
+    drain: () => void (isDraining = true),
+  }
+}
+
+/** Everything there is to be allowed but these. */
+export function allBut(...without: readonly Permission[]): Permission[] {
+  return permissions.filter((permission) => !without.includes(permission))
+}
+
+/** A data key wrapped for keys of the service, and other recipients. */
+export async function wrapFor(
+  client: KmsClient,
+  keys: readonly string[],
+  options: { others?: readonly Recipient[]; context?: ContextInput } = {},
+): Promise<{ dataKey: DataKey; wrappedKey: Uint8Array; stanza: Stanza }> {
+  const dataKey = DataKey.generate()
+  const ours = await Promise.all(keys.map((key) => kmsRecipient(client, key)))
+  const wrappedKey = await wrapDataKey(dataKey, {
+    recipients: [...ours, ...(options.others ?? [])],
+    keyContext: options.context ?? {},
+  })
+  return { dataKey, wrappedKey, stanza: stanzaOf(wrappedKey, 0) }
+}
+
+/** The stanza at this place of a wrapped key. */
+export function stanzaOf(wrappedKey: Uint8Array, index: number): Stanza {
+  const { stanzas } = inspect(wrappedKey)
+  // Magic and version, key id, count (SPEC §5).
+  let at = 4 + 16 + 1
+  for (const { bytes } of stanzas.slice(0, index)) at += 2 + bytes
+  const bytes = stanzas[index]?.bytes ?? 0
+  return parseStanza(wrappedKey.slice(at + 2, at + 2 + bytes))
+}
+
+export { encodeStanza }
+
+export function hexOf(dataKey: { use<T>(read: (bytes: Uint8Array) => T): T }): string {
+  return dataKey.use((bytes) => Buffer.from(bytes).toString('hex'))
+}
+
+export function readToken(path: string): string {
+  return readFileSync(path, 'utf8').trim()
+}
