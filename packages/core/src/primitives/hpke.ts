@@ -67,22 +67,42 @@ export function keySchedule(
   sharedSecret: Uint8Array,
   info: Uint8Array,
 ): { key: Uint8Array; baseNonce: Uint8Array } {
-  const labels = concat(utf8('HPKE'), u16(suite.kemId), u16(suite.kdfId), u16(suite.aeadId))
-  const extract = (salt: Uint8Array, label: string, ikm: Uint8Array) =>
-    hmacOnce(suite.hash, salt, version, labels, utf8(label), ikm)
-
-  const pskIdHash = extract(nothing, 'psk_id_hash', nothing)
-  const infoHash = extract(nothing, 'info_hash', info)
-
-  const secret = extract(sharedSecret, 'secret', nothing)
+  const { labels, pskIdHash } = constantsOf(suite)
+  const infoHash = hmacOnce(suite.hash, nothing, labels.infoHash, info)
+  const secret = hmacOnce(suite.hash, sharedSecret, labels.secret)
   const prk = backend().hmac(suite.hash, secret)
-  const expand = (label: string, length: number) =>
-    hkdfExpand(prk, [u16(length), version, labels, utf8(label), modeBase, pskIdHash, infoHash], length)
-  const key = expand('key', keyBytes)
-  const baseNonce = expand('base_nonce', nonceBytes)
+  const key = hkdfExpand(prk, [labels.key, modeBase, pskIdHash, infoHash], keyBytes)
+  const baseNonce = hkdfExpand(prk, [labels.baseNonce, modeBase, pskIdHash, infoHash], nonceBytes)
   prk.wipe()
   wipe(secret, sharedSecret)
   return { key, baseNonce }
+}
+
+/** What depends on the suite alone: the prefixes of what is hashed, and the hash of the empty psk_id. */
+interface Constants {
+  readonly labels: Readonly<Record<'infoHash' | 'secret' | 'key' | 'baseNonce', Uint8Array>>
+  readonly pskIdHash: Uint8Array
+}
+const constants = new WeakMap<HpkeSuite, Constants>()
+
+function constantsOf(suite: HpkeSuite): Constants {
+  let found = constants.get(suite)
+  if (found === undefined) {
+    const suiteId = concat(utf8('HPKE'), u16(suite.kemId), u16(suite.kdfId), u16(suite.aeadId))
+    const extract = (label: string) => concat(version, suiteId, utf8(label))
+    const expand = (label: string, length: number) => concat(u16(length), extract(label))
+    found = {
+      labels: {
+        infoHash: extract('info_hash'),
+        secret: extract('secret'),
+        key: expand('key', keyBytes),
+        baseNonce: expand('base_nonce', nonceBytes),
+      },
+      pskIdHash: hmacOnce(suite.hash, nothing, extract('psk_id_hash')),
+    }
+    constants.set(suite, found)
+  }
+  return found
 }
 
 function hmacOnce(hash: HashName, key: Uint8Array, ...message: readonly Uint8Array[]): Uint8Array {
