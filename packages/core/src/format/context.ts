@@ -70,22 +70,36 @@ function encodePairs(pairs: EncryptionContext): Uint8Array {
   scratch[0] = 0
   scratch[1] = pairs.length
   let at = 2
-  for (const pair of pairs) {
-    for (const text of pair) {
-      const room = scratch.subarray(Math.min(at + 2, maxCanonicalBytes))
-      const { read, written } = encoder.encodeInto(text, room)
-      if (read !== text.length || at + 2 > maxCanonicalBytes) {
-        throw new LongholdError(
-          'limit_exceeded',
-          `the context has more than ${maxCanonicalBytes} canonical bytes`,
-        )
-      }
-      scratch[at] = written >>> 8
-      scratch[at + 1] = written
-      at += 2 + written
+  for (const [key, value] of pairs) at = writeText(value, writeText(key, at))
+  return scratch.slice(0, at)
+}
+
+/** Writes `lp16(text)` into `scratch` at `at` and returns where it ends. */
+function writeText(text: string, at: number): number {
+  const start = at + 2
+  let end = start
+  // Short ASCII, which nearly all of it is, byte by byte: a call of the encoder costs more.
+  if (text.length <= 32 && start + text.length <= maxCanonicalBytes) {
+    for (; end < start + text.length; end++) {
+      const unit = text.charCodeAt(end - start)
+      if (unit >= 0x80) break
+      scratch[end] = unit
     }
   }
-  return scratch.slice(0, at)
+  if (end < start + text.length || start > maxCanonicalBytes) {
+    const { read, written } = encoder.encodeInto(text, scratch.subarray(Math.min(start, maxCanonicalBytes)))
+    if (read !== text.length || start > maxCanonicalBytes) {
+      throw new LongholdError(
+        'limit_exceeded',
+        `the context has more than ${maxCanonicalBytes} canonical bytes`,
+      )
+    }
+    end = start + written
+  }
+  const length = end - start
+  scratch[at] = length >>> 8
+  scratch[at + 1] = length
+  return end
 }
 
 /** The order of the UTF-8 bytes, a prefix first. JavaScript's own order differs above U+D7FF, where UTF-16
