@@ -6,6 +6,7 @@ import { hmac } from '@noble/hashes/hmac.js'
 import { sha256, sha384, sha512 } from '@noble/hashes/sha2.js'
 import { sha3_256, shake256 } from '@noble/hashes/sha3.js'
 import { ml_kem768 } from '@noble/post-quantum/ml-kem.js'
+import type { KEMPrepared } from '@noble/post-quantum/ml-kem.js'
 
 import { copyBytes } from '../bytes.ts'
 import type { Backend, DhGroup, DhPrivateKey, MlKem } from './backend-interface.ts'
@@ -65,8 +66,15 @@ export function nobleMlKem(
     },
     decapsulationKey(seed) {
       const { publicKey, secretKey } = kem.keygen(copyBytes(seed))
-      const prepared = kem.prepare(publicKey)
-      return { publicKey, decapsulate: (ciphertext) => prepared.decapsulate(ciphertext, secretKey) }
+      // Not before it is needed: it costs half as much as the key pair, and many pairs never decapsulate here.
+      let prepared: KEMPrepared | undefined
+      return {
+        publicKey,
+        decapsulate(ciphertext) {
+          prepared ??= kem.prepare(publicKey)
+          return prepared.decapsulate(ciphertext, secretKey)
+        },
+      }
     },
   }
 }
