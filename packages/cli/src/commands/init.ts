@@ -4,7 +4,7 @@ import { Command } from '@commander-js/extra-typings'
 import { generateIdentity } from '@longhold/core'
 
 import { configFileName } from '../shell/config.ts'
-import { fileError, usage } from '../shell/errors.ts'
+import { codeOf, fileError, usage } from '../shell/errors.ts'
 import { checkOutput, writeOutput } from '../shell/files.ts'
 import { examples } from '../shell/help.ts'
 import { defaultListen, parseListen } from '../shell/listen.ts'
@@ -13,6 +13,8 @@ import { writeIdentity } from './keygen.ts'
 import { inService } from './service-error.ts'
 
 const folder = '.longhold'
+const identityFile = `${folder}/identity.txt`
+const dataDir = `${folder}/kms`
 
 interface InitOptions {
   readonly local?: true | undefined
@@ -55,24 +57,25 @@ export function initCommand(terminal: Terminal) {
       if (port === 0) throw usage('--listen needs a fixed port here: it is written to longhold.yaml')
       await checkNothingThere(terminal, options)
       const undo: string[] = []
+      let setup: Setup
+      let breakGlass: BreakGlass | undefined
       try {
-        const breakGlass = await makeBreakGlass(terminal, options.breakGlass, undo)
+        breakGlass = await makeBreakGlass(terminal, options.breakGlass, undo)
         await makeFolder(terminal, undo)
-        const setup = await (options.local
-          ? setUpIdentity(terminal)
-          : setUpService(terminal, options, host, port))
+        undo.push(options.local ? identityFile : dataDir)
+        setup = await (options.local ? setUpIdentity(terminal) : setUpService(terminal, options, host, port))
         await writeOutput(terminal, configFileName, configText(setup, breakGlass))
-        await report(terminal, setup, breakGlass)
       } catch (error) {
         // Nothing can have been encrypted yet: leave no half of a set-up, so that init can be tried again.
         for (const path of undo) await rm(terminal.path(path), { recursive: true, force: true })
         throw error
       }
+      await report(terminal, setup, breakGlass)
     })
 }
 
 async function checkNothingThere(terminal: Terminal, { breakGlass }: InitOptions): Promise<void> {
-  for (const path of [configFileName, folder]) {
+  for (const path of [configFileName, identityFile, dataDir]) {
     const found = await lstat(terminal.path(path)).catch(() => undefined)
     if (found === undefined) continue
     throw usage(`${path} exists already: this directory is set up`, {
@@ -82,28 +85,29 @@ async function checkNothingThere(terminal: Terminal, { breakGlass }: InitOptions
   if (breakGlass !== undefined) await checkOutput(terminal, breakGlass, false)
 }
 
-/** The folder for secrets, which only its owner may enter and which no repository should take in. */
+/** The folder for secrets, which no repository should take in. `reencrypt` may have made it for its locks. */
 async function makeFolder(terminal: Terminal, undo: string[]): Promise<void> {
   try {
     await mkdir(terminal.path(folder), { mode: 0o700 })
+    undo.push(folder)
   } catch (error) {
-    throw fileError(error, folder, 'write')
+    if (codeOf(error) !== 'EEXIST') throw fileError(error, folder, 'write')
   }
-  undo.push(folder)
-  await writeOutput(terminal, `${folder}/.gitignore`, '*\n')
+  const ignored = `${folder}/.gitignore`
+  if ((await lstat(terminal.path(ignored)).catch(() => undefined)) !== undefined) return
+  await writeOutput(terminal, ignored, '*\n')
 }
 
 async function setUpIdentity(terminal: Terminal): Promise<Setup> {
-  const path = `${folder}/identity.txt`
   using identity = generateIdentity()
-  await writeIdentity(terminal, path, identity)
+  await writeIdentity(terminal, identityFile, identity)
   const recipient = identity.recipient.toString()
   return {
     recipients: [{ text: recipient }],
-    lines: [`identity: ${path}`],
-    made: [[path, 'the identity: whoever has this file opens everything. Keep a copy elsewhere.']],
+    lines: [`identity: ${identityFile}`],
+    made: [[identityFile, 'the identity: whoever has this file opens everything. Keep a copy elsewhere.']],
     next: ['echo hello | longhold encrypt -o hello.lh', 'longhold decrypt hello.lh'],
-    json: { mode: 'local', identity: path, recipient },
+    json: { mode: 'local', identity: identityFile, recipient },
   }
 }
 
@@ -113,7 +117,6 @@ async function setUpService(
   host: string,
   port: number,
 ): Promise<Setup> {
-  const dataDir = `${folder}/kms`
   const made = await inService(({ initService }) =>
     initService({ dataDir: terminal.path(dataDir), firstKey: key }),
   )

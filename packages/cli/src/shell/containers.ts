@@ -8,7 +8,7 @@ import type { Terminal } from './terminal.ts'
 import { count } from './text.ts'
 
 /** What one call of encrypt takes, and decrypt gives (SPEC §11). */
-export const maxPlaintextBytes = 64 * 1024 * 1024
+const maxPlaintextBytes = 64 * 1024 * 1024
 
 // The longest header (65,536), the magic, a body's fixed part and one tag per chunk of 16 KiB.
 const maxContainerBytes = maxPlaintextBytes + (maxPlaintextBytes / 16_384) * 16 + 65_536 + 128
@@ -47,6 +47,7 @@ export async function aboutFile<T>(name: string, step: () => T | Promise<T>): Pr
     return await step()
   } catch (error) {
     if (!(error instanceof LongholdError)) throw error
+    if (error.code === 'unavailable') throw fromCore(error) // that is not about the file
     if (error.code !== 'bad_text') throw fromCore(error, name)
     throw new CliError('malformed', exit.refused, `${name}: ${error.message}`, {
       hint: error.hint,
