@@ -1,0 +1,77 @@
+import { linkSync, mkdirSync, readFileSync, statSync } from 'node:fs'
+import { PassThrough } from 'node:stream'
+
+import { describe, expect, test } from 'vitest'
+
+import { readInput, writeOutput } from '../../src/shell/files.ts'
+import { Terminal } from '../../src/shell/terminal.ts'
+import { Workspace } from '../support/cli.ts'
+
+function terminalIn(cwd: string): Terminal {
+  const stream = new PassThrough()
+  return new Terminal(
+    { stdin: stream, stdout: stream, stderr: stream, env: {}, cwd, signal: new AbortController().signal },
+    { json: false, configPath: undefined },
+  )
+}
+
+describe('reading with a limit', () => {
+  const limit = { maxBytes: 10, reason: 'ten is all' }
+
+  test.each([0, 9, 10])('%d bytes are read', async (length) => {
+    using space = new Workspace()
+    space.write('file', new Uint8Array(length))
+    expect(await readInput(terminalIn(space.path), 'file', limit)).toEqual(new Uint8Array(length))
+  })
+
+  test('one more is refused, also where the size is not known before', async () => {
+    using space = new Workspace()
+    space.write('file', new Uint8Array(11))
+    await expect(readInput(terminalIn(space.path), 'file', limit)).rejects.toMatchObject({
+      code: 'limit_exceeded',
+      exitCode: 1,
+      message: 'file has 11 bytes: ten is all',
+    })
+    await expect(readInput(terminalIn(space.path), '/dev/zero', limit)).rejects.toMatchObject({
+      code: 'limit_exceeded',
+      message: '/dev/zero has more than 10 bytes: ten is all',
+    })
+  })
+})
+
+describe('writing whole or not at all', () => {
+  test('the old file is replaced, not written into: another link to it keeps the old content', async () => {
+    using space = new Workspace()
+    space.write('file', 'old')
+    linkSync(space.file('file'), space.file('other'))
+    await writeOutput(terminalIn(space.path), 'file', 'new', { overwrite: true })
+    expect(space.read('file')).toBe('new')
+    expect(space.read('other')).toBe('old')
+    expect(space.list()).toEqual(['file', 'other'])
+  })
+
+  test('the mode is the one asked for, or that of the old file', async () => {
+    using space = new Workspace()
+    const terminal = terminalIn(space.path)
+    await writeOutput(terminal, 'secret', 'x', { mode: 0o600 })
+    expect(statSync(space.file('secret')).mode & 0o777).toBe(0o600)
+    const like = statSync(space.file('secret'))
+    await writeOutput(terminal, 'secret', 'y', { overwrite: true, like })
+    expect(statSync(space.file('secret')).mode & 0o777).toBe(0o600)
+  })
+
+  test('a failure leaves no temporary file behind', async () => {
+    using space = new Workspace()
+    mkdirSync(space.file('folder'))
+    await expect(
+      writeOutput(terminalIn(space.path), 'folder', 'x', { overwrite: true }),
+    ).rejects.toMatchObject({
+      exitCode: 2,
+      message: 'folder is a directory',
+    })
+    space.write('taken', 'x')
+    await expect(writeOutput(terminalIn(space.path), 'taken', 'y')).rejects.toMatchObject({ code: 'exists' })
+    expect(space.list()).toEqual(['folder', 'taken'])
+    expect(readFileSync(space.file('taken'), 'utf8')).toBe('x')
+  })
+})
