@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe } from 'vitest'
 import { testingUseBackend } from '../src/primitives/backend.ts'
 
 export type BackendName = 'native' | 'noble'
-export const backendNames: readonly BackendName[] = ['native', 'noble']
+const backendNames: readonly BackendName[] = ['native', 'noble']
 
 /** Declares `suite` once for each backend, which is in use while its tests run. */
 export function describeBackends(suite: (name: BackendName) => void): void {

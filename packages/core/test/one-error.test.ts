@@ -8,9 +8,12 @@ import { describe, expect, test } from 'vitest'
 import { concat, utf8 } from '../src/bytes.ts'
 import { LongholdError } from '../src/errors.ts'
 import { canonicalize } from '../src/format/context.ts'
+import { encodeAuthenticated } from '../src/format/header.ts'
 import { Secret, decrypt, detach, encrypt, rewrap, unwrapDataKey } from '../src/index.ts'
 import type { Identity, Stanza } from '../src/index.ts'
+import { headerKeyOf } from '../src/keys/data-key.ts'
 import { sealStanzas } from '../src/keys/wrapped-key.ts'
+import { backend } from '../src/primitives/backend.ts'
 import { describeBackends } from './backends.ts'
 import { refusalOf } from './refusals.ts'
 import { changed, context, dataKeyOf, filled, flipped, identityOf, patterned, stanzaFor } from './samples.ts'
@@ -26,6 +29,12 @@ const body = record.subarray(20)
 
 /** A header of this one stanza with a MAC that is right for `keyContext`. */
 const headerOf = (of: Stanza, keyContext = canonical) => sealStanzas(dataKey, [of], keyContext)
+async function headerByAnother(): Promise<Uint8Array> {
+  const bound = { keyId: dataKey.keyId, keyContext: canonical.pairs }
+  const authenticated = encodeAuthenticated(dataKey.keyId, [await anna.recipient.wrap(filled(6), bound)])
+  const mac = backend().hmac('sha256', headerKeyOf(other))
+  return concat(authenticated, mac.mac(utf8('longhold/v1/header\0'), authenticated, canonical.bytes))
+}
 const wrappedKey = (header: Uint8Array) => concat(utf8('LHK\u0001'), header)
 const envelope = (header: Uint8Array, of: Uint8Array) => concat(utf8('LHE\u0001'), header, of)
 const withPayload = (payload: Uint8Array) => headerOf({ ...stanza, payload })
@@ -49,6 +58,8 @@ const headers: Readonly<Record<string, Uint8Array>> = {
   'another data key under this key id': headerOf(
     await anna.recipient.wrap(filled(6), { keyId: dataKey.keyId, keyContext: canonical.pairs }),
   ),
+  // And now with a MAC by that data key, so that the key id alone is wrong.
+  'another data key under this key id, and its MAC': await headerByAnother(),
   'an altered MAC': flipped(header, header.length * 8 - 1),
   'a MAC of another context': headerOf(stanza, canonicalize({ tenant: 'b' })),
 }

@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 
-import { toHex, utf8 } from '../../src/bytes.ts'
+import { concat, lp16, toHex, u16, utf8 } from '../../src/bytes.ts'
 import { canonicalContext, canonicalize } from '../../src/format/context.ts'
 import type { ContextInput } from '../../src/format/context.ts'
 import { refusalOf, syncCodeOf } from '../refusals.ts'
@@ -61,6 +61,27 @@ test('pairs are in the order of their UTF-8 bytes', () => {
       const keys = keysOf(given)
       expect(keys).toEqual(given.map(([key]) => key).toSorted((a, b) => Buffer.compare(utf8(a), utf8(b))))
     }),
+  )
+})
+
+test('the bytes are those of SPEC §4, written down anew', () => {
+  const lengths = fc.oneof(fc.nat({ max: 3 }), fc.integer({ min: 120, max: 130 }), fc.nat({ max: 700 }))
+  const unit = fc.constantFrom('a', '~', '\0', '\x7F', '\x80', 'é', '\u07FF', '\u0800', '€', '\uFFFF', '😀')
+  const words = fc.tuple(lengths, unit, fc.string({ unit: 'binary', maxLength: 4 }))
+  const word = words.map(([length, character, end]) => character.repeat(length) + end)
+  const few = fc.uniqueArray(fc.tuple(word, word), { selector: ([key]) => key, maxLength: 4 })
+  fc.assert(
+    fc.property(few, (given) => {
+      const written = given.filter(([key]) => key !== '')
+      const encoded = written
+        .map(([key, value]) => [utf8(key), utf8(value)] as const)
+        .toSorted(([a], [b]) => Buffer.compare(a, b))
+      const bytes = concat(u16(encoded.length), ...encoded.flat().map((each) => lp16(each)))
+      expect(lengthOrCode(written)).toBe(bytes.length > 8192 ? 'limit_exceeded' : bytes.length)
+      fc.pre(bytes.length <= 8192)
+      expect(canonicalHex(written)).toBe(toHex(bytes))
+    }),
+    { numRuns: 2000 },
   )
 })
 
