@@ -10,12 +10,13 @@ import { Progress } from '../shell/progress.ts'
 import type { Terminal } from '../shell/terminal.ts'
 import { count, plural, table } from '../shell/text.ts'
 import type { TargetDescription } from '../sources/row-source.ts'
+import { withProblems } from './problems.ts'
 import type { PlanFlags } from './reencrypt-flags.ts'
 import { makeFormats } from './reencrypt-formats.ts'
 import { Pace } from './reencrypt-progress.ts'
 import { duration, honestJson, honestText } from './reencrypt-report.ts'
 import { resolveLegacy, resolveTarget } from './reencrypt-settings.ts'
-import { openReader, withProblems } from './reencrypt-target.ts'
+import { openReader } from './reencrypt-target.ts'
 
 const samplesPerGroup = 100
 /** Besides RSA: parse, encrypt, open again, write. */
@@ -30,7 +31,7 @@ export async function planReencryption(
   const legacy = await resolveLegacy(terminal, target, flags)
   const tryToOpen = legacy.privateKeys.length > 0
   await withProblems(async () => {
-    const reader = openReader(target, legacy.columns)
+    const reader = openReader(target, legacy.columns, 'old')
     const progress = new Progress(terminal)
     try {
       const pace = new Pace(reader.size())

@@ -22,6 +22,7 @@ import { count, plural, table } from '../shell/text.ts'
 import type { RowSource } from '../sources/row-source.ts'
 import { newRunState } from '../sources/run-state.ts'
 import type { RunState } from '../sources/run-state.ts'
+import { withProblems } from './problems.ts'
 import { writeDeadLetters } from './reencrypt-dead-letters.ts'
 import type { RunFlags } from './reencrypt-flags.ts'
 import { makeFormats } from './reencrypt-formats.ts'
@@ -29,7 +30,7 @@ import { Pace } from './reencrypt-progress.ts'
 import { duration, honestJson, honestText, runJson, runRows } from './reencrypt-report.ts'
 import { resolveLegacy, resolveTarget } from './reencrypt-settings.ts'
 import type { LegacySettings, TargetSettings } from './reencrypt-settings.ts'
-import { openSource, withProblems } from './reencrypt-target.ts'
+import { openSource } from './reencrypt-target.ts'
 import type { WorkerSettings } from './reencrypt-worker.ts'
 
 const batchBytes = 4 * 1024 * 1024
@@ -105,6 +106,8 @@ class RunCommand {
   ): Promise<void> {
     const { config } = this.#target
     const flags = this.#flags
+    const finished = this.#source.finishedRun()
+    if (finished !== undefined) return await this.#report(finished, 0, 0)
     const state = this.#startState()
     if (state.migrated === 0 && flags.skipTrial !== true) await this.#trial()
     const digestKey = Uint8Array.from(randomBytes(32))

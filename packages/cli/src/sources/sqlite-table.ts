@@ -171,9 +171,12 @@ class SqliteTable implements RowSource {
     return TargetLock.isHeld(directoryOf(this.#options), name)
   }
 
+  /** The application may have written old values since: a table is looked at again every time. */
+  finishedRun(): undefined {}
+
   begin(state: RunState): void {
     this.#transaction(() => {
-      this.#journal = new Journal(this.#database, { withDataKeys: true })
+      this.#journal = new Journal(this.#database)
       this.#replace = this.#database.prepare(this.#replaceSql())
       this.#journal.retireDataKeys(state.dataKeys, state.updatedAt)
       this.#journal.save(state)

@@ -1,0 +1,151 @@
+/** `FILE.keys.ndjson`: the wrapped data keys of the records in FILE (SPEC §12), replaced whole or not at all. */
+
+import { closeSync, fsyncSync, openSync, readFileSync, renameSync, writeSync } from 'node:fs'
+import { dirname } from 'node:path'
+
+import { fromText, toText } from '@longhold/core'
+
+import { isObject, parseStrictJson } from '../json-text.ts'
+import { fileProblem, Problem } from './problem.ts'
+import type { StoredDataKey } from './row-source.ts'
+
+/** A line of the file. */
+interface KeyLine {
+  readonly key_id: string
+  /** Text form. */
+  readonly wrapped_key: string
+  readonly key_context: Readonly<Record<string, string>>
+  readonly name: string | null
+  readonly state: StoredDataKey['state']
+  readonly messages: number
+  readonly bytes: number
+  readonly created_at: string
+  readonly updated_at: string
+}
+
+export class NdjsonKeys {
+  readonly #path: string
+  readonly #shown: string
+
+  constructor(path: string, shown: string) {
+    this.#path = path
+    this.#shown = shown
+  }
+
+  /** @throws Problem `refused` when the file holds anything else than wrapped keys. */
+  find(keyId: string): StoredDataKey | undefined {
+    const line = this.#read().get(keyId)
+    if (line === undefined) return undefined
+    const { wrapped_key, key_context: keyContext, name, state, messages, bytes } = line
+    return { keyId, wrappedKey: fromText(wrapped_key), keyContext, name: name ?? '', state, messages, bytes }
+  }
+
+  /**
+   * Adds keys, and brings state and counts of those there up to date. What else the file says of a key stays: it may
+   * have been rewrapped since. Durable when it returns.
+   */
+  merge(keys: readonly StoredDataKey[], now: string): void {
+    const lines = this.#read()
+    for (const { keyId, wrappedKey, keyContext, name, state, messages, bytes } of keys) {
+      const before = lines.get(keyId)
+      const about = before ?? {
+        key_id: keyId,
+        wrapped_key: toText(wrappedKey),
+        key_context: keyContext,
+        name: name === '' ? null : name,
+        created_at: now,
+      }
+      const { key_id, wrapped_key, key_context, created_at } = about
+      const isSame = before?.state === state && before.messages === messages && before.bytes === bytes
+      const updated_at = isSame ? before.updated_at : now
+      lines.set(keyId, {
+        key_id,
+        wrapped_key,
+        key_context,
+        name: about.name,
+        state,
+        messages,
+        bytes,
+        created_at,
+        updated_at,
+      })
+    }
+    this.#write([...lines.values()].map((line) => `${JSON.stringify(line)}\n`).join(''))
+  }
+
+  #read(): Map<string, KeyLine> {
+    let text: string
+    try {
+      text = readFileSync(this.#path, 'utf8')
+    } catch (error) {
+      if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return new Map()
+      throw fileProblem(error, this.#shown, 'read')
+    }
+    const lines = new Map<string, KeyLine>()
+    for (const [index, line] of text.split('\n').entries()) {
+      if (line.trim() === '') continue
+      const key = parseKeyLine(line)
+      if (key === undefined) {
+        throw new Problem('refused', `${this.#shown} line ${index + 1} is no wrapped key`, {
+          hint: 'the records cannot be read without it: restore the file from a backup',
+        })
+      }
+      lines.set(key.key_id, key)
+    }
+    return lines
+  }
+
+  #write(text: string): void {
+    const temporary = `${this.#path}.tmp`
+    try {
+      const fd = openSync(temporary, 'w', 0o644)
+      try {
+        writeSync(fd, text)
+        fsyncSync(fd)
+      } finally {
+        closeSync(fd)
+      }
+      renameSync(temporary, this.#path)
+      syncDirectory(dirname(this.#path))
+    } catch (error) {
+      throw fileProblem(error, this.#shown, 'write')
+    }
+  }
+}
+
+/** Makes the names in a directory durable. */
+export function syncDirectory(path: string): void {
+  const fd = openSync(path, 'r')
+  try {
+    fsyncSync(fd)
+  } finally {
+    closeSync(fd)
+  }
+}
+
+function parseKeyLine(line: string): KeyLine | undefined {
+  let value: unknown
+  try {
+    value = parseStrictJson(line)
+  } catch {
+    return undefined
+  }
+  if (!isObject(value)) return undefined
+  const { key_id, wrapped_key, key_context, name, state, messages, bytes, created_at, updated_at } = value
+  if (typeof key_id !== 'string' || !/^[0-9a-f]{32}$/.test(key_id)) return undefined
+  if (typeof wrapped_key !== 'string' || !/^[\w-]+$/.test(wrapped_key)) return undefined
+  if (!isObject(key_context)) return undefined
+  const pairs = Object.entries(key_context)
+  if (!pairs.every((pair): pair is [string, string] => typeof pair[1] === 'string')) return undefined
+  return {
+    key_id,
+    wrapped_key,
+    key_context: Object.fromEntries(pairs),
+    name: typeof name === 'string' ? name : null,
+    state: state === 'writing' || state === 'retired' ? state : 'reading',
+    messages: typeof messages === 'number' ? messages : 0,
+    bytes: typeof bytes === 'number' ? bytes : 0,
+    created_at: String(created_at),
+    updated_at: String(updated_at),
+  }
+}
