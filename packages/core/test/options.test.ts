@@ -1,12 +1,18 @@
 import { describe, expect, test } from 'vitest'
 
 import {
+  LocalIdentity,
+  PublicKeyRecipient,
   attach,
   decrypt,
   detach,
   encrypt,
+  generateIdentity,
   inspect,
   keyIdOf,
+  parseIdentity,
+  parseRecipient,
+  parseStanza,
   rewrap,
   unwrapDataKey,
   wrapDataKey,
@@ -76,6 +82,11 @@ test.each([
   ['attach', (bytes: never) => attach({ wrappedKey: bytes, record })],
   ['inspect', (bytes: never) => inspect(bytes)],
   ['keyIdOf', (bytes: never) => keyIdOf(bytes)],
+  ['parseStanza', (bytes: never) => parseStanza(bytes)],
+  [
+    'PublicKeyRecipient.wrap',
+    (bytes: never) => identity.recipient.wrap(bytes, { keyId: dataKey.keyId, keyContext: [] }),
+  ],
   ['DataKey.encrypt', (bytes: never) => dataKey.encrypt(bytes, { recordContext: {} })],
   ['DataKey.decrypt', (bytes: never) => dataKey.decrypt(bytes, { recordContext: {} })],
 ])('%s refuses what is no Uint8Array', async (_, call) => {
@@ -89,6 +100,32 @@ test.each([
   ]) {
     expect(await codeOf(async () => call(wrong as never))).toBe('bad_input')
   }
+})
+
+const seed = new Uint8Array(32).fill(1)
+const { publicKey } = identity.recipient
+const stanza = wrappedKey.subarray(4 + 17 + 2, -32)
+
+/** Those whose options may be left out. */
+const optional: Readonly<Record<string, (options?: never) => unknown>> = {
+  generateIdentity: (options) => generateIdentity(options),
+  parseIdentity: (options) => parseIdentity(identity.exportText(), options),
+  parseRecipient: (options) => parseRecipient(identity.recipient.toString(), options),
+  'LocalIdentity.fromSeed': (options) => LocalIdentity.fromSeed(seed, 0x647a, options),
+  'PublicKeyRecipient.fromPublicKey': (options) =>
+    PublicKeyRecipient.fromPublicKey(0x647a, publicKey, options),
+  parseStanza: (options) => parseStanza(stanza, options),
+  inspect: (options) => inspect(envelope, options),
+}
+
+describe.each(Object.entries(optional))('%s', (name, call) => {
+  test('needs no options, and refuses what it does not know', async () => {
+    expect(call()).toBeDefined()
+    expect(call({} as never)).toBeDefined()
+    for (const wrong of [{ Suites: [] }, { suit: undefined }, null, 'suites', 7]) {
+      expect((await refusalOf(() => call(wrong as never))).message).toContain(name)
+    }
+  })
 })
 
 test('names of Object.prototype are unknown too', async () => {

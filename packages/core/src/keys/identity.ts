@@ -4,7 +4,7 @@ import { equalBytes } from '../bytes.ts'
 import { LongholdError, badInput, cannotOpen } from '../errors.ts'
 import { stanzaPrefixBytes } from '../format/header.ts'
 import type { Stanza } from '../format/header.ts'
-import { checkBytes } from '../options.ts'
+import { checkBytes, checkOptions } from '../options.ts'
 import { openBase } from '../primitives/hpke.ts'
 import type { DecapsulationKey } from '../primitives/kem.ts'
 import { randomBytes } from '../primitives/random.ts'
@@ -65,10 +65,11 @@ export class LocalIdentity implements Identity {
   static fromSeed(
     seed: Uint8Array,
     kemId: number = defaultSuite.kemId,
-    { suites }: SuitesOption = {},
+    options: SuitesOption = {},
   ): LocalIdentity {
+    checkOptions(options, ['suites'], 'LocalIdentity.fromSeed')
     checkBytes(seed, 'LocalIdentity: seed')
-    const suite = suiteTable(suites).ofKem(kemId)
+    const suite = suiteTable(options.suites).ofKem(kemId)
     if (suite === undefined)
       throw new LongholdError('unsupported', `no suite with KEM 0x${kemId.toString(16)}`)
     return new LocalIdentity(suite, seed)

@@ -5,7 +5,7 @@ import { LongholdError, badInput } from '../errors.ts'
 import type { EncryptionContext } from '../format/context.ts'
 import { recipientIdBytes } from '../format/header.ts'
 import type { Stanza } from '../format/header.ts'
-import { checkBytes } from '../options.ts'
+import { checkBytes, checkOptions } from '../options.ts'
 import { backend } from '../primitives/backend.ts'
 import { sealBase } from '../primitives/hpke.ts'
 import type { EncapsulationKey } from '../primitives/kem.ts'
@@ -59,13 +59,10 @@ export class PublicKeyRecipient implements Recipient {
    * @param publicKey 1,216 bytes for KEM 0x647a. Checked here, before anything can be written (SPEC §1).
    * @throws LongholdError `unsupported` for an unknown KEM, `bad_key` for a key that fails its checks.
    */
-  static fromPublicKey(
-    kemId: number,
-    publicKey: Uint8Array,
-    { suites }: SuitesOption = {},
-  ): PublicKeyRecipient {
+  static fromPublicKey(kemId: number, publicKey: Uint8Array, options: SuitesOption = {}): PublicKeyRecipient {
+    checkOptions(options, ['suites'], 'PublicKeyRecipient.fromPublicKey')
     checkBytes(publicKey, 'PublicKeyRecipient: publicKey')
-    const suite = suiteTable(suites).ofKem(kemId)
+    const suite = suiteTable(options.suites).ofKem(kemId)
     if (suite === undefined)
       throw new LongholdError('unsupported', `no suite with KEM 0x${kemId.toString(16)}`)
     return new PublicKeyRecipient(suite, publicKey)
@@ -109,6 +106,7 @@ export function sealStanza(
   { keyId, keyContext }: Bound,
   testingRandomness?: Uint8Array,
 ): Stanza {
+  checkBytes(dataKey, 'wrap: dataKey')
   if (dataKey.length !== 32) throw badInput(`a data key has 32 bytes, not ${dataKey.length}`)
   const { suite, encapsulationKey } = keyOf(recipient)
   const { kemId, kdfId, aeadId } = suite

@@ -3,6 +3,7 @@
 import { badInput } from '../errors.ts'
 import { decodeStanza, stanzaPrefixBytes } from '../format/header.ts'
 import type { Stanza, StanzaLength, SuiteIds } from '../format/header.ts'
+import { checkBytes, checkOptions } from '../options.ts'
 import type { HpkeSuite } from '../primitives/hpke.ts'
 import { mlKem768X25519 } from '../primitives/hybrid-kem.ts'
 import type { Kem } from '../primitives/kem.ts'
@@ -82,6 +83,8 @@ export function suiteIdText({ kemId, kdfId, aeadId }: SuiteIds): string {
  *
  * @throws LongholdError `malformed` below 22 bytes, or when a known suite has another length.
  */
-export function parseStanza(bytes: Uint8Array, { suites }: SuitesOption = {}): Stanza {
-  return decodeStanza(bytes, suiteTable(suites).stanzaLength)
+export function parseStanza(bytes: Uint8Array, options: SuitesOption = {}): Stanza {
+  checkOptions(options, ['suites'], 'parseStanza')
+  checkBytes(bytes, 'parseStanza: bytes')
+  return decodeStanza(bytes, suiteTable(options.suites).stanzaLength)
 }

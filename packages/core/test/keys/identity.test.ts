@@ -1,7 +1,12 @@
 import { describe, expect, test } from 'vitest'
 
+import { concat } from '../../src/bytes.ts'
 import { LocalIdentity, generateIdentity } from '../../src/index.ts'
 import type { Stanza } from '../../src/index.ts'
+import { defaultSuite } from '../../src/keys/suite.ts'
+import { wrapInfo } from '../../src/keys/wrap-info.ts'
+import { sealBase } from '../../src/primitives/hpke.ts'
+import { mlKem768X25519 } from '../../src/primitives/hybrid-kem.ts'
 import { describeBackends } from '../backends.ts'
 import { codeOf, syncCodeOf } from '../refusals.ts'
 import { changed, dataKeyOf, filled, identityOf, stanzaFor } from '../samples.ts'
@@ -49,6 +54,17 @@ describe('unwrap answers cannot_open to', () => {
     expect(await codeOf(() => identity.unwrap({ ...stanza, ...change }, { ...bound, ...boundChange }))).toBe(
       'cannot_open',
     )
+  })
+
+  test('a stanza made for its public key under another recipient id', async () => {
+    const recipientId = filled(9, 16)
+    const { encapsulatedKey, ciphertext } = sealBase(
+      defaultSuite,
+      mlKem768X25519.encapsulationKey(identity.recipient.publicKey),
+      { info: wrapInfo(dataKey.keyId, recipientId, []), plaintext: filled(3) },
+    )
+    const disguised = { ...stanza, recipientId, payload: concat(encapsulatedKey, ciphertext) }
+    expect(await codeOf(() => identity.unwrap(disguised, bound))).toBe('cannot_open')
   })
 
   test('another key context', async () => {

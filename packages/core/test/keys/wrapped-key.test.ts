@@ -153,6 +153,29 @@ describe('who opens it', () => {
     expect(await codeOfOpening(wrapped, [down], {})).toBe('unavailable')
   })
 
+  test('then the next stanza of ours is tried, and its refusal is final', async () => {
+    const wrapped = await wrapDataKey(dataKey, { recipients })
+    const unavailable = async () => Promise.reject(new LongholdError('unavailable', 'the service is down'))
+    const down = told(anna.recipientId, unavailable)
+    expect(await opened(wrapped, [down, ben], {})).toBe(toHex(filled(1)))
+    expect(await opened(wrapped, [ben, down], {})).toBe(toHex(filled(1)))
+    expect(await codeOfOpening(wrapped, [down, carl], {})).toBe('unavailable')
+    const spoilt = changed(wrapped, 4 + 17 + 1192 + 2 + 22, 1, 2, 3) // the second stanza's encapsulated key
+    expect(await codeOfOpening(spoilt, [down, ben], {})).toBe('cannot_open')
+    const down2 = told(ben.recipientId, unavailable)
+    expect(await codeOfOpening(wrapped, [down, down2], {})).toBe('unavailable')
+  })
+
+  test('an identity that cannot even say what it owns is unavailable too', async () => {
+    const wrapped = await wrapDataKey(dataKey, { recipients })
+    const silent: Identity = {
+      owns: async () => Promise.reject(new LongholdError('unavailable', 'the service is down')),
+      unwrap: async () => Promise.reject(new Error('not asked')),
+    }
+    expect(await codeOfOpening(wrapped, [silent], {})).toBe('unavailable')
+    expect(await opened(wrapped, [silent, ben], {})).toBe(toHex(filled(1)))
+  })
+
   test('none of us: not_a_recipient, with the ids it was wrapped for', async () => {
     const wrapped = await wrapDataKey(dataKey, { recipients })
     const error = await refusalOf(() => unwrapDataKey(wrapped, { identities: [carl] }))
