@@ -84,19 +84,15 @@ export class DataKeys {
   /** @returns Key ids that nothing more will be written under. */
   giveBack({ keyId }: LentDataKey): string[] {
     const held = this.#held.get(keyId)
-    if (held === undefined) return []
-    held.lent--
-    if (held.lent > 0 || held === this.#current) return []
-    this.#forget(held)
-    return [keyId]
+    if (held !== undefined) held.lent--
+    const done = [...this.#held.values()].filter((one) => one !== this.#current && one.lent === 0)
+    return done.map((one) => this.#forget(one))
   }
 
   /** Forgets all of them. @returns Their key ids. */
   close(): string[] {
-    const all = [...this.#held.values()]
-    for (const held of all) this.#forget(held)
     this.#current = undefined
-    return all.map(({ keyId }) => keyId)
+    return [...this.#held.values()].map((held) => this.#forget(held))
   }
 
   #hasRoom({ records, bytes, bornMs }: Held, moreRecords: number, moreBytes: number): boolean {
@@ -118,18 +114,17 @@ export class DataKeys {
     const unwrapped = await tryToUnwrap(dataKey, wrappedKey, identities, keyContext)
     const keyId = toHex(dataKey.keyId)
     store({ keyId, wrappedKey, keyContext, name: dataset, state: 'writing', messages: 0, bytes: 0 })
-    const before = this.#current
     const held: Held = { keyId, dataKey, unwrapped, bornMs: performance.now(), records: 0, bytes: 0, lent: 0 }
     this.#held.set(keyId, held)
     this.#current = held
-    if (before !== undefined && before.lent === 0) this.#forget(before)
     return held
   }
 
-  #forget(held: Held): void {
-    this.#held.delete(held.keyId)
-    held.dataKey.wipe()
-    held.unwrapped?.wipe()
+  #forget({ keyId, dataKey, unwrapped }: Held): string {
+    this.#held.delete(keyId)
+    dataKey.wipe()
+    unwrapped?.wipe()
+    return keyId
   }
 }
 
