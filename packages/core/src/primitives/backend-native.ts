@@ -61,6 +61,7 @@ function backendFrom(crypto: NodeCryptoModule): Backend {
             decipher.final()
           } catch {
             plaintext.fill(0)
+            out.fill(0)
             return false
           }
           out.set(plaintext)
