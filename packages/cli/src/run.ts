@@ -1,5 +1,7 @@
 /** One call of the command line, from arguments to an exit code. Tests call it in their own process. */
 
+import type { Writable } from 'node:stream'
+
 import type { CommandUnknownOpts } from '@commander-js/extra-typings'
 import { CommanderError } from 'commander'
 
@@ -11,10 +13,8 @@ import type { Io } from './shell/terminal.ts'
 
 /** Runs a command. Never throws: whatever happens becomes lines on standard error and an exit code. */
 export async function run(argv: readonly string[], io: Io): Promise<ExitCode> {
-  // A closed pipe also raises an event, which without a listener would end the process with a stack trace.
-  const ignore = (): void => {}
-  io.stdout.on('error', ignore)
-  io.stderr.on('error', ignore)
+  expectClosing(io.stdout)
+  expectClosing(io.stderr)
   const terminal = new Terminal(io, { json: asksForJson(argv), configPath: undefined })
   const program = createProgram(terminal)
   try {
@@ -22,10 +22,19 @@ export async function run(argv: readonly string[], io: Io): Promise<ExitCode> {
     return exit.done
   } catch (error) {
     return await report(terminal, program, argv, error)
-  } finally {
-    io.stdout.off('error', ignore)
-    io.stderr.off('error', ignore)
   }
+}
+
+const expected = new WeakSet<Writable>()
+
+/**
+ * A closed pipe raises an event too, perhaps after the last word of a command; without a listener it would end
+ * the process with a stack trace. The listener stays, once for each stream.
+ */
+function expectClosing(stream: Writable): void {
+  if (expected.has(stream)) return
+  expected.add(stream)
+  stream.on('error', () => {})
 }
 
 /** Before the flags are understood, so that a misspelt one is reported in the form that was asked for. */

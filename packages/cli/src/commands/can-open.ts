@@ -34,8 +34,8 @@ export function canOpenCommand(terminal: Terminal) {
   return new Command('can-open')
     .summary('say which of your identities opens which file')
     .description(
-      'Tries every identity on every file by itself, and writes nothing. A wrapped key counts as opened when\n' +
-        'its data key comes out, an envelope when all of its data does. Exit code 1 when there is a file that\n' +
+      'Tries every identity on every file by itself, and writes nothing. A wrapped key counts as opened when ' +
+        'its data key comes out, an envelope when all of its data does. Exit code 1 when there is a file that ' +
         'none of the identities opens.',
     )
     .argument('[files...]', 'what to try; standard input without it')

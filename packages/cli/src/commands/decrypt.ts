@@ -16,8 +16,8 @@ export function decryptCommand(terminal: Terminal) {
   return new Command('decrypt')
     .summary('open an envelope, or a record with its wrapped key')
     .description(
-      'Opens an envelope in binary or text form. Nothing is written before all of it has been checked.\n' +
-        'A record needs --wrapped-key, the file with the wrapped data key it was made under.\n' +
+      'Opens an envelope in binary or text form. Nothing is written before all of it has been checked. ' +
+        'A record needs --wrapped-key, the file with the wrapped data key it was made under. ' +
         'The new file can be read by its owner only (mode 0600).',
     )
     .argument('[file]', 'what to open; standard input without it')

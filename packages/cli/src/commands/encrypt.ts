@@ -21,7 +21,7 @@ export function encryptCommand(terminal: Terminal) {
   return new Command('encrypt')
     .summary('encrypt a file or standard input into an envelope')
     .description(
-      'Encrypts a file, or standard input, into an envelope that every recipient can open, up to 64 MiB.\n' +
+      'Encrypts a file, or standard input, into an envelope that every recipient can open, up to 64 MiB. ' +
         'Needs no secret: recipients are public, and the key service is asked for its public key only.',
     )
     .argument('[file]', 'what to encrypt; standard input without it')

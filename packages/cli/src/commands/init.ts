@@ -37,8 +37,8 @@ export function initCommand(terminal: Terminal) {
   return new Command('init')
     .summary('set up a key service, or a local identity, in this directory')
     .description(
-      'Makes an embedded key service with its root key, an administrator token and a first key in .longhold,\n' +
-        'and writes longhold.yaml, so that the other commands need no flags here. With --local there is no\n' +
+      'Makes an embedded key service with its root key, an administrator token and a first key in .longhold, ' +
+        'and writes longhold.yaml, so that the other commands need no flags here. With --local there is no ' +
         'key service but an identity in a file. Nothing that exists is replaced.',
     )
     .option('--local', 'an identity in a file instead of a key service')

@@ -20,7 +20,7 @@ export function inspectCommand(terminal: Terminal) {
   return new Command('inspect')
     .summary('say what a file is, and for whom, without a key')
     .description(
-      'Shows the kind, data key, recipients and sizes of an envelope, a wrapped key or a record, in binary\n' +
+      'Shows the kind, data key, recipients and sizes of an envelope, a wrapped key or a record, in binary ' +
         'or text form. It reads what the bytes claim: only opening proves any of it.',
     )
     .argument('[files...]', 'what to look at; standard input without it')

@@ -14,9 +14,9 @@ export function keygenCommand(terminal: Terminal) {
   return new Command('keygen')
     .summary('make an identity and print its recipient')
     .description(
-      'Makes an identity, the secret that opens what is encrypted to its recipient. With --output the\n' +
-        'identity goes to a new file (mode 0600, never overwritten) and the recipient to standard output.\n' +
-        'Without it the identity goes to standard output, which must not be a terminal: a screen has a\n' +
+      'Makes an identity, the secret that opens what is encrypted to its recipient. With --output the ' +
+        'identity goes to a new file (mode 0600, never overwritten) and the recipient to standard output. ' +
+        'Without it the identity goes to standard output, which must not be a terminal: a screen has a ' +
         'memory. --output - insists.',
     )
     .addOption(outputOption())

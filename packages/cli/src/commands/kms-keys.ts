@@ -44,7 +44,7 @@ export function kmsRotateCommand(terminal: Terminal) {
   return new Command('rotate')
     .summary('add a version to a key and make it primary')
     .description(
-      'Adds a version to a key and makes it primary: what is wrapped from now on is wrapped to it. Older\n' +
+      'Adds a version to a key and makes it primary: what is wrapped from now on is wrapped to it. Older ' +
         'versions go on unwrapping. longhold rewrap moves wrapped keys to the new version.',
     )
     .argument('<key>', 'the name of the key')

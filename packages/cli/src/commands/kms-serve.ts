@@ -14,8 +14,8 @@ export function kmsServeCommand(terminal: Terminal) {
   return new Command('serve')
     .summary('run the embedded key service')
     .description(
-      'Runs the key service on a data directory that longhold init made, on loopback. Prints the address on\n' +
-        'standard error when it is ready (with --json on standard output), and stops on SIGTERM and SIGINT\n' +
+      'Runs the key service on a data directory that longhold init made, on loopback. Prints the address on ' +
+        'standard error when it is ready (with --json on standard output), and stops on SIGTERM and SIGINT ' +
         'once the requests it has begun are answered: exit code 0.',
     )
     .option('--data-dir <directory>', 'where the key service keeps its database and root key')

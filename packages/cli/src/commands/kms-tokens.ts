@@ -55,7 +55,7 @@ function listCommand(terminal: Terminal) {
 function createCommand(terminal: Terminal) {
   return new Command('create')
     .description(
-      'Makes a token that may do what --permission names, and nothing that follows from it. The token is shown\n' +
+      'Makes a token that may do what --permission names, and nothing that follows from it. The token is shown ' +
         'this once: with --output it goes to a new file (mode 0600), which --kms-token-file reads.',
     )
     .argument('<name>', 'what is going to use it')

@@ -24,22 +24,26 @@ export function reencryptCommand(terminal: Terminal) {
   return new Command('reencrypt')
     .summary('move RSA-wrapped data to hybrid encryption while the application runs')
     .description(
-      'Opens values that were protected with RSA and writes them again as records under data keys that are\n' +
-        'wrapped for hybrid post-quantum recipients, in a table of an SQLite database or in an NDJSON file.\n' +
+      'Opens values that were protected with RSA and writes them again as records under data keys that are ' +
+        'wrapped for hybrid post-quantum recipients, in a table of an SQLite database or in an NDJSON file. ' +
         'The section reencrypt of longhold.yaml says what the flags say, and declares layouts.',
     )
     .addCommand(planCommand(terminal))
     .addCommand(runCommand(terminal))
     .addCommand(verifyCommand(terminal))
     .addCommand(statusCommand(terminal))
+    .addHelpText(
+      'after',
+      examples('longhold reencrypt plan app.db --table notes --column body --private-key old.pem'),
+    )
 }
 
 function planCommand(terminal: Terminal) {
   return new Command('plan')
     .summary('read everything, change nothing, say what a run would meet')
     .description(
-      'Counts the values by format, key id, padding and body cipher, opens samples of each kind, and says what\n' +
-        'cannot be opened and why, how long a run would take, and where old copies will remain.\n' +
+      'Counts the values by format, key id, padding and body cipher, opens samples of each kind, and says what ' +
+        'cannot be opened and why, how long a run would take, and where old copies will remain. ' +
         'Without a private key it counts, but opens nothing.',
     )
     .argument('[target]', targetText)
@@ -67,8 +71,8 @@ function runCommand(terminal: Terminal) {
   return new Command('run')
     .summary('re-encrypt; goes on by itself where an earlier run stopped')
     .description(
-      'Replaces every old value that opens by a record, each only if it still is what was read, and verified\n' +
-        'before. Killed at any point, the same command goes on. Values that do not open stay as they are and are\n' +
+      'Replaces every old value that opens by a record, each only if it still is what was read, and verified ' +
+        'before. Killed at any point, the same command goes on. Values that do not open stay as they are and are ' +
         'listed in a file of dead letters.',
     )
     .argument('[target]', targetText)
@@ -114,7 +118,7 @@ function verifyCommand(terminal: Terminal) {
   return new Command('verify')
     .summary('open every record as a reader would')
     .description(
-      'Unwraps the data keys with an identity or the key service and opens every record under its context.\n' +
+      'Unwraps the data keys with an identity or the key service and opens every record under its context. ' +
         'Counts what is not re-encrypted yet. Changes nothing, needs no RSA key.',
     )
     .argument('[target]', targetText)

@@ -27,8 +27,8 @@ export function rewrapCommand(terminal: Terminal) {
   return new Command('rewrap')
     .summary('give files, or the wrapped keys of a database, other recipients')
     .description(
-      'Writes new headers for exactly the recipients given, and leaves what is encrypted as it is. Files are\n' +
-        'replaced whole; in a database each row of longhold_data_keys is replaced only if it is still what was\n' +
+      'Writes new headers for exactly the recipients given, and leaves what is encrypted as it is. Files are ' +
+        'replaced whole; in a database each row of longhold_data_keys is replaced only if it is still what was ' +
         'read, and rows that have these recipients already are left alone, so that it can be run again.\n\n' +
         'It takes nobody’s access away: who kept an old header, or the data key, still opens the data.',
     )
