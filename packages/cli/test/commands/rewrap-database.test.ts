@@ -156,6 +156,17 @@ describe('longhold rewrap --sqlite', () => {
     )
   })
 
+  test('two at once share the rows, and neither overwrites what the other wrote', async () => {
+    using space = await withDatabase()
+    const both = await Promise.all([space.ok([...rewrap, '--json']), space.ok([...rewrap, '--json'])])
+    const told = both.map(({ stdout }) => JSON.parse(stdout))
+    expect(told).toMatchObject([{ failed: [] }, { failed: [] }])
+    expect(told[0].rewrapped + told[1].rewrapped).toBe(250)
+    for (const { rewrapped, unchanged } of told) expect(rewrapped + unchanged).toBe(250)
+    const opened = await Promise.all(rows(space).map((row) => opens(space, 'new.txt', row)))
+    expect(opened.filter(Boolean)).toHaveLength(250)
+  })
+
   test('a row that somebody else changes meanwhile is not overwritten', async () => {
     using space = await withDatabase(3)
     // What another process may do at the worst moment: the trigger plays it, inside our own update.
