@@ -62,7 +62,13 @@ export async function playSession(steps: readonly Step[]): Promise<Difference | 
   writeFileSync(join(bin, 'longhold'), `#!/bin/sh\nexec "${process.execPath}" "${main}" "$@"\n`, {
     mode: 0o755,
   })
-  const env: Record<string, string> = { PATH: `${bin}:/usr/bin:/bin`, HOME: work, LC_ALL: 'C' }
+  const env: Record<string, string> = {
+    PATH: `${bin}:/usr/bin:/bin`,
+    HOME: work,
+    LC_ALL: 'C',
+    // A session is many short processes: what the first one compiled serves them all.
+    NODE_COMPILE_CACHE: join(root, 'compiled'),
+  }
   const running: Background[] = []
   try {
     for (const step of steps) {
