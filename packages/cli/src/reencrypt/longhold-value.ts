@@ -34,7 +34,8 @@ function ofHead(head: Uint8Array): LongholdValue | undefined {
   return { kind, keyId: toHex(head.subarray(prefixBytes, prefixBytes + keyIdBytes)) }
 }
 
-/** Nothing is there: every column of the layout is NULL. (A cell that was too large to read is not nothing.) */
+/** Nothing is there: every column of the layout is NULL. What could not be read is not nothing. */
 export function isEmpty({ cells, problem }: SourceRow, ownColumns: number): boolean {
-  return problem !== 'limit_exceeded' && cells.slice(0, ownColumns).every((cell) => cell === null)
+  const isRead = problem === undefined || problem === 'bad_id'
+  return isRead && cells.slice(0, ownColumns).every((cell) => cell === null)
 }
