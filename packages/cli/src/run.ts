@@ -9,7 +9,7 @@ import { createProgram } from './program.ts'
 import { CliError, codeOf, exit, fromCore, OutputClosed, stopped } from './shell/errors.ts'
 import type { ExitCode } from './shell/errors.ts'
 import { Terminal } from './shell/terminal.ts'
-import type { Io } from './shell/terminal.ts'
+import type { Io, TerminalError } from './shell/terminal.ts'
 
 /** Runs a command. Never throws: whatever happens becomes lines on standard error and an exit code. */
 export async function run(argv: readonly string[], io: Io): Promise<ExitCode> {
@@ -90,29 +90,20 @@ function isUnfinished(error: unknown): boolean {
   return error instanceof Error && (error.name === 'AbortError' || codeOf(error) === 'unavailable')
 }
 
-interface Problem {
-  readonly code: string
-  readonly exitCode: ExitCode
-  readonly message: string
-  readonly hint?: string | undefined
-}
-
-function print(terminal: Terminal, { code, exitCode, message, hint }: Problem, error: unknown): void {
-  if (terminal.json) {
-    terminal.io.stderr.write(`${JSON.stringify({ error: { code, message, hint, exit_code: exitCode } })}\n`)
-  } else {
-    terminal.error(message)
-    if (hint !== undefined) terminal.hint(hint)
-  }
-  if (terminal.io.env['LONGHOLD_DEBUG'] !== undefined && error instanceof Error) {
-    for (let cause: unknown = error; cause instanceof Error; cause = cause.cause) {
-      terminal.note((cause.stack ?? cause.message).replaceAll(/^/gmu, 'debug: '))
-    }
+function print(terminal: Terminal, known: TerminalError, error: unknown): void {
+  terminal.error(known)
+  if (terminal.io.env['LONGHOLD_DEBUG'] === undefined) return
+  for (let cause = error; cause instanceof Error; cause = cause.cause) {
+    terminal.note((cause.stack ?? cause.message).replaceAll(/^/gmu, 'debug: '))
   }
 }
 
 /** commander writes `error: unknown option '--jsn'` and, on a line of its own, `(Did you mean --json?)`. */
-function fromCommander(error: CommanderError, program: CommandUnknownOpts, argv: readonly string[]): Problem {
+function fromCommander(
+  error: CommanderError,
+  program: CommandUnknownOpts,
+  argv: readonly string[],
+): TerminalError {
   const [first = '', ...rest] = error.message.split('\n')
   const guess = rest.find((line) => line.startsWith('(Did you mean'))?.slice(1, -1)
   const help = [...commandWords(program, argv), '--help'].join(' ')

@@ -1,3 +1,4 @@
+import { chmodSync } from 'node:fs'
 import { PassThrough, Readable, Writable } from 'node:stream'
 
 import type { CommandUnknownOpts } from '@commander-js/extra-typings'
@@ -50,6 +51,22 @@ describe('a wrong call is exit 2, and nothing is done', () => {
         error: { exit_code: 2, message: expect.any(String) },
       })
     }
+  })
+
+  test('with --json every line on standard error is JSON, warnings too', async () => {
+    using space = new Workspace()
+    const { stdout } = await space.ok(['keygen', '-o', 'id.txt'])
+    chmodSync(space.file('id.txt'), 0o644)
+    await space.ok(['encrypt', '-r', stdout.trim(), '-o', 'a.lh'])
+    const { stderr } = await space.cli(['decrypt', 'a.lh', '-i', 'id.txt', '-c', 'a=b', '-o', 'x', '--json'])
+    const lines = stderr
+      .trimEnd()
+      .split('\n')
+      .map((line) => JSON.parse(line))
+    expect(lines).toMatchObject([
+      { warning: { message: 'id.txt can be read by others (mode 0644)', hint: 'chmod 600 id.txt' } },
+      { error: { code: 'cannot_open', exit_code: 1 } },
+    ])
   })
 
   test('--json after -- is an argument like any other', async () => {

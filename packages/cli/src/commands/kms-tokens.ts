@@ -122,7 +122,7 @@ function toPermission(text: string): Permission {
 }
 
 function toTime(text: string): string {
-  const isTime = /^\d{4}-\d\d-\d\d(?:T\d\d:\d\d(?::\d\d)?(?:Z|[+-]\d\d:\d\d))?$/u.test(text)
+  const isTime = /^\d{4}-\d\d-\d\d(?:T\d\d:\d\d(?::\d\d(?:\.\d{1,3})?)?(?:Z|[+-]\d\d:\d\d))?$/u.test(text)
   const ms = isTime ? Date.parse(text) : Number.NaN
   if (Number.isNaN(ms))
     throw usage(`not a time: ${text}`, { hint: 'say, 2027-01-31 or 2027-01-31T12:00:00Z' })

@@ -4,6 +4,7 @@ import { resolve } from 'node:path'
 import type { Readable, Writable } from 'node:stream'
 
 import { codeOf, fileError, OutputClosed, stopped } from './errors.ts'
+import type { ExitCode } from './errors.ts'
 import { printable } from './text.ts'
 
 /** What a process has. Tests hand in their own; `main.ts` hands in the real one. */
@@ -31,6 +32,14 @@ export interface TerminalSettings {
   readonly configPath: string | undefined
 }
 
+export interface TerminalError {
+  readonly code: string
+  readonly exitCode: ExitCode
+  readonly message: string
+  readonly hint?: string | undefined
+}
+
+/** Standard error is text for people, or with `--json` one line of JSON for each thing said. */
 export class Terminal {
   readonly io: Io
   #settings: TerminalSettings
@@ -84,20 +93,21 @@ export class Terminal {
 
   /** Something worth knowing that is not the answer. */
   note(text: string): void {
-    this.#say(text)
+    this.#say('', text)
   }
 
   warn(text: string, hint?: string): void {
-    this.#say(`warning: ${text}`)
-    if (hint !== undefined) this.hint(hint)
+    this.#say('warning', text, hint)
   }
 
   hint(text: string): void {
-    this.#say(`hint: ${text}`)
+    this.#say('hint', text)
   }
 
-  error(text: string): void {
-    this.#say(`error: ${text}`)
+  /** For `run` alone: commands throw. */
+  error({ code, message, hint, exitCode }: TerminalError): void {
+    if (this.json) this.#line({ error: { code, message, hint, exit_code: exitCode } })
+    else this.#say('error', message, hint)
   }
 
   /** @throws CliError with exit code 4 once the command has been interrupted. Call it between steps. */
@@ -106,7 +116,14 @@ export class Terminal {
   }
 
   // Names of files are other people's text: control characters in them must not reach the terminal.
-  #say(text: string): void {
-    for (const line of text.split('\n')) this.io.stderr.write(`longhold: ${printable(line)}\n`)
+  #say(kind: '' | 'error' | 'hint' | 'warning', message: string, hint?: string): void {
+    if (this.json) return this.#line({ [kind === '' ? 'note' : kind]: { message, hint } })
+    const start = kind === '' ? '' : `${kind}: `
+    for (const line of message.split('\n')) this.io.stderr.write(`longhold: ${start}${printable(line)}\n`)
+    if (hint !== undefined) this.#say('hint', hint)
+  }
+
+  #line(value: unknown): void {
+    this.io.stderr.write(`${JSON.stringify(value)}\n`)
   }
 }

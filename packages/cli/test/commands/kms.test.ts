@@ -138,6 +138,35 @@ describe('tokens', () => {
     )
   })
 
+  test('one that has expired', async () => {
+    await using space = await ServiceWorkspace.create()
+    await space.ask(['encrypt', '-o', 'a.lh'], { stdin: 'hello' })
+    const argv = [
+      'kms',
+      'tokens',
+      'create',
+      'web',
+      '-p',
+      'unwrap',
+      '-p',
+      'wrap',
+      '-p',
+      'keys.list',
+      '-o',
+      'web.token',
+    ]
+    const expires = new Date(Date.now() + 1000).toISOString()
+    expect((await space.ask([...argv, '--expires', expires])).code).toBe(0)
+    const decrypt = () => space.ask(['decrypt', 'a.lh', '--kms-token-file', 'web.token'])
+    // The service goes by its database's clock, so it is asked until that second is over.
+    let late = await decrypt()
+    while (late.code === 0) late = await decrypt()
+    expect(problem(late)).toMatch(
+      /^4 longhold: error: the key service at .* does not accept the token\nlonghold: hint: .*expired/u,
+    )
+    expect(late.stdout).toBe('')
+  })
+
   test('wrong calls', async () => {
     await using space = await ServiceWorkspace.create()
     const create = (...argv: string[]) => space.ask(['kms', 'tokens', 'create', 'web', ...argv]).then(problem)
