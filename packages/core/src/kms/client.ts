@@ -205,12 +205,12 @@ export class KmsClient {
     path: string,
     items: readonly { id: string }[],
   ): Promise<R['items']> {
-    const { items: answers } = await this.#ask<R>('POST', path, 'batches', { items })
+    const answers = (await this.#ask<R | undefined>('POST', path, 'batches', { items }))?.items
     const fits =
       Array.isArray(answers) &&
       answers.length === items.length &&
       answers.every((answer, index) => answer?.id === items[index]?.id)
-    if (!fits) throw strangeAnswer(this.url)
+    if (answers === undefined || !fits) throw strangeAnswer(this.url)
     return answers
   }
 
