@@ -73,9 +73,16 @@ export class AuditLog {
     return outcome
   }
 
-  /** Waits until nothing is under way. */
+  /** Waits until nothing is under way, for no longer than the deadline. */
   async close(): Promise<void> {
-    while (this.#running !== undefined) await this.#running
+    let timer: NodeJS.Timeout | undefined
+    const deadline = new Promise<'over'>((resolve) => {
+      timer = setTimeout(() => resolve('over'), this.#deadlineMs)
+    })
+    while (this.#running !== undefined) {
+      if ((await Promise.race([this.#running, deadline])) === 'over') break
+    }
+    clearTimeout(timer)
   }
 
   async #enqueue(event: AuditEvent, write: Write | undefined): Promise<Outcome> {

@@ -62,9 +62,9 @@ export class MemoryStore implements KeyStore {
   }
 
   async versionsByRecipientId(recipientIds: readonly Uint8Array[]): Promise<VersionRow[]> {
-    const wanted = new Set(recipientIds.map(String))
+    const wanted = new Set(recipientIds.map(hexOf))
     return structuredClone(
-      [...this.#versions.values()].filter(({ recipientId }) => wanted.has(String(recipientId))),
+      [...this.#versions.values()].filter(({ recipientId }) => wanted.has(hexOf(recipientId))),
     )
   }
 
@@ -184,7 +184,7 @@ export class MemoryStore implements KeyStore {
   }
 
   #isNewRecipient({ recipientId }: VersionRow): boolean {
-    return [...this.#versions.values()].every((row) => String(row.recipientId) !== String(recipientId))
+    return [...this.#versions.values()].every((row) => hexOf(row.recipientId) !== hexOf(recipientId))
   }
 
   #versionsOf(key: string): VersionRow[] {
@@ -195,6 +195,10 @@ export class MemoryStore implements KeyStore {
     const primary = this.#versionsOf(row.key).find(({ state }) => state === 'primary')
     return structuredClone({ ...row, primaryVersion: primary?.version ?? 0 })
   }
+}
+
+function hexOf(bytes: Uint8Array): string {
+  return Buffer.from(bytes).toString('hex')
 }
 
 /** Strings by UTF-16 unit, which is the order of bytes for the ASCII names there are. */

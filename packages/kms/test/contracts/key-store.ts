@@ -174,7 +174,7 @@ export function keyStoreContract(name: string, open: () => Promise<StoreUnderTes
       const version = versionRow('a', 2)
       const rotation = { key: 'a', expectedGeneration: 1, expectedPrimary: 1, version }
       await write((audit) => store.rotate(rotation, audit))
-      const ids = [b.version.recipientId, a.version.recipientId, new Uint8Array(16)]
+      const ids = [b.version.recipientId, Buffer.from(a.version.recipientId), new Uint8Array(16)]
       const found = await store.versionsByRecipientId(ids)
       expect(found.map((row) => `${row.key} ${row.version} ${row.state}`).toSorted()).toEqual([
         'a 1 unwrap_only',

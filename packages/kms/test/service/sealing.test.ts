@@ -66,7 +66,7 @@ describe('framing', () => {
 
   test('writes text, bytes and numbers, lengths first', () => {
     expect(Buffer.from(framed('é', Uint8Array.of(1), 258)).toString('hex')).toBe(
-      `00000002c3a9${'0000000101'}${'000000080000000000000102'}`,
+      '00000002c3a90000000101000000080000000000000102',
     )
   })
 })

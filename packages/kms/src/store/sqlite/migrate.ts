@@ -27,7 +27,8 @@ export function migrateDatabase({ client, db }: Connection, path: string): void 
       })
     }
     if (tables > 0) refuseNewer(db, path)
-    client.pragma(`application_id = ${applicationId}`)
+    // Written once: opening a database changes nothing in it.
+    if (id !== applicationId) client.pragma(`application_id = ${applicationId}`)
     migrate(db, { migrationsFolder, migrationsTable })
   })
 }

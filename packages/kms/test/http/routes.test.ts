@@ -1,0 +1,157 @@
+import { toBase64url } from '@longhold/core'
+import type { Permission } from '@longhold/core/kms'
+import { describe, expect, test } from 'vitest'
+
+import { publicRoutes, routeTable } from '../../src/http/route-table.ts'
+import type { RouteName } from '../../src/http/route-table.ts'
+import { permissions } from '../../src/service/policy.ts'
+import { allBut, encodeStanza, startTestService, wrapFor } from '../support/service.ts'
+import type { TestService } from '../support/service.ts'
+
+type Sent = [path: string, init: RequestInit]
+
+function json(method: string, body: unknown): RequestInit {
+  return { method, headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) }
+}
+
+/** A request that each route answers with success when it is allowed. */
+const requests: Readonly<Record<RouteName, (under: TestService) => Sent | Promise<Sent>>> = {
+  'POST /v1/keys': () => ['/v1/keys', json('POST', { key: 'new' })],
+  'GET /v1/keys': () => ['/v1/keys', {}],
+  'GET /v1/keys/{key}': () => ['/v1/keys/a', {}],
+  'POST /v1/keys/{key}/rotate': () => ['/v1/keys/a/rotate', { method: 'POST' }],
+  'GET /v1/keys/{key}/versions': () => ['/v1/keys/a/versions', {}],
+  'PATCH /v1/keys/{key}/versions/{version}': () => [
+    '/v1/keys/a/versions/1',
+    json('PATCH', { state: 'unwrap_only' }),
+  ],
+  'GET /v1/keys/{key}/public-key': () => ['/v1/keys/a/public-key', {}],
+  'POST /v1/unwrap': async (under) => {
+    const { stanza, dataKey } = await wrapFor(under.client(), ['a'])
+    const bytes = { key_id: toBase64url(dataKey.keyId), stanza: toBase64url(encodeStanza(stanza)) }
+    return ['/v1/unwrap', json('POST', { items: [{ id: '1', ...bytes, context: {} }] })]
+  },
+  'POST /v1/rewrap': async (under) => {
+    const { wrappedKey } = await wrapFor(under.client(), ['a'])
+    const item = { id: '1', wrapped_key: toBase64url(wrappedKey), context: {} }
+    return ['/v1/rewrap', json('POST', { items: [item] })]
+  },
+  // An empty set of keys: whoever may make tokens may make this one.
+  'POST /v1/tokens': () => [
+    '/v1/tokens',
+    json('POST', { name: 'x', permissions: ['tokens.create'], keys: [] }),
+  ],
+  'GET /v1/tokens': () => ['/v1/tokens', {}],
+  'DELETE /v1/tokens/{token}': async (under) => {
+    const text = await under.token(['tokens.revoke'], [])
+    return [`/v1/tokens/${text.split('_')[1]}`, { method: 'DELETE' }]
+  },
+}
+
+async function start(): Promise<TestService> {
+  const under = await startTestService({ keys: ['a'] })
+  await under.service.keys.rotate(under.admin, 'a')
+  return under
+}
+
+async function send(under: TestService, name: RouteName, token: string | undefined) {
+  const [path, init] = await requests[name](under)
+  const headers = new Headers(init.headers)
+  if (token !== undefined) headers.set('authorization', `Bearer ${token}`)
+  const response = await under.app.request(path, { ...init, headers })
+  const text = await response.text()
+  return { status: response.status, text, headers: response.headers }
+}
+
+const names = Object.keys(routeTable) as RouteName[]
+
+describe('the table of routes', () => {
+  test('names every route of the app, and no other', async () => {
+    const { app } = await startTestService()
+    const served = app.routes
+      .filter(({ method }) => method !== 'ALL')
+      .map(({ method, path }) => `${method} ${path.replaceAll(/:(\w+)/gu, '{$1}')}`)
+    expect(new Set(served)).toEqual(new Set([...names, ...publicRoutes]))
+  })
+
+  test('uses every permission', () => {
+    const used = new Set<Permission>(Object.values(routeTable).map(({ permission }) => permission))
+    expect(used).toEqual(new Set(permissions))
+  })
+})
+
+describe.each(names)('%s', (name) => {
+  const { permission } = routeTable[name]
+
+  test('without a token: 401, before anything is read', async () => {
+    const under = await start()
+    expect(await send(under, name, undefined)).toMatchObject({ status: 401 })
+    const [path, init] = await requests[name](under)
+    const { body: _, ...bare } = init
+    const response = await under.app.request(path, { ...bare, body: init.body === undefined ? null : '{' })
+    expect(response.status).toBe(401)
+  })
+
+  test(`with ${permission} alone it answers`, async () => {
+    const under = await start()
+    // The target of a rewrap takes `wrap` as well.
+    const wanted: Permission[] = name === 'POST /v1/rewrap' ? ['rewrap', 'wrap'] : [permission]
+    const { status, text } = await send(under, name, await under.token(wanted))
+    expect(status, text).toBeLessThan(300)
+    expect(text).not.toContain('"problem"')
+  })
+
+  test(`with everything but ${permission}: 403, and that is in the log`, async () => {
+    const under = await start()
+    const { status, text } = await send(under, name, await under.token(allBut(permission)))
+    expect(status).toBe(403)
+    expect(JSON.parse(text)).toMatchObject({ code: 'permission_denied' })
+    const head = (await under.store.auditHeads()).at(-1)
+    const [entry] = await under.store.auditEntries(head?.run ?? '', { after: (head?.seq ?? 0) - 1, limit: 1 })
+    expect(JSON.parse(entry?.body ?? '')).toMatchObject({ action: 'request.denied', permission })
+  })
+
+  test.each(permissions.filter((other) => other !== permission))('%s alone: 403', async (other) => {
+    const under = await start()
+    expect(await send(under, name, await under.token([other]))).toMatchObject({ status: 403 })
+  })
+})
+
+describe('keys that a token may not see', () => {
+  const paths = [
+    ['GET', '/v1/keys/KEY'],
+    ['POST', '/v1/keys/KEY/rotate'],
+    ['GET', '/v1/keys/KEY/versions'],
+    ['GET', '/v1/keys/KEY/public-key'],
+    ['PATCH', '/v1/keys/KEY/versions/1'],
+  ] as const
+
+  test.each(paths)('%s %s answers for them as for keys that do not exist', async (method, path) => {
+    const under = await startTestService({ keys: ['a', 'hidden'] })
+    const token = await under.token(permissions, ['a'])
+    const ask = async (key: string) => {
+      const response = await under.app.request(path.replace('KEY', key), {
+        method,
+        headers: {
+          authorization: `Bearer ${token}`,
+          'content-type': 'application/json',
+          'x-request-id': 'r',
+        },
+        ...(method === 'PATCH' ? { body: '{"state":"disabled"}' } : {}),
+      })
+      return { status: response.status, text: (await response.text()).replaceAll(key, 'KEY') }
+    }
+    const [hidden, missing] = [await ask('hidden'), await ask('absent')]
+    expect(hidden.status).toBe(404)
+    expect(hidden).toEqual(missing)
+    expect((await ask('a')).status).not.toBe(404)
+  })
+
+  test('are not listed, and cannot be made', async () => {
+    const under = await startTestService({ keys: ['a', 'hidden'] })
+    const client = under.client(await under.token(permissions, ['a', 'absent']))
+    expect((await client.listKeys()).map(({ key }) => key)).toEqual(['a'])
+    await expect(client.createKey({ key: 'b' })).rejects.toMatchObject({ code: 'unavailable' })
+    expect(await client.createKey({ key: 'absent' })).toMatchObject({ key: 'absent' })
+  })
+})

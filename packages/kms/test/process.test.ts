@@ -1,0 +1,231 @@
+import { copyFileSync, readdirSync, readFileSync, statSync, unlinkSync, writeFileSync } from 'node:fs'
+import { createConnection } from 'node:net'
+import { join } from 'node:path'
+
+import { DataKey, unwrapDataKey, wrapDataKey } from '@longhold/core'
+import { KmsClient, KmsIdentity, kmsRecipient } from '@longhold/core/kms'
+import { describe, expect, test } from 'vitest'
+
+import { temporaryDirectory } from './support/files.ts'
+import { run, serve, serveOnFullDisk } from './support/process.ts'
+import type { Serving } from './support/process.ts'
+import { hexOf, readToken } from './support/service.ts'
+
+async function initialised(): Promise<string> {
+  const dataDir = join(temporaryDirectory(), 'data')
+  const { code, stderr } = await run('init', '--data-dir', dataDir, '--first-key', 'first')
+  expect(stderr).toBe('')
+  expect(code).toBe(0)
+  return dataDir
+}
+
+function clientOf({ url }: Serving, dataDir: string): KmsClient {
+  return new KmsClient({ url, token: readToken(join(dataDir, 'admin.token')) })
+}
+
+describe('init', () => {
+  test('makes database, key file and token for their owner only, and says where, never what', async () => {
+    const dataDir = join(temporaryDirectory(), 'data')
+    const { stdout } = await run('init', '--data-dir', dataDir, '--first-key', 'first')
+    expect(readdirSync(dataDir).toSorted()).toEqual(['admin.token', 'kms.db', 'kms.db.lock', 'root.key'])
+    for (const file of [dataDir, ...readdirSync(dataDir).map((name) => join(dataDir, name))]) {
+      expect(statSync(file).mode & 0o077, file).toBe(0)
+    }
+    expect(stdout).toContain(join(dataDir, 'root.key'))
+    expect(stdout).toMatch(/^key {8}first lhrecipient1-/mu)
+    expect(stdout).not.toContain('lhk_')
+  })
+
+  test('a second time changes nothing', async () => {
+    const dataDir = await initialised()
+    const contents = () =>
+      ['kms.db', 'root.key', 'admin.token'].map((name) => readFileSync(join(dataDir, name)))
+    const before = contents()
+    const again = await run('init', '--data-dir', dataDir)
+    expect(again).toMatchObject({ code: 2, stdout: '' })
+    expect(again.stderr).toMatch(/error: there is a key service in this database already/u)
+    expect(contents()).toEqual(before)
+  })
+
+  test('uses a key file that is there, and overwrites no token file', async () => {
+    const place = temporaryDirectory()
+    const [keyFile, tokenFile] = [join(place, 'my.key'), join(place, 'my.token')]
+    writeFileSync(keyFile, Buffer.alloc(32, 7), { mode: 0o600 })
+    writeFileSync(tokenFile, 'precious')
+    const argv = ['init', '--data-dir', join(place, 'data'), '--key-file', keyFile, '--token-file']
+    const refused = await run(...argv, tokenFile)
+    expect(refused.code).toBe(2)
+    expect(readFileSync(tokenFile, 'utf8')).toBe('precious')
+    expect(await run(...argv, join(place, 'other.token'))).toMatchObject({ code: 0 })
+    expect(readFileSync(keyFile)).toEqual(Buffer.alloc(32, 7))
+  })
+
+  test('a wrong call is exit 2 with a hint', async () => {
+    const { code, stderr } = await run('init', '--data-dri', '/x')
+    expect(code).toBe(2)
+    expect(stderr).toMatch(/^longhold-kms: error: .*--data-dri/u)
+    expect(stderr).toMatch(/^longhold-kms: hint: /mu)
+    const bad = await run('init', '--data-dir', join(temporaryDirectory(), 'd'), '--first-key', 'No')
+    expect(bad).toMatchObject({
+      code: 2,
+      stderr: expect.stringContaining('cannot be the name of a key') as string,
+    })
+  })
+})
+
+describe('serve', () => {
+  test('answers, ends with 0 on a signal, and its keys and log are there afterwards', async () => {
+    const dataDir = await initialised()
+    const first = await serve('--data-dir', dataDir)
+    const client = clientOf(first, dataDir)
+    const dataKey = DataKey.generate()
+    const recipients = [await kmsRecipient(client, 'first')]
+    const wrappedKey = await wrapDataKey(dataKey, { recipients, keyContext: { tenant: 'acme' } })
+    await client.rotateKey('first')
+    expect(await first.stop('SIGTERM')).toEqual({ code: 0, signal: null })
+    expect(first.stderr()).toContain('"msg":"stopped"')
+
+    const second = await serve('--data-dir', dataDir)
+    const identity = new KmsIdentity(clientOf(second, dataDir))
+    const opened = await unwrapDataKey(wrappedKey, { identities: [identity], keyContext: { tenant: 'acme' } })
+    expect(hexOf(opened)).toBe(hexOf(dataKey))
+    expect(await second.stop('SIGINT')).toEqual({ code: 0, signal: null })
+    expect(await run('verify-audit', '--data-dir', dataDir)).toMatchObject({
+      code: 0,
+      stdout: '6 entries in 4 chains: whole and unaltered\n',
+    })
+  })
+
+  test('killed while it rotates: what was answered is there, the log is whole, one primary', async () => {
+    const dataDir = await initialised()
+    const serving = await serve('--data-dir', dataDir)
+    const client = clientOf(serving, dataDir)
+    let answered = 1
+    const rotating = Array.from({ length: 8 }, async () => {
+      for (;;) {
+        const { primary_version: version } = await client.rotateKey('first')
+        answered = Math.max(answered, version)
+        if (version === 40) serving.process.kill('SIGKILL')
+      }
+    })
+    await Promise.allSettled(rotating)
+    expect(answered).toBeGreaterThanOrEqual(39)
+
+    const again = await serve('--data-dir', dataDir)
+    const after = await clientOf(again, dataDir).getKey('first')
+    expect(after.primary_version).toBeGreaterThanOrEqual(answered)
+    expect(after).toMatchObject({ version_count: after.primary_version, generation: after.primary_version })
+    const versions = await clientOf(again, dataDir).listVersions('first')
+    expect(versions.filter(({ state }) => state === 'primary')).toHaveLength(1)
+    await again.stop('SIGTERM')
+    const { code, stdout } = await run('verify-audit', '--data-dir', dataDir)
+    expect(stdout).toMatch(/whole and unaltered/u)
+    expect(code).toBe(0)
+  })
+
+  test('on a full disk changes nothing, goes on reading, and is whole when there is room again', async () => {
+    const dataDir = await initialised()
+    const serving = await serveOnFullDisk(400, '--data-dir', dataDir)
+    const client = clientOf(serving, dataDir)
+    let answered = 1
+    let failure: unknown
+    while (failure === undefined && answered < 1000) {
+      try {
+        answered = (await client.rotateKey('first')).primary_version
+      } catch (error) {
+        failure = error
+      }
+    }
+    expect(failure).toMatchObject({ code: 'unavailable', hint: expect.stringContaining('disk') as string })
+    expect(await client.getKey('first')).toMatchObject({ primary_version: answered, generation: answered })
+    await expect(client.createKey({ key: 'second' })).rejects.toMatchObject({ code: 'unavailable' })
+    expect(await serving.stop('SIGTERM')).toMatchObject({ code: 0 })
+
+    const again = await serve('--data-dir', dataDir)
+    expect(await clientOf(again, dataDir).rotateKey('first')).toMatchObject({ primary_version: answered + 1 })
+    await again.stop('SIGTERM')
+    expect(await run('verify-audit', '--data-dir', dataDir)).toMatchObject({ code: 0 })
+  })
+
+  test('refuses a second service on the same data, and a missing or wrong key file', async () => {
+    const dataDir = await initialised()
+    const serving = await serve('--data-dir', dataDir)
+    const second = await run('serve', '--data-dir', dataDir, '--listen', '127.0.0.1:0')
+    expect(second.code).toBe(4)
+    expect(second.stderr).toContain('another key service is using')
+    await serving.stop('SIGTERM')
+
+    const keyFile = join(dataDir, 'root.key')
+    copyFileSync(keyFile, join(dataDir, 'kept.key'))
+    const before = readFileSync(join(dataDir, 'kms.db'))
+    unlinkSync(keyFile)
+    const missing = await run('serve', '--data-dir', dataDir)
+    expect(missing.code).toBe(2)
+    expect(missing.stderr).toContain(`there is no key file ${keyFile}`)
+    expect(readdirSync(dataDir)).not.toContain('root.key')
+    writeFileSync(keyFile, Buffer.alloc(32, 7), { mode: 0o600 })
+    const wrong = await run('serve', '--data-dir', dataDir)
+    expect(wrong.code).toBe(2)
+    expect(wrong.stderr).toContain(`${keyFile} is not the key file of this database`)
+    expect(await run('init', '--data-dir', dataDir)).toMatchObject({ code: 2 })
+    expect(readFileSync(join(dataDir, 'kms.db'))).toEqual(before)
+
+    copyFileSync(join(dataDir, 'kept.key'), keyFile)
+    const restored = await serve('--data-dir', dataDir)
+    expect(await clientOf(restored, dataDir).getKey('first')).toMatchObject({ primary_version: 1 })
+    await restored.stop('SIGTERM')
+  })
+
+  test('refuses what was never initialised, and another machine’s address', async () => {
+    const nothing = await run('serve', '--data-dir', temporaryDirectory())
+    expect(nothing).toMatchObject({
+      code: 2,
+      stderr: expect.stringContaining('there is no key service in') as string,
+    })
+    const dataDir = await initialised()
+    for (const host of ['0.0.0.0', '[::]', '192.0.2.1', '127.0.0.1.example']) {
+      const { code, stderr } = await run('serve', '--data-dir', dataDir, '--listen', `${host}:0`)
+      expect(code, host).toBe(2)
+      expect(stderr).toContain('is not this machine alone, and this is plain HTTP')
+    }
+  })
+
+  test('refuses an address that is taken', async () => {
+    const [dataDir, other] = [await initialised(), await initialised()]
+    const serving = await serve('--data-dir', dataDir)
+    const address = serving.url.replace('http://', '')
+    const taken = await run('serve', '--data-dir', other, '--listen', address)
+    expect(taken).toMatchObject({
+      code: 4,
+      stderr: expect.stringContaining(`something else listens on ${address}`) as string,
+    })
+    await serving.stop('SIGTERM')
+  })
+
+  test('ends what is not HTTP, or has headers without end', async () => {
+    const dataDir = await initialised()
+    const serving = await serve('--data-dir', dataDir)
+    const { port } = new URL(serving.url)
+    const answerTo = (bytes: string) =>
+      new Promise<string>((resolve) => {
+        let answer = ''
+        const socket = createConnection({ port: Number(port), host: '127.0.0.1' })
+        socket.setEncoding('utf8').on('data', (text: string) => (answer += text))
+        socket.on('close', () => resolve(answer))
+        socket.on('error', () => resolve(answer))
+        socket.write(bytes)
+      })
+    const line = 'POST /v1/unwrap HTTP/1.1\r\nHost: x\r\n'
+    expect(await answerTo('nonsense\r\n\r\n')).toMatch(/^HTTP\/1\.1 400 /u)
+    expect(await answerTo(`${line}${'a: b\r\n'.repeat(10_000)}\r\n`)).toMatch(/^HTTP\/1\.1 431 /u)
+    // Two lengths, and a length beside chunks: what request smuggling is made of.
+    expect(await answerTo(`${line}Content-Length: 1\r\nContent-Length: 2\r\n\r\nxx`)).toMatch(
+      /^HTTP\/1\.1 400 /u,
+    )
+    expect(await answerTo(`${line}Content-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n`)).toMatch(
+      /^HTTP\/1\.1 400 /u,
+    )
+    expect(await clientOf(serving, dataDir).getKey('first')).toMatchObject({ key: 'first' })
+    await serving.stop('SIGTERM')
+  })
+})
