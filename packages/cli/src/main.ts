@@ -1,7 +1,8 @@
 #!/usr/bin/env node
 /** The process: its streams, its environment and its signals become an `Io`; everything else is `run`. */
 
-import { run } from './run.ts'
+import { reportCrash, run } from './run.ts'
+import { exit } from './shell/errors.ts'
 
 const interrupted = new AbortController()
 
@@ -11,11 +12,20 @@ for (const signal of ['SIGINT', 'SIGTERM'] as const) {
   process.once(signal, () => interrupted.abort())
 }
 
-process.exitCode = await run(process.argv.slice(2), {
+const argv = process.argv.slice(2)
+const io = {
   stdin: process.stdin,
   stdout: process.stdout,
   stderr: process.stderr,
   env: Object.freeze({ ...process.env }),
   cwd: process.cwd(),
   signal: interrupted.signal,
+}
+
+// Exit code 1, which Node would give, says that data was refused.
+process.on('uncaughtException', (error) => {
+  reportCrash(argv, io, error)
+  process.exit(exit.internal)
 })
+
+process.exitCode = await run(argv, io)

@@ -62,17 +62,25 @@ async function report(
     print(terminal, known, error)
     return known.exitCode
   }
-  print(
-    terminal,
-    {
-      code: 'internal',
-      exitCode: exit.internal,
-      message: `internal error: ${error instanceof Error ? error.message : String(error)}`,
-      hint: 'this is a defect of longhold: please report it, with what LONGHOLD_DEBUG=1 adds below',
-    },
-    error,
-  )
+  print(terminal, internalError(error), error)
   return exit.internal
+}
+
+/** What was thrown where nobody waits for it, in the same words. `main` ends the process with exit code 3. */
+export function reportCrash(argv: readonly string[], io: Io, error: unknown): void {
+  print(new Terminal(io, { json: asksForJson(argv), configPath: undefined }), internalError(error), error)
+}
+
+/** Without the error's own text: nobody has looked whether it holds a value. */
+function internalError(error: unknown): TerminalError {
+  return {
+    code: 'internal',
+    exitCode: exit.internal,
+    message: `internal error (${error instanceof Error ? error.name : typeof error})`,
+    hint:
+      'this is a defect of longhold: please report it, with what it prints when LONGHOLD_DEBUG=1 is set; ' +
+      'read that first, it may hold values',
+  }
 }
 
 async function translate(terminal: Terminal, error: unknown): Promise<CliError | undefined> {
