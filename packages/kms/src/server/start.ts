@@ -8,7 +8,7 @@ import { listen } from '../http/listen.ts'
 import { KeyFile } from '../seal/key-file.ts'
 import type { AuditReport } from '../service/audit-verify.ts'
 import { ServiceError } from '../service/errors.ts'
-import { Service } from '../service/service.ts'
+import { Service, verifyAuditOf } from '../service/service.ts'
 import { SqliteStore } from '../store/sqlite/store.ts'
 import { resolvePaths } from './paths.ts'
 import type { ServicePaths } from './paths.ts'
@@ -73,15 +73,35 @@ export async function startService(config: ServiceConfig): Promise<RunningServic
  * @throws ServiceError as `startService`.
  */
 export async function verifyAudit(paths: ServicePaths): Promise<AuditReport> {
-  const opened = await openService(paths)
+  const { store, rootKey } = await openFiles(paths)
   try {
-    return await opened.service.verifyAudit()
+    return await verifyAuditOf({ store, rootKey })
   } finally {
-    await opened.close()
+    rootKey.close()
+    await store.close()
   }
 }
 
 async function openService(paths: ServicePaths): Promise<{ service: Service; close(): Promise<void> }> {
+  const { store, rootKey } = await openFiles(paths)
+  try {
+    const service = await Service.open({ store, rootKey })
+    return {
+      service,
+      async close() {
+        await service.close()
+        await store.close()
+      },
+    }
+  } catch (error) {
+    await store.close()
+    throw error
+  } finally {
+    rootKey.close()
+  }
+}
+
+async function openFiles(paths: ServicePaths): Promise<{ store: SqliteStore; rootKey: KeyFile }> {
   const { dataDir, database, keyFile } = resolvePaths(paths)
   if (!existsSync(database)) {
     throw new ServiceError('not_initialised', `there is no key service in ${dataDir}`, {
@@ -90,19 +110,7 @@ async function openService(paths: ServicePaths): Promise<{ service: Service; clo
   }
   const store = SqliteStore.open({ path: database })
   try {
-    const rootKey = KeyFile.read(keyFile)
-    try {
-      const service = await Service.open({ store, rootKey })
-      return {
-        service,
-        async close() {
-          await service.close()
-          await store.close()
-        },
-      }
-    } finally {
-      rootKey.close()
-    }
+    return { store, rootKey: KeyFile.read(keyFile) }
   } catch (error) {
     await store.close()
     throw error

@@ -88,6 +88,25 @@ function describe({ key: { key, kemId }, version: { version, publicKey } }: NewK
   return { key, version, recipient: PublicKeyRecipient.fromPublicKey(kemId, publicKey).toString() }
 }
 
+/**
+ * Checks the whole audit log, and writes nothing.
+ *
+ * @throws ServiceError `not_initialised`, `wrong_key_file`, `integrity_violation`, `storage_unavailable`.
+ */
+export async function verifyAuditOf({ store, rootKey }: ServiceOptions): Promise<AuditReport> {
+  const root = await openRoot(rootKey, store)
+  try {
+    const ownKeys = new OwnKeys(root, await store.ownKeys())
+    try {
+      return await verifyAuditLog(store, root.clusterId, ownKeys)
+    } finally {
+      ownKeys.close()
+    }
+  } finally {
+    root.close()
+  }
+}
+
 export function alreadyInitialised(): ServiceError {
   return new ServiceError('already_initialised', 'there is a key service in this database already', {
     hint: 'start it; nothing was changed',
@@ -162,10 +181,6 @@ export class Service {
 
   rewrap(caller: Caller, items: readonly RewrapItem[]): Promise<ItemResult<Rewrapped>[]> {
     return rewrap({ ...this.#opener(), keys: this.keys }, caller, items)
-  }
-
-  verifyAudit(): Promise<AuditReport> {
-    return verifyAuditLog(this.#store, this.#root.clusterId, this.#ownKeys)
   }
 
   /** @throws ServiceError `storage_unavailable`. */

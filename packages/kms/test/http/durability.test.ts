@@ -168,5 +168,5 @@ test('a locked database: changes are storage_unavailable, unwraps audit_unavaila
   other.exec('rollback')
   expect(await post('/v1/keys/a/rotate')).toMatch(/^200 .*"primary_version":2/u)
   expect(await post('/v1/unwrap', body)).toMatch(/^200 .*"data_key"/u)
-  expect(await under.service.verifyAudit()).toMatchObject({ ok: true })
+  expect(await under.verifyAudit()).toMatchObject({ ok: true })
 })

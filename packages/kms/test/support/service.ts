@@ -10,10 +10,11 @@ import { onTestFinished } from 'vitest'
 
 import { createApp } from '../../src/http/app.ts'
 import type { App, LogEntry } from '../../src/http/env.ts'
+import type { AuditReport } from '../../src/service/audit-verify.ts'
 import type { KeyStore } from '../../src/service/key-store.ts'
 import { permissions } from '../../src/service/policy.ts'
 import type { Caller } from '../../src/service/policy.ts'
-import { prepareService, Service } from '../../src/service/service.ts'
+import { prepareService, Service, verifyAuditOf } from '../../src/service/service.ts'
 import { MemoryStore } from '../../src/store/memory.ts'
 import { MemoryRootKey } from './memory-root-key.ts'
 
@@ -32,6 +33,7 @@ export interface TestService {
   token(permissions: readonly Permission[], keys?: readonly string[]): Promise<string>
   /** Moves the service's clock. */
   advance(ms: number): void
+  readonly verifyAudit: () => Promise<AuditReport>
   /** Turns new requests away. */
   drain(): void
 }
@@ -82,6 +84,7 @@ export async function startTestService(options: TestServiceOptions = {}): Promis
       return (await service.tokens.create(admin, { name: 'test', ...grant })).text
     },
     advance: (ms) => void (aheadMs += ms),
+    verifyAudit: () => verifyAuditOf({ store, rootKey }),
     drain: () => void (isDraining = true),
   }
 }
