@@ -209,4 +209,8 @@ async function report(terminal: Terminal, setup: Setup, breakGlass: BreakGlass |
       break_glass: breakGlass ?? null,
     },
   })
+  if (breakGlass !== undefined || terminal.json) return
+  terminal.hint(
+    'for the day these files are lost: longhold keygen -o FILE on another medium, its recipient added to longhold.yaml',
+  )
 }

@@ -13,7 +13,7 @@ describe('longhold init --local', () => {
   test('makes a directory in which encrypt and decrypt need no flags', async () => {
     using space = new Workspace()
     const { stdout, stderr } = await space.ok(['init', '--local'])
-    expect(stderr).toBe('')
+    expect(stderr).toMatch(/^longhold: hint: for the day these files are lost: .*\n$/u)
     expect(stdout).toMatch(
       /^Made:\n {2}\.longhold\/identity\.txt {2}the identity.*\n {2}longhold\.yaml .*\n\nNext:\n/u,
     )
