@@ -47,14 +47,20 @@ export function closest(word: string, candidates: Iterable<string>): string | un
   return best
 }
 
+/** Insertions, deletions, substitutions and swaps of neighbours. */
 function editDistance(a: string, b: string): number {
+  let before: number[] = []
   let previous = Array.from({ length: b.length + 1 }, (_, index) => index)
   for (let row = 1; row <= a.length; row++) {
     const current = [row]
     for (let column = 1; column <= b.length; column++) {
       const substitute = (previous[column - 1] ?? 0) + (a[row - 1] === b[column - 1] ? 0 : 1)
-      current.push(Math.min((previous[column] ?? 0) + 1, (current[column - 1] ?? 0) + 1, substitute))
+      let least = Math.min((previous[column] ?? 0) + 1, (current[column - 1] ?? 0) + 1, substitute)
+      const isSwap = row > 1 && column > 1 && a[row - 1] === b[column - 2] && a[row - 2] === b[column - 1]
+      if (isSwap) least = Math.min(least, (before[column - 2] ?? 0) + 1)
+      current.push(least)
     }
+    before = previous
     previous = current
   }
   return previous[b.length] ?? 0

@@ -29,9 +29,10 @@ describe('closest', () => {
     ['recipients', 'recipient'],
     ['identty', 'identity'],
     ['kms_url', 'kms-url'],
+    ['tabel', 'table'],
     ['zzzzzz', undefined],
     ['x', undefined],
   ])('%s', (word, expected) => {
-    expect(closest(word, ['recipient', 'identity', 'kms-url'])).toBe(expected)
+    expect(closest(word, ['recipient', 'identity', 'kms-url', 'table'])).toBe(expected)
   })
 })
