@@ -35,28 +35,30 @@ async function contents(store: KeyStore): Promise<unknown> {
   }
 }
 
+/** The store before and after a write in a process that dies before its n-th statement, if it has so many. */
+async function aroundDeath(name: string, statement: number) {
+  const path = join(temporaryDirectory(), 'kms.db')
+  const first = SqliteStore.open({ path })
+  if (name !== 'initialize') await first.createKey(newKey('a'), new TestChain().next())
+  const before = await contents(first)
+  await first.close()
+  const said = await writeAndDie(path, statement, name)
+  const again = SqliteStore.open({ path })
+  const after = await contents(again)
+  await again.close()
+  return { said, before, after }
+}
+
 test.each(['initialize', 'createKey', 'rotate'])(
   '%s, killed before any of its statements, is not made at all',
   async (name) => {
     let statement = 1
-    for (; ; statement++) {
-      const path = join(temporaryDirectory(), 'kms.db')
-      const first = SqliteStore.open({ path })
-      if (name !== 'initialize') await first.createKey(newKey('a'), new TestChain().next())
-      const before = await contents(first)
-      await first.close()
-
-      const said = await writeAndDie(path, statement, name)
-      const again = SqliteStore.open({ path })
-      const after = await contents(again)
-      await again.close()
-      if (said !== '') {
-        expect(said).toBe(`survived done ${statement - 1}`)
-        expect(after).not.toEqual(before)
-        break
-      }
-      expect(after, `killed before statement ${statement}`).toEqual(before)
+    let last = await aroundDeath(name, statement)
+    for (; last.said === ''; last = await aroundDeath(name, ++statement)) {
+      expect(last.after, `killed before statement ${statement}`).toEqual(last.before)
     }
+    expect(last.said).toBe(`survived done ${statement - 1}`)
+    expect(last.after).not.toEqual(last.before)
     // begin, what it writes, its entries and commit.
     expect(statement).toBeGreaterThan(6)
   },
