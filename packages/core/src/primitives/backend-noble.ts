@@ -1,7 +1,6 @@
 /** The portable backend: noble's implementations, for every runtime without ML-KEM in node:crypto. */
 
 import { gcm } from '@noble/ciphers/aes.js'
-import { x25519 } from '@noble/curves/ed25519.js'
 import { hmac } from '@noble/hashes/hmac.js'
 import { sha256, sha384, sha512 } from '@noble/hashes/sha2.js'
 import { sha3_256, shake256 } from '@noble/hashes/sha3.js'
@@ -11,6 +10,7 @@ import type { KEMPrepared } from '@noble/post-quantum/ml-kem.js'
 import { copyBytes } from '../bytes.ts'
 import type { Backend, DhGroup, DhPrivateKey, MlKem } from './backend-interface.ts'
 import { randomBytes } from './random.ts'
+import { x25519 } from './x25519-noble.ts'
 
 const hashes = { sha256, sha384, sha512 }
 
