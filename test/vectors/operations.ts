@@ -12,11 +12,14 @@ import {
   canonicalContext,
   decodeValue,
   decrypt,
+  decryptRecordStream,
+  decryptStream,
   defaultSuite,
   detach,
   encodeValue,
   equalBytes,
   fromText,
+  openEncrypted,
   openEncryptedRecord,
   parseIdentity,
   parseRecipient,
@@ -37,6 +40,7 @@ import { headerKeyOf, sealContainer, sealRecord } from '../../packages/core/src/
 import { sealStanza } from '../../packages/core/src/keys/recipient.ts'
 import { sealStanzas } from '../../packages/core/src/keys/wrapped-key.ts'
 import { backend } from '../../packages/core/src/primitives/backend.ts'
+import { everyWay, sliced, streamed } from './every-way.ts'
 import { given, hex, plaintextOf, sha256 } from './schema.ts'
 import type { VectorCase, VectorIdentity, VectorRecipient } from './schema.ts'
 
@@ -101,7 +105,13 @@ export const operations: Readonly<Record<string, Operation>> = {
   async openRecord({ dataKey, recordContext, input, plaintext, salt }) {
     const key = DataKey.from(hex(dataKey))
     const context = contextOf(recordContext)
-    const opened = key.decrypt(hex(input), { recordContext: context })
+    const options = { recordContext: context }
+    const bytes = hex(input)
+    const opened = await everyWay({
+      whole: () => key.decrypt(bytes, options),
+      stream: () => streamed(decryptRecordStream(key, options), bytes),
+      slices: () => sliced((source) => openEncryptedRecord(source, key, options), bytes),
+    })
     const expected = await plaintextOf(plaintext)
     same(opened, expected, 'plaintext')
     if (salt !== undefined)
@@ -134,8 +144,16 @@ export const operations: Readonly<Record<string, Operation>> = {
     const context = contextOf(vector.context)
     const input = hex(vector.input)
     const opened: Uint8Array[] = []
-    for (const identities of identitySets(vector))
-      opened.push(await decrypt(input, { identities, context, suites }))
+    for (const identities of identitySets(vector)) {
+      const options = { identities, context, suites }
+      opened.push(
+        await everyWay({
+          whole: () => decrypt(input, options),
+          stream: () => streamed(decryptStream(options), input),
+          slices: () => sliced((source) => openEncrypted(source, options), input),
+        }),
+      )
+    }
     const expected = await plaintextOf(vector.plaintext)
     for (const bytes of opened) same(bytes, expected, 'plaintext')
     if (vector.text !== undefined) {
@@ -162,6 +180,7 @@ export const operations: Readonly<Record<string, Operation>> = {
       identities,
       recipients: recipients.map(recipientOf),
       keyContext,
+      suites,
     })
     equal(fresh.length, hex(output).length, 'length')
     if (backend().name !== 'noble' || recipients.some(({ encapsSeed }) => encapsSeed === undefined)) return
