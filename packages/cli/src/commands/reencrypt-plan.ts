@@ -49,7 +49,7 @@ export async function planReencryption(
       progress.done()
       const workers = flags.workers ?? target.config.workers ?? availableParallelism()
       await answer(terminal, reader.target, found, workers)
-      judge(found, tryToOpen)
+      judge(found)
     } finally {
       progress.done()
       reader.close()
@@ -153,23 +153,19 @@ function estimate(found: Survey, workers: number): number | undefined {
 }
 
 /** Exit 1 when a run would leave something as it is. */
-function judge(found: Survey, tryToOpen: boolean): void {
-  const broken = [...found.problems.values()].reduce((sum, problem) => sum + problem.count, 0)
-  const failed = found.groups.reduce((sum, group) => sum + group.tried - group.opened, 0)
-  if (broken + failed + found.unrecognized.count === 0) return
-  throw refused(
-    [
-      'a run would not re-encrypt everything:',
-      ...(failed > 0
-        ? [`${plural(failed, 'value')} that ${tryToOpen ? 'were tried' : ''} do not open;`]
-        : []),
-      ...(found.unrecognized.count > 0
-        ? [`${plural(found.unrecognized.count, 'value')} of no named format;`]
-        : []),
-      ...(broken > 0 ? [`${plural(broken, 'row')} that cannot be worked on;`] : []),
-    ]
-      .join(' ')
-      .replace(/;$/u, ''),
-    { hint: 'declare their layout in longhold.yaml, give the other private keys, or mend the rows' },
-  )
+function judge(found: Survey): void {
+  const sum = (numbers: readonly number[]) => numbers.reduce((total, one) => total + one, 0)
+  const tried = sum(found.groups.map((group) => group.tried))
+  const failed = tried - sum(found.groups.map((group) => group.opened))
+  const unusable = sum([...found.problems.values()].map((problem) => problem.count))
+  const strange = found.unrecognized.count
+  const reasons = [
+    ...(failed > 0 ? [`${count(failed)} of ${plural(tried, 'value')} tried did not open`] : []),
+    ...(strange > 0 ? [`${plural(strange, 'value')} of no named format`] : []),
+    ...(unusable > 0 ? [`${plural(unusable, 'row')} that cannot be worked on`] : []),
+  ]
+  if (reasons.length === 0) return
+  throw refused(`a run would not re-encrypt everything: ${reasons.join(', ')}`, {
+    hint: 'declare their layout in longhold.yaml, give the other private keys, or mend the rows',
+  })
 }

@@ -50,10 +50,10 @@ export function runJson(state: RunState) {
 }
 
 /** What is left to do where no program can, and what none of it can mend. */
-export function honestText({ kind, name }: TargetDescription): string {
+export function honestText({ kind, file }: TargetDescription): string {
   return [
     'old copies remain in',
-    ...residueOf(kind, name).map((place) => `  - ${place}`),
+    ...residueOf(kind, file).map((place) => `  - ${place}`),
     '',
     honestWord,
     '',
@@ -64,9 +64,9 @@ export function honestText({ kind, name }: TargetDescription): string {
   ].join('\n')
 }
 
-export function honestJson({ kind, name }: TargetDescription) {
+export function honestJson({ kind, file }: TargetDescription) {
   return {
-    residue: residueOf(kind, name),
+    residue: residueOf(kind, file),
     remedies: remedies.map(({ operation, fromNowOn, alreadyCopied }) => ({
       operation,
       helps_from_now_on: fromNowOn,

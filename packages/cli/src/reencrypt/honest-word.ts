@@ -22,14 +22,14 @@ export const honestWord = [
 ].join('\n')
 
 /** Where old copies stay behind. Some are ours to name, most are the operator's to find. */
-export function residueOf(kind: 'SQLite table' | 'NDJSON file', target: string): readonly string[] {
+export function residueOf(kind: 'SQLite table' | 'NDJSON file', file: string): readonly string[] {
   const everywhere = [
     'backups, snapshots and replicas made before the run',
     'exports, dumps, logs, caches and message queues that held the values',
     'git history and artefacts of builds and tests',
   ]
   if (kind === 'NDJSON file') {
-    return [`${target} itself: it is kept, and to be removed once readers use the new file`, ...everywhere]
+    return [`${file} itself: it is kept, and to be removed once readers use the new file`, ...everywhere]
   }
   return [
     'pages of the database file that are free now: VACUUM rewrites it, PRAGMA secure_delete=ON prevents it from then on',

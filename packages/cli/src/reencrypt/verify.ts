@@ -116,7 +116,7 @@ class Verifier {
       if (this.#keys.size >= maxCachedKeys) this.close()
       const key = await this.#unwrap(keyId)
       this.#keys.set(keyId, key)
-      this.#keysSeen.add(keyId)
+      if (!('code' in key)) this.#keysSeen.add(keyId)
       this.#open(row, key)
       return
     }
@@ -133,8 +133,7 @@ class Verifier {
   async #unwrap(keyId: string): Promise<DataKey | Refused> {
     const { reader, identities } = this.#settings
     const stored = reader.dataKey(keyId)
-    if (stored === undefined)
-      return new LongholdError('cannot_open', 'its data key is not in longhold_data_keys')
+    if (stored === undefined) return { code: 'no_data_key' }
     try {
       return await unwrapDataKey(stored.wrappedKey, { identities, keyContext: stored.keyContext })
     } catch (error) {

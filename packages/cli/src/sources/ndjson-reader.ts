@@ -103,6 +103,7 @@ export class NdjsonReader implements RowReader {
     const [column = ''] = options.columns.own
     this.target = {
       kind: 'NDJSON file',
+      file: options.shown,
       name: `${shown}, member ${column}`,
       table: this.names.base,
       column,

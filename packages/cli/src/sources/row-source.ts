@@ -89,6 +89,8 @@ export interface StoredDataKey {
 
 export interface TargetDescription {
   readonly kind: 'SQLite table' | 'NDJSON file'
+  /** The file, as the person named it. */
+  readonly file: string
   /** For people, say `app.db, table notes, column body`. */
   readonly name: string
   /** The parts of the record context that are the same for all rows. */

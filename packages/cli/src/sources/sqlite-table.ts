@@ -51,7 +51,8 @@ export function openSqliteTable(options: SqliteTableOptions): RowSource {
   const probe = new SqliteTable(options, undefined)
   const table = probe.target.table
   probe.close()
-  const lock = TargetLock.take(directoryOf(options), lockName(basename(options.path), table), shown)
+  const { directory, base } = placeOf(options)
+  const lock = TargetLock.take(directory, lockName(base, table), shown)
   try {
     return new SqliteTable(options, lock)
   } catch (error) {
@@ -60,9 +61,11 @@ export function openSqliteTable(options: SqliteTableOptions): RowSource {
   }
 }
 
-function directoryOf({ path, shown }: SqliteTableOptions): string {
+/** Where the file really is: however it is named, its lock is one. */
+function placeOf({ path, shown }: SqliteTableOptions): { directory: string; base: string } {
   try {
-    return dirname(realpathSync(path))
+    const real = realpathSync(path)
+    return { directory: dirname(real), base: basename(real) }
   } catch (error) {
     throw fileProblem(error, shown, 'read')
   }
@@ -93,7 +96,7 @@ class SqliteTable implements RowSource {
   constructor(options: SqliteTableOptions, lock: TargetLock | undefined) {
     this.#options = options
     this.#lock = lock
-    directoryOf(options)
+    placeOf(options)
     let database: Database.Database | undefined
     try {
       database = new Database(options.path, {
@@ -117,6 +120,7 @@ class SqliteTable implements RowSource {
     const column = value?.name ?? ''
     this.target = {
       kind: 'SQLite table',
+      file: options.shown,
       name: `${options.shown}, table ${this.#shape.table}, column ${column}`,
       table: this.#shape.table,
       column,
@@ -167,8 +171,8 @@ class SqliteTable implements RowSource {
   }
 
   isLocked(): boolean {
-    const name = lockName(basename(this.#options.path), this.#shape.table)
-    return TargetLock.isHeld(directoryOf(this.#options), name)
+    const { directory, base } = placeOf(this.#options)
+    return TargetLock.isHeld(directory, lockName(base, this.#shape.table))
   }
 
   /** The application may have written old values since: a table is looked at again every time. */
