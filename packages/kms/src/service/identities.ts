@@ -1,6 +1,6 @@
 /** Identities of versions: made, sealed, opened again, and a bounded number of them kept open. */
 
-import { equalBytes, generateIdentity, LocalIdentity } from '@longhold/core'
+import { generateIdentity, LocalIdentity } from '@longhold/core'
 
 import { integrityViolation } from './errors.ts'
 import type { VersionRow } from './key-store.ts'
@@ -92,8 +92,13 @@ class Opened {
 
   /** Whether the row names the public key and the id that belong to this seed. */
   isOf({ publicKey, recipientId }: VersionRow): boolean {
-    return equalBytes(this.#publicKey, publicKey) && equalBytes(this.identity.recipientId, recipientId)
+    // Not secret, and asked for every stanza: the platform's comparison.
+    return same(this.#publicKey, publicKey) && same(this.identity.recipientId, recipientId)
   }
+}
+
+function same(a: Uint8Array, b: Uint8Array): boolean {
+  return Buffer.compare(a, b) === 0
 }
 
 type Addressed = Pick<VersionRow, 'key' | 'version' | 'kemId' | 'rootVersion' | 'publicKey'>

@@ -1,7 +1,7 @@
 /** SQLite, embedded: reads on the calling thread (WAL), all writes through one writer in a thread of its own. */
 
 import type { VersionState } from '@longhold/core/kms'
-import { and, asc, eq, gt, inArray, sql } from 'drizzle-orm'
+import { and, asc, eq, gt, inArray } from 'drizzle-orm'
 
 import type {
   AuditAppend,
@@ -23,6 +23,8 @@ import type {
 } from '../../service/key-store.ts'
 import { createPrivateFile, openConnection, storageUnavailable, translated } from './connection.ts'
 import type { Connection } from './connection.ts'
+import { prepareHotReads, selectSummaries } from './hot-reads.ts'
+import type { HotReads } from './hot-reads.ts'
 import { lockDatabase } from './lock.ts'
 import { migrateDatabase } from './migrate.ts'
 import { auditEntries, auditHeads, cluster, keys, ownKeys, slots, tokens, versions } from './schema.ts'
@@ -35,16 +37,15 @@ export interface SqliteStoreOptions {
   readonly busyTimeoutMs?: number
 }
 
-/** SQLite takes at most 32,766 parameters in one statement. */
-const maxParameters = 10_000
-
 export class SqliteStore implements KeyStore {
   readonly #reader: Connection
+  readonly #hot: HotReads
   readonly #writer: WriterThread
   readonly #lock: { release(): void }
 
   private constructor(reader: Connection, writer: WriterThread, lock: { release(): void }) {
     this.#reader = reader
+    this.#hot = translated(() => prepareHotReads(reader.db))
     this.#writer = writer
     this.#lock = lock
   }
@@ -95,12 +96,12 @@ export class SqliteStore implements KeyStore {
   }
 
   async key(key: string): Promise<KeySummary | undefined> {
-    return this.#read((db) => summaries(db).where(eq(keys.key, key)).get())
+    return translated(() => this.#hot.key.get({ key }))
   }
 
   async keys({ after, limit }: PageRequest<string>): Promise<KeySummary[]> {
     return this.#read((db) =>
-      summaries(db)
+      selectSummaries(db)
         .where(after === undefined ? undefined : gt(keys.key, after))
         .orderBy(asc(keys.key))
         .limit(limit)
@@ -109,8 +110,7 @@ export class SqliteStore implements KeyStore {
   }
 
   async version(key: string, version: number): Promise<VersionRow | undefined> {
-    const where = and(eq(versions.key, key), eq(versions.version, version))
-    const row = this.#read((db) => db.select().from(versions).where(where).get())
+    const row = translated(() => this.#hot.version.get({ key, version }))
     return row && versionRow(row)
   }
 
@@ -123,12 +123,9 @@ export class SqliteStore implements KeyStore {
 
   async versionsByRecipientId(recipientIds: readonly Uint8Array[]): Promise<VersionRow[]> {
     const found: VersionRow[] = []
-    for (let at = 0; at < recipientIds.length; at += maxParameters) {
-      const ids = recipientIds.slice(at, at + maxParameters).map((id) => Buffer.from(id))
-      const rows = this.#read((db) =>
-        db.select().from(versions).where(inArray(versions.recipientId, ids)).all(),
-      )
-      found.push(...rows.map(versionRow))
+    for (const id of recipientIds) {
+      const row = translated(() => this.#hot.versionByRecipientId.get({ recipientId: Buffer.from(id) }))
+      if (row !== undefined) found.push(versionRow(row))
     }
     return found
   }
@@ -146,7 +143,7 @@ export class SqliteStore implements KeyStore {
   }
 
   async token(token: string): Promise<TokenRow | undefined> {
-    const row = this.#read((db) => db.select().from(tokens).where(eq(tokens.token, token)).get())
+    const row = translated(() => this.#hot.token.get({ token }))
     return row && { ...row, mac: plain(row.mac) }
   }
 
@@ -227,23 +224,6 @@ export class SqliteStore implements KeyStore {
   #read<T>(query: (db: Connection['db']) => T): T {
     return translated(() => query(this.#reader.db))
   }
-}
-
-function summaries(db: Connection['db']) {
-  const primary = sql<number>`(select ${versions.version} from ${versions} where ${versions.key} = ${keys.key} and ${versions.state} = 'primary')`
-  return db
-    .select({
-      key: keys.key,
-      purpose: keys.purpose,
-      kemId: keys.kemId,
-      generation: keys.generation,
-      latestVersion: keys.latestVersion,
-      rewrapTo: keys.rewrapTo,
-      createdAt: keys.createdAt,
-      rotatedAt: keys.rotatedAt,
-      primaryVersion: primary,
-    })
-    .from(keys)
 }
 
 function versionRow(row: typeof versions.$inferSelect): VersionRow {
