@@ -11,6 +11,8 @@
  * - `bad_context`, `bad_key`, `bad_text`, `bad_value`, `bad_input`: the caller's context, key, text form,
  *   value, or any other argument
  * - `unavailable`: the holder of a key could not be asked
+ * - `no_data_key`: a record's data key is not in the store of wrapped keys, which never heard of it
+ * - `destroyed`: its data key was destroyed on purpose
  */
 export type ErrorCode =
   | 'malformed'
@@ -24,6 +26,8 @@ export type ErrorCode =
   | 'bad_value'
   | 'bad_input'
   | 'unavailable'
+  | 'no_data_key'
+  | 'destroyed'
 
 export interface LongholdErrorOptions {
   /** What to do next, for people. */

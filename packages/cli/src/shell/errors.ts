@@ -63,6 +63,8 @@ const exitOfCode: Record<ErrorCode, Failure> = {
   bad_value: exit.usage,
   bad_input: exit.usage,
   unavailable: exit.stopped,
+  no_data_key: exit.refused,
+  destroyed: exit.refused,
 }
 
 const nextStep: Partial<Record<ErrorCode, string>> = {

@@ -1,0 +1,172 @@
+/**
+ * Wrapped keys in one file of NDJSON: `@longhold/core/stores/file`. For one process; the file is replaced whole, so it
+ * suits up to some thousands of data keys. Whoever was killed at any point finds it as before or after a change.
+ */
+
+import { open, readFile, realpath, rename, rm } from 'node:fs/promises'
+import { dirname } from 'node:path'
+
+import { LongholdError, badInput } from '../errors.ts'
+import type {
+  DataKeyOwner,
+  DataKeyState,
+  DataKeyUse,
+  DestroyedDataKey,
+  NewDataKey,
+  PageOptions,
+  StoredDataKey,
+  WrappedKeyChange,
+  WrappedKeyStore,
+  WritingKeyAnswer,
+} from '../keys/wrapped-key-store.ts'
+import { linesOf, parseLines } from './file-lines.ts'
+import { codeOf, lockFile } from './file-lock.ts'
+import { KeyTable } from './key-table.ts'
+
+export class FileKeyStore implements WrappedKeyStore {
+  readonly #path: string
+  readonly #unlock: () => void
+  #table: KeyTable
+  #isClosed = false
+  /** Changes are made one after the other. */
+  #last: Promise<unknown> = Promise.resolve()
+
+  private constructor(path: string, unlock: () => void, table: KeyTable) {
+    this.#path = path
+    this.#unlock = unlock
+    this.#table = table
+  }
+
+  /**
+   * Opens a file of wrapped keys, or the place where it will be: it is made with the first data key, mode 0600.
+   * Locked until `close`, by `PATH.lock`; a lock that a killed process left is taken over.
+   *
+   * @throws LongholdError `unavailable` while another process has it, or when it cannot be read; `malformed`.
+   */
+  static async open(path: string): Promise<FileKeyStore> {
+    // Through symbolic links: a rename would replace the link.
+    const real = await translated(path, () => realpath(path).catch(missing(path)))
+    const unlock = await translated(path, async () => lockFile(real))
+    try {
+      const text = await translated(path, () => readFile(real, 'utf8').catch(missing('')))
+      return new FileKeyStore(real, unlock, new KeyTable(parseLines(text, path)))
+    } catch (error) {
+      unlock()
+      throw error
+    }
+  }
+
+  async get(keyId: Uint8Array): Promise<StoredDataKey | DestroyedDataKey | undefined> {
+    return this.#current().get(keyId)
+  }
+
+  async findWriting(owner: DataKeyOwner): Promise<StoredDataKey | undefined> {
+    return this.#current().findWriting(owner)
+  }
+
+  insertWriting(dataKey: NewDataKey, expected: Uint8Array | undefined): Promise<WritingKeyAnswer> {
+    return this.#change((table) => table.insertWriting(dataKey, expected))
+  }
+
+  reserve(keyId: Uint8Array, use: DataKeyUse, ceiling: DataKeyUse): Promise<StoredDataKey | undefined> {
+    return this.#change((table) => table.reserve(keyId, use, ceiling))
+  }
+
+  release(keyId: Uint8Array, use: DataKeyUse): Promise<void> {
+    return this.#change((table) => table.release(keyId, use))
+  }
+
+  move(keyId: Uint8Array, from: DataKeyState, to: DataKeyState): Promise<boolean> {
+    return this.#change((table) => table.move(keyId, from, to))
+  }
+
+  replaceWrappedKey(keyId: Uint8Array, change: WrappedKeyChange): Promise<boolean> {
+    return this.#change((table) => table.replaceWrappedKey(keyId, change))
+  }
+
+  async page(options: PageOptions): Promise<readonly StoredDataKey[]> {
+    return this.#current().page(options)
+  }
+
+  destroy(keyId: Uint8Array): Promise<boolean> {
+    return this.#change((table) => table.destroy(keyId))
+  }
+
+  /** Waits for what is being written and gives the lock back. A second call does nothing. */
+  async close(): Promise<void> {
+    if (this.#isClosed) return
+    this.#isClosed = true
+    await this.#last
+    this.#unlock()
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close()
+  }
+
+  #current(): KeyTable {
+    if (this.#isClosed) throw badInput(`the key store ${this.#path} was closed`)
+    return this.#table
+  }
+
+  async #change<T>(operation: (table: KeyTable) => T): Promise<T> {
+    this.#current()
+    const change = this.#changeAfter(this.#last, operation)
+    this.#last = change.catch(() => undefined) // the caller hears of it; the next change begins anew
+    return await change
+  }
+
+  async #changeAfter<T>(last: Promise<unknown>, operation: (table: KeyTable) => T): Promise<T> {
+    await last
+    // On a copy: what could not be written did not happen.
+    const next = this.#table.fork()
+    const result = operation(next)
+    if (next.isChanged) await translated(this.#path, () => replaceFile(this.#path, linesOf(next.entries())))
+    this.#table = next
+    return result
+  }
+}
+
+/** Written aside, made durable, put in place, and the name made durable. */
+async function replaceFile(path: string, text: string): Promise<void> {
+  const temporary = `${path}.tmp`
+  await rm(temporary, { force: true })
+  const file = await open(temporary, 'wx', 0o600)
+  try {
+    await file.writeFile(text)
+    await file.sync()
+  } finally {
+    await file.close()
+  }
+  await rename(temporary, path)
+  const directory = await open(dirname(path), 'r')
+  try {
+    await directory.sync()
+  } finally {
+    await directory.close()
+  }
+}
+
+function missing<T>(instead: T): (error: unknown) => T {
+  return (error) => {
+    if (codeOf(error) === 'ENOENT') return instead
+    throw error
+  }
+}
+
+/** What the file system says becomes `unavailable`, with its own code and our name for the file. */
+async function translated<T>(path: string, run: () => Promise<T>): Promise<T> {
+  try {
+    return await run()
+  } catch (error) {
+    if (error instanceof LongholdError) throw error
+    throw new LongholdError(
+      'unavailable',
+      `the key store ${path} cannot be used (${codeOf(error) ?? 'unknown'})`,
+      {
+        hint: 'see to its disk and its permissions, then try again',
+        cause: error,
+      },
+    )
+  }
+}

@@ -1,0 +1,55 @@
+/** Wrapped keys in memory: `@longhold/core/stores/memory`. For tests, and for data that ends with the process. */
+
+import type {
+  DataKeyOwner,
+  DataKeyState,
+  DataKeyUse,
+  DestroyedDataKey,
+  NewDataKey,
+  PageOptions,
+  StoredDataKey,
+  WrappedKeyChange,
+  WrappedKeyStore,
+  WritingKeyAnswer,
+} from '../keys/wrapped-key-store.ts'
+import { KeyTable } from './key-table.ts'
+
+export class MemoryKeyStore implements WrappedKeyStore {
+  readonly #table = new KeyTable()
+
+  async get(keyId: Uint8Array): Promise<StoredDataKey | DestroyedDataKey | undefined> {
+    return this.#table.get(keyId)
+  }
+
+  async findWriting(owner: DataKeyOwner): Promise<StoredDataKey | undefined> {
+    return this.#table.findWriting(owner)
+  }
+
+  async insertWriting(dataKey: NewDataKey, expected: Uint8Array | undefined): Promise<WritingKeyAnswer> {
+    return this.#table.insertWriting(dataKey, expected)
+  }
+
+  async reserve(keyId: Uint8Array, use: DataKeyUse, ceiling: DataKeyUse): Promise<StoredDataKey | undefined> {
+    return this.#table.reserve(keyId, use, ceiling)
+  }
+
+  async release(keyId: Uint8Array, use: DataKeyUse): Promise<void> {
+    this.#table.release(keyId, use)
+  }
+
+  async move(keyId: Uint8Array, from: DataKeyState, to: DataKeyState): Promise<boolean> {
+    return this.#table.move(keyId, from, to)
+  }
+
+  async replaceWrappedKey(keyId: Uint8Array, change: WrappedKeyChange): Promise<boolean> {
+    return this.#table.replaceWrappedKey(keyId, change)
+  }
+
+  async page(options: PageOptions): Promise<readonly StoredDataKey[]> {
+    return this.#table.page(options)
+  }
+
+  async destroy(keyId: Uint8Array): Promise<boolean> {
+    return this.#table.destroy(keyId)
+  }
+}

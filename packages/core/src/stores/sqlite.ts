@@ -1,0 +1,274 @@
+/**
+ * Wrapped keys in SQLite: `@longhold/core/stores/sqlite`, over a Drizzle database whose driver is synchronous
+ * (better-sqlite3, node:sqlite, bun:sqlite). The table is the one that the command line makes and reads (SPEC §12).
+ */
+
+import { and, asc, desc, eq, gt, sql } from 'drizzle-orm'
+import { customType, integer, sqliteTable, text } from 'drizzle-orm/sqlite-core'
+import type { SQLiteAsyncDatabase } from 'drizzle-orm/sqlite-core/async'
+
+import { equalBytes, toBase64url } from '../bytes.ts'
+import { checkMove, checkWrappedKey, heldAlready, keyContextJson } from '../keys/wrapped-key-store.ts'
+import type {
+  DataKeyOwner,
+  DataKeyState,
+  DataKeyUse,
+  DestroyedDataKey,
+  NewDataKey,
+  PageOptions,
+  StoredDataKey,
+  WrappedKeyChange,
+  WrappedKeyStore,
+  WritingKeyAnswer,
+} from '../keys/wrapped-key-store.ts'
+import { dataKeyOf, destroyedOf, newRow, translated } from './sql-rows.ts'
+
+/** What `drizzle()` of a synchronous driver returns. */
+export type SqliteDatabase = Pick<
+  SQLiteAsyncDatabase<'sync', unknown>,
+  'select' | 'insert' | 'update' | 'delete' | 'transaction' | 'run' | 'get'
+>
+
+/** What `SqliteKeyStore.open` runs, for those who make their tables elsewhere. */
+export const sqliteSchema: readonly string[] = [
+  `CREATE TABLE IF NOT EXISTS longhold_data_keys (
+  key_id BLOB PRIMARY KEY CHECK (length(key_id) = 16),
+  wrapped_key BLOB NOT NULL,
+  key_context TEXT NOT NULL,
+  name TEXT,
+  state TEXT NOT NULL CHECK (state IN ('writing', 'reading', 'retired')),
+  messages INTEGER NOT NULL,
+  bytes INTEGER NOT NULL,
+  created_at TEXT NOT NULL,
+  updated_at TEXT NOT NULL
+)`,
+  'CREATE INDEX IF NOT EXISTS longhold_data_keys_owner ON longhold_data_keys (name, key_context, state)',
+  `CREATE TABLE IF NOT EXISTS longhold_destroyed_keys (
+  key_id BLOB PRIMARY KEY CHECK (length(key_id) = 16),
+  destroyed_at TEXT NOT NULL
+)`,
+]
+
+const blob = customType<{ data: Uint8Array; driverData: Uint8Array }>({ dataType: () => 'blob' })
+/** SQLite keeps text in any column, and a column of type TEXT holds the text form. */
+const blobOrText = customType<{ data: Uint8Array | string; driverData: Uint8Array | string }>({
+  dataType: () => 'blob',
+})
+
+const dataKeys = sqliteTable('longhold_data_keys', {
+  keyId: blob('key_id').primaryKey(),
+  wrappedKey: blobOrText('wrapped_key').notNull(),
+  keyContext: text('key_context').notNull(),
+  name: text(),
+  state: text().notNull(),
+  messages: integer().notNull(),
+  bytes: integer().notNull(),
+  createdAt: text('created_at').notNull(),
+  updatedAt: text('updated_at').notNull(),
+})
+
+const destroyedKeys = sqliteTable('longhold_destroyed_keys', {
+  keyId: blob('key_id').primaryKey(),
+  destroyedAt: text('destroyed_at').notNull(),
+})
+
+const { messages, bytes } = dataKeys
+
+export class SqliteKeyStore implements WrappedKeyStore {
+  readonly #db: SqliteDatabase
+
+  private constructor(db: SqliteDatabase) {
+    this.#db = db
+  }
+
+  /**
+   * Makes the tables where they are missing. The store has the connection's own durability: with `synchronous` below
+   * FULL a power cut can take back a data key, but never one whose records, in the same database, are still there.
+   *
+   * @param db Not inside a transaction: what the store changes would be undone with it.
+   * @throws LongholdError `unavailable`.
+   */
+  static async open(db: SqliteDatabase): Promise<SqliteKeyStore> {
+    await translated(() => {
+      for (const statement of sqliteSchema) db.run(sql.raw(statement))
+    })
+    return new SqliteKeyStore(db)
+  }
+
+  async get(keyId: Uint8Array): Promise<StoredDataKey | DestroyedDataKey | undefined> {
+    return await translated(() => {
+      const row = this.#db.select().from(dataKeys).where(eq(dataKeys.keyId, keyId)).get()
+      if (row !== undefined) return dataKeyOf(row)
+      const gone = this.#db.select().from(destroyedKeys).where(eq(destroyedKeys.keyId, keyId)).get()
+      return gone && destroyedOf(gone)
+    })
+  }
+
+  async findWriting(owner: DataKeyOwner): Promise<StoredDataKey | undefined> {
+    return await translated(() => youngestWriting(this.#db, owner))
+  }
+
+  async insertWriting(dataKey: NewDataKey, expected: Uint8Array | undefined): Promise<WritingKeyAnswer> {
+    const { keyId, wrappedKey, createdAt } = dataKey
+    checkWrappedKey(keyId, wrappedKey)
+    return await translated(() =>
+      this.#db.transaction(
+        (tx) => {
+          const held = tx
+            .select({ keyId: dataKeys.keyId })
+            .from(dataKeys)
+            .where(eq(dataKeys.keyId, keyId))
+            .get()
+          const gone = tx.select().from(destroyedKeys).where(eq(destroyedKeys.keyId, keyId)).get()
+          if (held !== undefined || gone !== undefined) throw heldAlready(keyId)
+          const before = youngestWriting(tx, dataKey)
+          if (before !== undefined && !(expected !== undefined && equalBytes(before.keyId, expected))) {
+            return { inserted: false, writing: before }
+          }
+          tx.update(dataKeys).set({ state: 'reading', updatedAt: now() }).where(isWritingOf(dataKey)).run()
+          const at = createdAt.toISOString()
+          const row = tx
+            .insert(dataKeys)
+            .values({ ...newRow(dataKey), createdAt: at, updatedAt: at })
+            .returning()
+            .get()
+          return { inserted: true, writing: dataKeyOf(row) }
+        },
+        { behavior: 'immediate' },
+      ),
+    )
+  }
+
+  async reserve(keyId: Uint8Array, use: DataKeyUse, ceiling: DataKeyUse): Promise<StoredDataKey | undefined> {
+    return await translated(() => {
+      const row = this.#db
+        .update(dataKeys)
+        .set({
+          messages: sql`${messages} + ${use.messages}`,
+          bytes: sql`${bytes} + ${use.bytes}`,
+          updatedAt: now(),
+        })
+        .where(
+          and(
+            eq(dataKeys.keyId, keyId),
+            eq(dataKeys.state, 'writing'),
+            sql`${messages} + ${use.messages} <= ${ceiling.messages}`,
+            sql`${bytes} + ${use.bytes} <= ${ceiling.bytes}`,
+          ),
+        )
+        .returning()
+        .get()
+      return row && dataKeyOf(row)
+    })
+  }
+
+  async release(keyId: Uint8Array, use: DataKeyUse): Promise<void> {
+    await translated(() => {
+      this.#db
+        .update(dataKeys)
+        .set({
+          messages: sql`max(0, ${messages} - ${use.messages})`,
+          bytes: sql`max(0, ${bytes} - ${use.bytes})`,
+          updatedAt: now(),
+        })
+        .where(eq(dataKeys.keyId, keyId))
+        .run()
+    })
+  }
+
+  async move(keyId: Uint8Array, from: DataKeyState, to: DataKeyState): Promise<boolean> {
+    checkMove(from, to)
+    return await translated(() => {
+      const moved = this.#db
+        .update(dataKeys)
+        .set({ state: to, updatedAt: now() })
+        .where(and(eq(dataKeys.keyId, keyId), eq(dataKeys.state, from)))
+        .returning({ keyId: dataKeys.keyId })
+        .get()
+      return moved !== undefined
+    })
+  }
+
+  async replaceWrappedKey(
+    keyId: Uint8Array,
+    { expected, replacement, stopWriting }: WrappedKeyChange,
+  ): Promise<boolean> {
+    checkWrappedKey(keyId, replacement)
+    const [expectedText, replacementText] = [toBase64url(expected), toBase64url(replacement)]
+    return await translated(() => {
+      const { wrappedKey, state } = dataKeys
+      const replaced = this.#db
+        .update(dataKeys)
+        .set({
+          wrappedKey: sql`case typeof(${wrappedKey}) when 'text' then ${replacementText} else ${replacement} end`,
+          ...(stopWriting && { state: sql`case ${state} when 'writing' then 'reading' else ${state} end` }),
+          updatedAt: now(),
+        })
+        .where(and(eq(dataKeys.keyId, keyId), sql`${wrappedKey} in (${expected}, ${expectedText})`))
+        .returning({ keyId: dataKeys.keyId })
+        .get()
+      return replaced !== undefined
+    })
+  }
+
+  async page({ after, limit, owner }: PageOptions): Promise<readonly StoredDataKey[]> {
+    return await translated(() =>
+      this.#db
+        .select()
+        .from(dataKeys)
+        .where(and(after && gt(dataKeys.keyId, after), owner && isOf(owner)))
+        .orderBy(asc(dataKeys.keyId))
+        .limit(limit)
+        .all()
+        .map(dataKeyOf),
+    )
+  }
+
+  async destroy(keyId: Uint8Array): Promise<boolean> {
+    return await translated(() => {
+      // Overwrites what is deleted, at least in the pages of the file: the journal and backups are the operator's.
+      const before = this.#db.get<{ secure_delete: number }>(sql`PRAGMA secure_delete`)
+      this.#db.get(sql`PRAGMA secure_delete = ON`)
+      try {
+        return this.#db.transaction(
+          (tx) => {
+            const deleted = tx
+              .delete(dataKeys)
+              .where(eq(dataKeys.keyId, keyId))
+              .returning({ keyId: dataKeys.keyId })
+              .get()
+            if (deleted === undefined) return false
+            tx.insert(destroyedKeys).values({ keyId, destroyedAt: now() }).run()
+            return true
+          },
+          { behavior: 'immediate' },
+        )
+      } finally {
+        this.#db.get(sql.raw(`PRAGMA secure_delete = ${before?.secure_delete ?? 0}`))
+      }
+    })
+  }
+}
+
+function youngestWriting(db: Pick<SqliteDatabase, 'select'>, owner: DataKeyOwner): StoredDataKey | undefined {
+  const row = db
+    .select()
+    .from(dataKeys)
+    .where(isWritingOf(owner))
+    .orderBy(desc(dataKeys.createdAt), desc(dataKeys.keyId))
+    .limit(1)
+    .get()
+  return row && dataKeyOf(row)
+}
+
+function isWritingOf(owner: DataKeyOwner) {
+  return and(isOf(owner), eq(dataKeys.state, 'writing'))
+}
+
+function isOf({ name, keyContext }: DataKeyOwner) {
+  return and(eq(dataKeys.name, name), eq(dataKeys.keyContext, keyContextJson(keyContext)))
+}
+
+function now(): string {
+  return new Date().toISOString()
+}

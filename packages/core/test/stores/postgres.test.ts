@@ -1,0 +1,82 @@
+import { drizzle } from 'drizzle-orm/node-postgres'
+import { Pool } from 'pg'
+import { expect, test } from 'vitest'
+
+import { PostgresKeyStore, postgresSchema } from '../../src/stores/postgres.ts'
+import { describeWrappedKeyStore, newKey } from '../contracts/wrapped-key-store.ts'
+import { describePostgres } from '../postgres.ts'
+import { refusalOf } from '../refusals.ts'
+
+await describePostgres('PostgreSQL', (pool) => {
+  const dropTables = () => pool.query('DROP TABLE IF EXISTS longhold_data_keys, longhold_destroyed_keys')
+
+  describeWrappedKeyStore('PostgreSQL', async () => {
+    await dropTables()
+    return await PostgresKeyStore.open(drizzle({ client: pool }))
+  })
+
+  test('ten processes that open it at once make the tables once', async () => {
+    await dropTables()
+    const stores = await Promise.all(
+      Array.from({ length: 10 }, () => PostgresKeyStore.open(drizzle({ client: pool }))),
+    )
+    for (const store of stores) expect(await store.page({ limit: 1 })).toEqual([])
+  })
+
+  test('a role that may not make tables uses those that are there', async () => {
+    await dropTables()
+    for (const statement of postgresSchema) await pool.query(statement)
+    await pool.query('DROP ROLE IF EXISTS application')
+    await pool.query('CREATE ROLE application LOGIN')
+    await pool.query(
+      'GRANT SELECT, INSERT, UPDATE, DELETE ON longhold_data_keys, longhold_destroyed_keys TO application',
+    )
+    const client = new Pool({
+      connectionString: pool.options.connectionString?.replace('postgres@', 'application@'),
+    })
+    try {
+      const store = await PostgresKeyStore.open(drizzle({ client }))
+      expect(await store.page({ limit: 1 })).toEqual([])
+    } finally {
+      await client.end()
+      await dropTables()
+      await pool.query('DROP ROLE application')
+    }
+  })
+
+  test('works where the default isolation is serializable', async () => {
+    await dropTables()
+    const client = new Pool({
+      connectionString: pool.options.connectionString,
+      options: '-c default_transaction_isolation=serializable',
+    })
+    try {
+      const store = await PostgresKeyStore.open(drizzle({ client }))
+      const answers = await Promise.all(
+        Array.from({ length: 10 }, (_, i) => store.insertWriting(newKey(i + 1), undefined)),
+      )
+      expect(answers.filter(({ inserted }) => inserted)).toHaveLength(1)
+    } finally {
+      await client.end()
+    }
+  })
+
+  test('a server that cannot be reached is unavailable, and its text is not passed on', async () => {
+    const client = new Pool({ host: '/nonexistent-folder', user: 'u', password: 'secret-password' })
+    const error = await refusalOf(() => PostgresKeyStore.open(drizzle({ client })))
+    expect(error.code).toBe('unavailable')
+    expect(error.message).toContain('ENOENT')
+    expect(JSON.stringify(error) + error.message + String(error.cause)).not.toContain('secret-password')
+    await client.end()
+  })
+
+  test('an error never holds a parameter', async () => {
+    await dropTables()
+    const store = await PostgresKeyStore.open(drizzle({ client: pool }))
+    await dropTables()
+    const error = await refusalOf(() => store.insertWriting(newKey(1), undefined))
+    expect(error.message).toContain('42P01')
+    expect(error.message).not.toMatch(/insert|select|users/i)
+    expect(error.cause).toBeUndefined()
+  })
+})
