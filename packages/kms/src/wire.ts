@@ -35,10 +35,13 @@ export const maxItems = 1000
 const maxPageSize = 1000
 const defaultPageSize = 100
 
-/** Compiles only when a schema's type is exactly `T`. */
-function wire<T>() {
+/** Each assignable to the other, and with the same names: an optional field left out is assignable too. */
+type IsSame<A, B> = [A, B, keyof A, keyof B] extends [B, A, keyof B, keyof A] ? true : false
+
+/** Compiles only when a schema's type is that of `T`. */
+export function wire<T>() {
   return <S extends z.ZodType>(
-    schema: S & ([z.output<S>, T] extends [T, z.output<S>] ? unknown : { readonly differs: z.output<S> }),
+    schema: S & (IsSame<z.output<S>, T> extends true ? unknown : { readonly differs: z.output<S> }),
   ): S => schema
 }
 

@@ -6,6 +6,8 @@ import { DataKey, unwrapDataKey, wrapDataKey } from '@longhold/core'
 import { KmsClient, KmsIdentity, kmsRecipient } from '@longhold/core/kms'
 import { describe, expect, test } from 'vitest'
 
+import { initService } from '../src/server/init.ts'
+import { verifyAudit } from '../src/server/start.ts'
 import { temporaryDirectory } from './support/files.ts'
 import { run, serve, serveOnFullDisk } from './support/process.ts'
 import type { Serving } from './support/process.ts'
@@ -13,9 +15,7 @@ import { hexOf, readToken } from './support/service.ts'
 
 async function initialised(): Promise<string> {
   const dataDir = join(temporaryDirectory(), 'data')
-  const { code, stderr } = await run('init', '--data-dir', dataDir, '--first-key', 'first')
-  expect(stderr).toBe('')
-  expect(code).toBe(0)
+  await initService({ dataDir, firstKey: 'first' })
   return dataDir
 }
 
@@ -26,7 +26,8 @@ function clientOf({ url }: Serving, dataDir: string): KmsClient {
 describe('init', () => {
   test('makes database, key file and token for their owner only, and says where, never what', async () => {
     const dataDir = join(temporaryDirectory(), 'data')
-    const { stdout } = await run('init', '--data-dir', dataDir, '--first-key', 'first')
+    const { code, stdout, stderr } = await run('init', '--data-dir', dataDir, '--first-key', 'first')
+    expect([code, stderr]).toEqual([0, ''])
     expect(readdirSync(dataDir).toSorted()).toEqual(['admin.token', 'kms.db', 'kms.db.lock', 'root.key'])
     for (const file of [dataDir, ...readdirSync(dataDir).map((name) => join(dataDir, name))]) {
       expect(statSync(file).mode & 0o077, file).toBe(0)
@@ -118,9 +119,7 @@ describe('serve', () => {
     const versions = await clientOf(again, dataDir).listVersions('first')
     expect(versions.filter(({ state }) => state === 'primary')).toHaveLength(1)
     await again.stop('SIGTERM')
-    const { code, stdout } = await run('verify-audit', '--data-dir', dataDir)
-    expect(stdout).toMatch(/whole and unaltered/u)
-    expect(code).toBe(0)
+    expect(await verifyAudit({ dataDir })).toMatchObject({ ok: true })
   })
 
   test('on a full disk changes nothing, goes on reading, and is whole when there is room again', async () => {
@@ -144,7 +143,7 @@ describe('serve', () => {
     const again = await serve('--data-dir', dataDir)
     expect(await clientOf(again, dataDir).rotateKey('first')).toMatchObject({ primary_version: answered + 1 })
     await again.stop('SIGTERM')
-    expect(await run('verify-audit', '--data-dir', dataDir)).toMatchObject({ code: 0 })
+    expect(await verifyAudit({ dataDir })).toMatchObject({ ok: true })
   })
 
   test('refuses a second service on the same data, and a missing or wrong key file', async () => {

@@ -1,11 +1,35 @@
+import { z } from '@hono/zod-openapi'
 import { describe, expect, test } from 'vitest'
 
 import { keyPattern } from '../src/service/keys.ts'
 import { permissions } from '../src/service/policy.ts'
 import { versionStates } from '../src/service/states.ts'
-import { createKeyRequest, createTokenRequest, unwrapRequest, versionInfo } from '../src/wire.ts'
+import { createKeyRequest, createTokenRequest, unwrapRequest, versionInfo, wire } from '../src/wire.ts'
 
 describe('schemas', () => {
+  test('of another type than the wire’s do not compile', () => {
+    interface Wire {
+      a: string
+      b?: string | undefined
+    }
+    const both = z.strictObject({ a: z.string(), b: z.string().optional() })
+    const missing = z.strictObject({ a: z.string() })
+    const more = z.strictObject({ a: z.string(), b: z.string().optional(), c: z.string().optional() })
+    const other = z.strictObject({ a: z.number(), b: z.string().optional() })
+    const required = z.strictObject({ a: z.string(), b: z.string() })
+    expect(wire<Wire>()(both)).toBe(both)
+    // @ts-expect-error a field of the wire is missing
+    expect(wire<Wire>()(missing)).toBe(missing)
+    // @ts-expect-error the wire has no c
+    expect(wire<Wire>()(more)).toBe(more)
+    // @ts-expect-error a is a string
+    expect(wire<Wire>()(other)).toBe(other)
+    // @ts-expect-error b may be absent
+    expect(wire<Wire>()(required)).toBe(required)
+    // @ts-expect-error b is not in the list
+    expect(wire<'a' | 'b'>()(z.enum(['a']))).toBeDefined()
+  })
+
   test('know every permission and every state, and names as the service does', () => {
     const { permissions: list } = createTokenRequest.shape
     expect(list.element.options).toEqual([...permissions])

@@ -17,7 +17,8 @@ export interface AuditReport {
 }
 
 const maxFaults = 100
-const pageSize = 1000
+/** An entry of a large batch can have a megabyte. */
+const pageSize = 100
 
 /**
  * Finds edited, missing, reordered and foreign entries, cut tails and missing chains. What it cannot find is a

@@ -6,7 +6,7 @@ import { canonicalContext, LongholdError, toHex } from '@longhold/core'
 import type { EncryptionContext } from '@longhold/core'
 
 import type { AuditItems } from './audit-entry.ts'
-import { ServiceError, unwrapFailed } from './errors.ts'
+import { notFound, ServiceError, unwrapFailed } from './errors.ts'
 import type { VersionRow } from './key-store.ts'
 
 /** A context above this many canonical bytes is logged as its digest. */
@@ -51,15 +51,12 @@ export function itemError(error: unknown): ServiceError {
     switch (error.code) {
       case 'cannot_open':
         return unwrapFailed()
-      case 'malformed':
-      case 'unsupported':
-      case 'bad_context':
-      case 'limit_exceeded':
-      case 'bad_text':
-      case 'bad_key':
-        return new ServiceError('malformed_request', error.message)
-      default:
+      case 'not_a_recipient':
+        return notFound('the key it was wrapped for')
+      case 'unavailable':
         throw error
+      default:
+        return new ServiceError('malformed_request', error.message)
     }
   }
   if (error instanceof ServiceError && itemCodes.has(error.code)) return error

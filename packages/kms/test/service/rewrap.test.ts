@@ -159,6 +159,22 @@ describe('rewrap', () => {
     })
   })
 
+  test('refuses more readers than a header holds, and a suite nobody knows', async () => {
+    const names = Array.from({ length: 33 }, (_, index) => `k${index}`)
+    const under = await startTestService({ keys: names })
+    await under.service.keys.create(under.admin, 'a', names)
+    const offline = generateIdentity()
+    const { wrappedKey } = await wrapFor(under.client(), ['a'], { context, others: [offline.recipient] })
+    const to = [offline.recipient.toString()]
+    expect(await rewrap(under, wrappedKey, { to: [...names, ...to] })).toMatchObject({
+      code: 'malformed_request',
+    })
+    // The stanza of `a` with another KDF: magic and version, key id, count, length, KEM, then KDF.
+    const altered = new Uint8Array(wrappedKey)
+    altered[4 + 16 + 1 + 2 + 2 + 1] = 9
+    expect(await rewrap(under, altered, { to })).toMatchObject({ code: 'not_found' })
+  })
+
   test('from a version that is switched off is refused', async () => {
     const under = await startTestService({ keys: ['a'] })
     const { wrappedKey } = await wrapFor(under.client(), ['a'], { context })
