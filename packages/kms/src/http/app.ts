@@ -36,6 +36,7 @@ export function createApp({ service, log, isDraining }: AppOptions): App {
     c.header('Cache-Control', 'no-store')
     c.header('X-Content-Type-Options', 'nosniff')
     if (isDraining()) c.header('Connection', 'close')
+    // Some requests end before there is a caller, most without a problem.
     const { caller, problem } = c.var as Partial<Env['Variables']>
     log({
       level: 'info',
