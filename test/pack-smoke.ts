@@ -60,7 +60,9 @@ function packAll(): Record<string, string> {
 async function lint(tarball: string): Promise<void> {
   const bytes = new Uint8Array(readFileSync(tarball))
   const { messages, pkg } = await publint({ pack: { tarball: bytes.buffer }, strict: true })
-  if (messages.length > 0) throw new Error(messages.map((message) => formatMessage(message, pkg)).join('\n'))
+  // A "browser" map it is: pnpm's publishConfig can replace that for the published package, and cannot replace imports.
+  const faults = messages.filter(({ code }) => code !== 'USE_EXPORTS_OR_IMPORTS_BROWSER')
+  if (faults.length > 0) throw new Error(faults.map((fault) => formatMessage(fault, pkg)).join('\n'))
 }
 
 function install(tarballs: Record<string, string>): void {
