@@ -7,6 +7,8 @@ import { join } from 'node:path'
 
 import { expect, test } from 'vitest'
 
+import { generate } from './vectors/generate.ts'
+import { operations } from './vectors/operations.ts'
 import { runVectorFile } from './vectors/runner.ts'
 import type { VectorReport } from './vectors/runner.ts'
 import type { VectorCase, VectorFile } from './vectors/schema.ts'
@@ -25,6 +27,38 @@ test.each(readdirSync(folder).filter((name) => name.endsWith('.json')))('%s', as
   const report = await run(read(name))
   expect(report.failures).toEqual([])
   expect(report.passed + report.unsupported).toBeGreaterThan(0)
+})
+
+const published = join(import.meta.dirname, 'vectors/published')
+const readPublished = (name: string) => JSON.parse(readFileSync(join(published, name), 'utf8')) as VectorFile
+
+test.each(readdirSync(published))('published: %s', async (name) => {
+  const report: VectorReport = { passed: 0, unsupported: 0, failures: [] }
+  await runVectorFile(name, readPublished(name), report, readPublished('records.json'))
+  expect(report).toEqual({ passed: readPublished(name).cases?.length, unsupported: 0, failures: [] })
+})
+
+test('the published vectors are what the generator writes, to the byte', async () => {
+  await generate() // an earlier run leaves nothing behind
+  const files = await generate()
+  expect(readdirSync(published).toSorted()).toEqual([...files.keys()].toSorted())
+  const differing = [...files].filter(
+    ([name, file]) => file.text() !== readFileSync(join(published, name), 'utf8'),
+  )
+  expect(differing.map(([name]) => name)).toEqual([])
+})
+
+test('the published vectors have every op and every kind of refusal, each with its reason', () => {
+  const cases = readdirSync(published).flatMap((name) => readPublished(name).cases ?? [])
+  const refused = cases.filter(({ result }) => result === 'refused')
+  expect(cases.length).toBeGreaterThanOrEqual(400)
+  expect(refused.length).toBeGreaterThan(cases.length / 2)
+  expect([...new Set(cases.map(({ op }) => op))].toSorted()).toEqual(Object.keys(operations).toSorted())
+  const kinds =
+    'malformed unsupported no-recipient cannot-open limit bad-context bad-key bad-text bad-value bad-input'
+  expect(new Set(refused.map(({ kind }) => kind))).toEqual(new Set(kinds.split(' ')))
+  expect(refused.filter(({ comment = '' }) => comment === '').map(({ id }) => id)).toEqual([])
+  expect(new Set(cases.map(({ id }) => id)).size).toBe(cases.length)
 })
 
 const oneCase = (name: string, change: Partial<VectorCase>, index = 0): VectorFile => {

@@ -17,9 +17,11 @@ const from = process.env['INIT_CWD'] ?? process.cwd()
 const paths =
   named.length > 0
     ? named.map((path) => resolve(from, path))
-    : readdirSync(ours)
-        .filter((name) => name.endsWith('.json'))
-        .map((name) => join(ours, name))
+    : [ours, join(import.meta.dirname, 'published')].flatMap((folder) =>
+        readdirSync(folder)
+          .filter((name) => name.endsWith('.json'))
+          .map((name) => join(folder, name)),
+      )
 
 /** Whatever the file holds is checked case by case. */
 const read = (path: string) => JSON.parse(readFileSync(path, 'utf8')) as VectorFile
