@@ -18,13 +18,14 @@ const texts = { recipient: identity.recipient.toString(), identity: identity.exp
 const keys = { recipient: identity.recipient.publicKey, identity: filled(7) }
 
 /** A text with a right check, whatever it holds. */
-function checked(what: What, kemId: number, key: Uint8Array, prefix = prefixes[what]): string {
-  const bytes = concat(u16(kemId), key)
+function textOf(what: What, bytes: Uint8Array, prefix = prefixes[what]): string {
   const check = backend()
     .sha256(concat(utf8(prefix), bytes))
     .subarray(0, 4)
   return prefix + toBase64url(concat(bytes, check))
 }
+const checked = (what: What, kemId: number, key: Uint8Array, prefix = prefixes[what]) =>
+  textOf(what, concat(u16(kemId), key), prefix)
 const otherCase = (text: string) => (text.startsWith('l') ? text.toUpperCase() : text.toLowerCase())
 const codeOfText = (what: What, text: string) => syncCodeOf(() => parsers[what](text))
 
@@ -67,6 +68,8 @@ describe.each(whats)('refused as the text of a key: %s', (what) => {
     ['a text cut by one character', text.slice(0, -1)],
     ['a text cut by four', text.slice(0, -4)],
     ['a text and a half', text + text.slice(prefixes[what].length, -7)],
+    ['a right check of nothing', textOf(what, new Uint8Array())],
+    ['a right check of half a KEM id', textOf(what, filled(0x64, 1))],
     ['five bytes', prefixes[what] + toBase64url(filled(1, 5))],
     ['a key of one byte less', checked(what, 0x647a, keys[what].subarray(1))],
     ['a key of one byte more', checked(what, 0x647a, concat(keys[what], filled(0, 1)))],
