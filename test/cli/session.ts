@@ -52,8 +52,11 @@ export function parseSession(text: string): Step[] {
   return steps
 }
 
-/** Plays a session up to the first difference. */
-export async function playSession(steps: readonly Step[]): Promise<Difference | undefined> {
+/** Plays a session up to the first difference. `prepare` fills the directory that it plays in. */
+export async function playSession(
+  steps: readonly Step[],
+  prepare: (directory: string) => Promise<void> = async () => {},
+): Promise<Difference | undefined> {
   const root = mkdtempSync(join(tmpdir(), 'longhold-session-'))
   const bin = join(root, 'bin')
   const work = join(root, 'work')
@@ -71,6 +74,7 @@ export async function playSession(steps: readonly Step[]): Promise<Difference | 
   }
   const running: Background[] = []
   try {
+    await prepare(work)
     for (const step of steps) {
       const actual = await playStep(step, { cwd: work, env }, running)
       if (!matches(actual, step.expected)) return { ...step, actual }
