@@ -22,6 +22,7 @@ interface Row {
   readonly name: string
   readonly kind: Bar['kind']
   readonly note: string | undefined
+  readonly time: 'cpu' | 'clock'
   readonly microseconds: Summary
   /** The first contestant = 1, round by round. */
   readonly timesOurs: Summary
@@ -42,6 +43,7 @@ export async function compare(
       name,
       kind,
       note,
+      time: series[i]?.time ?? 'clock',
       microseconds: summarise(values),
       timesOurs: pairedRatio(values, reference),
       rounds: values,

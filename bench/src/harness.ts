@@ -4,7 +4,13 @@
  * sample repeats the operation often enough for the clock, and the slot counts with the median of its samples.
  * Full garbage collections happen between the slots; what an operation makes the collector do meanwhile is its
  * own cost and stays in.
+ *
+ * Other processes interrupt slow operations more often than fast ones, which would flatter the fast. So work that stays
+ * on this thread counts with its CPU time, which on a quiet machine is the time. Work that waits for other threads
+ * cannot be judged that way and counts with the time of the clock: its numbers want a quiet machine.
  */
+
+import { performance } from 'node:perf_hooks'
 
 import { median } from './statistics.ts'
 
@@ -24,6 +30,8 @@ export interface Series {
   readonly rounds: readonly number[]
   /** How often `run` was called in each sample. */
   readonly repetitions: number
+  /** Which time counts: this thread's, or the clock's where the work waits for other threads. */
+  readonly time: 'cpu' | 'clock'
 }
 
 export interface MeasureOptions {
@@ -53,42 +61,58 @@ export async function measure(
     for (const runner of order) {
       runner.entry.before?.()
       globalThis.gc?.()
-      const taken: number[] = []
-      for (let sample = 0; sample < samples; sample++) {
-        taken.push(
-          (await runner.sample(runner.repetitions)) / runner.repetitions / (runner.entry.operations ?? 1),
-        )
-      }
-      runner.rounds.push(median(taken))
+      const perOperation = runner.repetitions * (runner.entry.operations ?? 1)
+      runner.rounds.push((await slot(runner, samples)) / perOperation)
     }
   }
-  return runners.map(({ entry, rounds: values, repetitions }) => ({
+  return runners.map(({ entry, rounds: values, repetitions, time }) => ({
     name: entry.name,
     rounds: values,
     repetitions,
+    time,
   }))
+}
+
+interface Sample {
+  readonly clock: number
+  /** Of this thread. */
+  readonly cpu: number
 }
 
 interface Runner {
   readonly entry: Case
   readonly repetitions: number
+  readonly time: Series['time']
   readonly rounds: number[]
-  /** Microseconds for `count` operations. */
-  readonly sample: (count: number) => number | Promise<number>
+  /** Microseconds for `repetitions` calls. */
+  readonly sample: () => number | Promise<number>
+}
+
+async function slot({ sample }: Runner, samples: number): Promise<number> {
+  const taken: number[] = []
+  for (let i = 0; i < samples; i++) taken.push(await sample())
+  return median(taken)
 }
 
 async function warmUp(entry: Case, warmUpMs: number, sampleMs: number): Promise<Runner> {
   entry.before?.()
   const sample = (await isAsynchronous(entry)) ? sampleOfPromises(entry.run) : sampleOfCalls(entry.run)
+  const { idle } = performance.eventLoopUtilization()
   const start = performance.now()
-  let calls = 0
-  let latest = 0
+  const latest: number[] = []
   for (let batch = 1; performance.now() - start < warmUpMs; batch = Math.min(batch * 2, 256)) {
-    latest = (await sample(batch)) / batch
-    calls += batch
+    latest.push((await sample(batch)).cpu / batch)
   }
-  if (calls === 0) throw new Error(`${entry.name} was never called`)
-  return { entry, repetitions: Math.max(1, Math.round((sampleMs * 1000) / latest)), rounds: [], sample }
+  // Promises that are settled on this thread never let the event loop wait.
+  const time = performance.eventLoopUtilization().idle > idle ? 'clock' : 'cpu'
+  const repetitions = Math.max(1, Math.round((sampleMs * 1000) / median(latest.slice(-5))))
+  return {
+    entry,
+    repetitions,
+    time,
+    rounds: [],
+    sample: async () => (await sample(repetitions))[time],
+  }
 }
 
 async function isAsynchronous(entry: Case): Promise<boolean> {
@@ -101,22 +125,31 @@ async function isAsynchronous(entry: Case): Promise<boolean> {
 /** Where results go, so that no compiler may leave the work out. */
 export let sink: unknown
 
-function sampleOfCalls(run: () => unknown): (count: number) => number {
+function sampleOfCalls(run: () => unknown): (count: number) => Sample {
   return (count) => {
-    const start = process.hrtime.bigint()
+    const watch = startWatch()
     for (let i = 0; i < count; i++) sink = run()
-    return microsecondsSince(start)
+    return watch()
   }
 }
 
-function sampleOfPromises(run: () => unknown): (count: number) => Promise<number> {
+function sampleOfPromises(run: () => unknown): (count: number) => Promise<Sample> {
   return async (count) => {
-    const start = process.hrtime.bigint()
+    const watch = startWatch()
     for (let i = 0; i < count; i++) sink = await run()
-    return microsecondsSince(start)
+    return watch()
   }
 }
 
-function microsecondsSince(start: bigint): number {
-  return Number(process.hrtime.bigint() - start) / 1000
+function startWatch(): () => Sample {
+  const used = threadMicroseconds()
+  const start = performance.now()
+  return () => ({ clock: 1000 * (performance.now() - start), cpu: threadMicroseconds() - used })
+}
+
+function threadMicroseconds(): number {
+  // Linux brings the account of the running thread up to date for this call, and not for the next one.
+  process.cpuUsage()
+  const { user, system } = process.threadCpuUsage()
+  return user + system
 }

@@ -94,7 +94,13 @@ if (!flags['dry-run']) {
   const data = {
     what: 'hybrid KEM and wrapping of a data key, microseconds for one operation',
     origin,
-    method: { ...defaults, rounds, interleaved: true, ratios: 'median of the quotients of one round' },
+    method: {
+      ...defaults,
+      rounds,
+      interleaved: true,
+      ratios: 'median of the quotients of one round',
+      time: 'cpu: of this thread; clock: where the work waits for other threads',
+    },
     comparisons: measured.map(comparisonData),
     targets: verdicts,
   }

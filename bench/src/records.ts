@@ -57,7 +57,13 @@ if (!flags['dry-run']) {
   const data = {
     what: 'records under a data key in memory, context of three pairs, microseconds for one record',
     origin,
-    method: { ...defaults, rounds, interleaved: true, ratios: 'median of the quotients of one round' },
+    method: {
+      ...defaults,
+      rounds,
+      interleaved: true,
+      ratios: 'median of the quotients of one round',
+      time: 'cpu: of this thread; clock: where the work waits for other threads',
+    },
     comparisons: comparisons.map(comparisonData),
     targets: verdicts,
   }
