@@ -350,3 +350,19 @@ test('the lock of a process that was killed is free', async () => {
   await ended
   openSqliteTable(options(path)).close()
 })
+
+test('a cell that no record could hold is not read into memory', async () => {
+  using directory = new Directory()
+  const path = withTable(
+    directory,
+    'CREATE TABLE t (k INTEGER PRIMARY KEY, v BLOB); INSERT INTO t VALUES (1, zeroblob(143000000))',
+  )
+  const database = new Database(path)
+  database.prepare('INSERT INTO t VALUES (2, ?)').run(await jweOf(2))
+  database.close()
+  const state = await migrateTable(options(path))
+  expect(state.counts).toMatchObject({ found: 2, earlier: 1, dead: 1 })
+  const reader = readSqliteTable(options(path))
+  expect([...reader.deadLetters(state.runId)]).toMatchObject([{ locator: '1', code: 'limit_exceeded' }])
+  reader.close()
+})
