@@ -4,7 +4,7 @@ import { testingUseBackend } from '../../packages/core/src/primitives/backend.ts
 import * as containers from './containers.ts'
 import { same } from './drafts.ts'
 import { openLab } from './lab.ts'
-import type { BackendName, Lab } from './lab.ts'
+import type { BackendName } from './lab.ts'
 import { Random } from './random.ts'
 import { stanza } from './stanzas.ts'
 import * as texts from './texts.ts'
@@ -52,10 +52,16 @@ export interface Fuzzer {
   execute(target: Target, input: Input, backend: BackendName): Promise<Outcome>
 }
 
-/** @param nobleShare The share of trials that run on the portable backend too, which is some thirty times slower. */
-export function openFuzzer({ nobleShare, keep }: { nobleShare: number; keep?: Keep }): Fuzzer {
+interface FuzzerOptions {
+  /** The share of trials that run on the portable backend too, which is some thirty times slower. */
+  readonly nobleShare: number
+  readonly keep?: Keep
+  readonly only?: readonly Target[]
+}
+
+export function openFuzzer({ nobleShare, keep, only = targets }: FuzzerOptions): Fuzzer {
   const lab = openLab()
-  const wheel = targets.flatMap((target) => Array.from({ length: target.weight }, () => target))
+  const wheel = only.flatMap((target) => Array.from({ length: target.weight }, () => target))
   const execute = async (target: Target, input: Input, backend: BackendName) => {
     testingUseBackend(backend)
     return await target.run(input, lab.worlds[backend])
@@ -105,5 +111,3 @@ export function openFuzzer({ nobleShare, keep }: { nobleShare: number; keep?: Ke
 export type Keep = (end: string, target: Target, input: Input, expected: Outcome) => void
 
 const nothing = new Uint8Array()
-
-export type { Lab }
