@@ -15,7 +15,7 @@ import { parseArgs } from 'node:util'
 import { generateIdentity } from '../../packages/core/src/index.ts'
 import { makeWrappedKeys, writeNdjson, writeTable, type WrappedKey } from './reencrypt-input.ts'
 import { describeOrigin, startOrigin, writeResults } from './report.ts'
-import { RsaAlone } from './rsa-alone.ts'
+import { RsaAlone, type RsaSpeed } from './rsa-alone.ts'
 import { print, printTable } from './table.ts'
 import { judge, printVerdicts } from './targets.ts'
 
@@ -48,12 +48,14 @@ const names = flags.source.map((name) => {
 
 interface Run {
   readonly source: SourceName
-  readonly rsaAlonePerSecond: { before: number; after: number }
+  readonly rsaAlone: { before: RsaSpeed; after: RsaSpeed }
   readonly rowsPerSecond: number
   /** From start to exit of the process, its trial and its second pass included. */
   readonly seconds: number
   /** Rows per second as a share of RSA alone. */
   readonly share: number
+  /** How much of its CPU time the process spent where RSA alone spends it; steadier on a shared machine. */
+  readonly shareOfCpu: number | undefined
   readonly peakMemoryMiB: number | undefined
 }
 
@@ -90,15 +92,18 @@ try {
   rmSync(directory, { recursive: true, force: true })
 }
 
+const percent = (part: number | undefined) =>
+  part === undefined ? 'not known' : `${(100 * part).toFixed(0)} %`
 print(`\n${rows} values of 256 bytes, RSA-${bits}, ${threads} threads`)
 printTable(
-  ['', 'RSA alone per second', 'rows per second', 'share', 'seconds', 'peak MiB'],
+  ['', 'RSA alone per second', 'rows per second', 'share', 'share of CPU time', 'seconds', 'peak MiB'],
   runs.map(
-    ({ source, rsaAlonePerSecond: { before, after }, rowsPerSecond, share, seconds, peakMemoryMiB }) => [
+    ({ source, rsaAlone: { before, after }, rowsPerSecond, share, shareOfCpu, seconds, peakMemoryMiB }) => [
       source,
-      `${before.toFixed(0)}, ${after.toFixed(0)}`,
+      `${before.perSecond.toFixed(0)}, ${after.perSecond.toFixed(0)}`,
       rowsPerSecond.toFixed(0),
-      `${(100 * share).toFixed(0)} %`,
+      percent(share),
+      percent(shareOfCpu),
       seconds.toFixed(1),
       peakMemoryMiB?.toFixed(0) ?? 'not known',
     ],
@@ -154,44 +159,54 @@ async function measureRun(
     '--execute',
   ]
 
-  const before = await alone.perSecond(Math.ceil(rows / 4))
+  const before = await alone.run(Math.ceil(rows / 4))
   const start = performance.now()
-  const peakMemoryMiB = await longhold(home, ['reencrypt', 'run', target, ...common, ...runFlags])
+  const used = await longhold(home, ['reencrypt', 'run', target, ...common, ...runFlags])
   const seconds = (performance.now() - start) / 1000
-  const after = await alone.perSecond(Math.ceil(rows / 4))
+  const after = await alone.run(Math.ceil(rows / 4))
 
   await longhold(home, ['reencrypt', 'verify', target, ...common])
   rmSync(home, { recursive: true, force: true })
   const rowsPerSecond = rows / seconds
+  const rsaSeconds = (rows * (before.cpuMicroseconds + after.cpuMicroseconds)) / 2 / 1_000_000
   return {
     source,
-    rsaAlonePerSecond: { before, after },
+    rsaAlone: { before, after },
     rowsPerSecond,
     seconds,
-    share: rowsPerSecond / ((before + after) / 2),
-    peakMemoryMiB,
+    share: rowsPerSecond / ((before.perSecond + after.perSecond) / 2),
+    shareOfCpu: used === undefined ? undefined : rsaSeconds / used.cpuSeconds,
+    peakMemoryMiB: used?.peakMemoryMiB,
   }
 }
 
-/** Runs the command line tool and resolves with the most memory it had, where the platform tells. */
-async function longhold(home: string, args: readonly string[]): Promise<number | undefined> {
+interface Usage {
+  readonly cpuSeconds: number
+  readonly peakMemoryMiB: number
+}
+
+/** Runs the command line tool and resolves with what it used, where the platform tells. */
+async function longhold(home: string, args: readonly string[]): Promise<Usage | undefined> {
   const main = fileURLToPath(new URL('../../packages/cli/src/main.ts', import.meta.url))
   const child = spawn(process.execPath, [main, ...args], { cwd: home, stdio: ['ignore', 'ignore', 'pipe'] })
   let messages = ''
   child.stderr.on('data', (chunk: Buffer) => (messages += chunk.toString()))
-  let peak: number | undefined
-  const watch = setInterval(() => (peak = peakMemory(child.pid) ?? peak), 100)
+  let used: Usage | undefined
+  const watch = setInterval(() => (used = usageOf(child.pid) ?? used), 50)
   const [code] = (await once(child, 'close')) as [number | null] // as node:child_process says
   clearInterval(watch)
   if (code !== 0) throw new Error(`longhold ${args.slice(0, 2).join(' ')} ended with ${code}:\n${messages}`)
-  return peak
+  return used
 }
 
-/** The high-water mark of the resident set that Linux keeps. */
-function peakMemory(pid: number | undefined): number | undefined {
+/** From Linux's /proc: all threads together, in hundredths of a second, and the high-water mark of the memory. */
+function usageOf(pid: number | undefined): Usage | undefined {
   try {
-    const found = /^VmHWM:\s+(\d+) kB/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))
-    return found?.[1] === undefined ? undefined : Number(found[1]) / 1024
+    const peak = /^VmHWM:\s+(\d+) kB/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]
+    // The second field is the name in parentheses; user and system time are the 14th and 15th.
+    const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1]?.split(' ') ?? []
+    if (peak === undefined) return undefined
+    return { cpuSeconds: (Number(fields[11]) + Number(fields[12])) / 100, peakMemoryMiB: Number(peak) / 1024 }
   } catch {
     return undefined // another platform, or it has just ended
   }

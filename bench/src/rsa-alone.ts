@@ -6,6 +6,12 @@ import { Worker } from 'node:worker_threads'
 
 import type { RsaWorkerData } from './rsa-worker.ts'
 
+export interface RsaSpeed {
+  readonly perSecond: number
+  /** CPU time of one operation. */
+  readonly cpuMicroseconds: number
+}
+
 export class RsaAlone {
   readonly #workers: readonly Worker[]
 
@@ -21,12 +27,13 @@ export class RsaAlone {
     }
     const script = new URL('./rsa-worker.ts', import.meta.url)
     const alone = new RsaAlone(Array.from({ length: threads }, () => new Worker(script, { workerData })))
-    await alone.perSecond(200 * threads)
+    await alone.run(200 * threads)
     return alone
   }
 
-  /** Does `operations`, shared out evenly, and says how many that is in a second. */
-  async perSecond(operations: number): Promise<number> {
+  /** Does `operations`, shared out evenly. */
+  async run(operations: number): Promise<RsaSpeed> {
+    const used = process.cpuUsage()
     const start = performance.now()
     const share = Math.ceil(operations / this.#workers.length)
     await Promise.all(
@@ -35,7 +42,12 @@ export class RsaAlone {
         await once(worker, 'message') // rejects when the worker fails
       }),
     )
-    return (share * this.#workers.length) / ((performance.now() - start) / 1000)
+    const done = share * this.#workers.length
+    const { user, system } = process.cpuUsage(used)
+    return {
+      perSecond: done / ((performance.now() - start) / 1000),
+      cpuMicroseconds: (user + system) / done,
+    }
   }
 
   async stop(): Promise<void> {
