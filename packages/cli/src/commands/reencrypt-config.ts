@@ -2,7 +2,9 @@
 
 import { z } from 'zod'
 
-import type { AadPart, DeclaredLayout, PartPlace } from '../formats/declared.ts'
+import type { PartPlace } from '../formats/declared-parts.ts'
+import { modeOf } from '../formats/declared.ts'
+import type { AadPart, BodyCipher, DeclaredLayout, Witness } from '../formats/declared.ts'
 import type { Config } from '../shell/config.ts'
 import { usage } from '../shell/errors.ts'
 import { closest } from '../shell/text.ts'
@@ -17,7 +19,7 @@ const layout = z.strictObject({
   'wrapped-key': place,
   iv: z.union([z.literal('front'), place]),
   ciphertext: place,
-  tag: z.union([z.literal('end'), place]),
+  tag: z.union([z.literal('end'), place]).optional(),
   'key-id': place.optional(),
   oaep: z.strictObject({
     hash,
@@ -27,6 +29,14 @@ const layout = z.strictObject({
     'label-hex': hex.optional(),
   }),
   cipher: z.string(),
+  witness: z
+    .union([
+      z.strictObject({ sha256: place }),
+      z.strictObject({ 'starts-with': z.string().min(4) }),
+      z.strictObject({ 'starts-with-hex': hex.min(8) }),
+      z.strictObject({ json: z.literal(true) }),
+    ])
+    .optional(),
   aad: z.array(z.union([z.strictObject({ text: z.string() }), z.strictObject({ hex }), place])).default([]),
 })
 
@@ -113,9 +123,8 @@ function toLayout(
       },
     )
   }
-  const { cipher, oaep } = declared
-  if (cipher !== 'aes-128-gcm' && cipher !== 'aes-192-gcm' && cipher !== 'aes-256-gcm')
-    throw otherCipher(name, cipher)
+  const { oaep } = declared
+  const cipher = checkCipher(name, declared)
   if (oaep.label !== undefined && oaep['label-hex'] !== undefined) {
     throw usage(`format ${name}: oaep has both label and label-hex`, { hint: 'keep one of them' })
   }
@@ -126,10 +135,11 @@ function toLayout(
     wrappedKey: at(declared['wrapped-key']),
     iv: declared.iv === 'front' ? 'front' : at(declared.iv),
     ciphertext,
-    tag: declared.tag === 'end' ? 'end' : at(declared.tag),
+    tag: declared.tag === undefined ? 'none' : declared.tag === 'end' ? 'end' : at(declared.tag),
     keyId: declared['key-id'] === undefined ? undefined : at(declared['key-id']),
     oaep: { hash: oaep.hash, mgf1Hash: oaep['mgf1-hash'], label: Uint8Array.from(label) },
     cipher,
+    witness: toWitness(declared.witness, at),
     aad: declared.aad.map((part): AadPart => {
       if ('text' in part) return { bytes: Uint8Array.from(Buffer.from(part.text)) }
       if ('hex' in part) return { bytes: Uint8Array.from(Buffer.from(part.hex, 'hex')) }
@@ -138,13 +148,44 @@ function toLayout(
   }
 }
 
-function otherCipher(name: string, cipher: string): Error {
-  const isUnauthenticated = /-(?:cbc|ctr|cfb|ofb|ecb)$/iu.test(cipher)
-  return usage(`format ${name}: cipher ${cipher} is not read`, {
-    hint: isUnauthenticated
-      ? 'it has no tag that would tell a wrong key: aes-128-gcm, aes-192-gcm and aes-256-gcm are read'
-      : 'aes-128-gcm, aes-192-gcm and aes-256-gcm are read',
-  })
+/** A tag with GCM; with CBC none, nor data that only a tag could cover. */
+function checkCipher(name: string, declared: ReencryptConfig['formats'][string]): BodyCipher {
+  const { cipher, tag, aad, witness } = declared
+  const mode = modeOf(cipher)
+  if (mode === undefined) {
+    throw usage(`format ${name}: cipher ${cipher} is not read`, {
+      hint: 'aes-128-gcm, aes-192-gcm, aes-256-gcm, and the same with cbc, are read',
+    })
+  }
+  if (mode === 'gcm' && tag === undefined) {
+    throw usage(`format ${name}: ${cipher} has a tag, and nothing says where`, {
+      hint: 'tag: end, or a place',
+    })
+  }
+  if (mode === 'gcm' && witness !== undefined) {
+    throw usage(`format ${name}: ${cipher} has a tag and needs no witness`, { hint: 'leave witness out' })
+  }
+  if (mode === 'cbc' && (tag !== undefined || aad.length > 0)) {
+    throw usage(`format ${name}: ${cipher} has neither tag nor additional data`, {
+      hint: 'leave tag and aad out',
+    })
+  }
+  // Its own words: modeOf knows exactly these.
+  return cipher as BodyCipher
+}
+
+function toWitness(
+  declared: ReencryptConfig['formats'][string]['witness'],
+  at: (part: z.infer<typeof place>) => PartPlace,
+): Witness | undefined {
+  if (declared === undefined) return undefined
+  if ('json' in declared) return { kind: 'json' }
+  if ('sha256' in declared) return { kind: 'sha256', place: at(declared.sha256) }
+  const bytes =
+    'starts-with' in declared
+      ? Buffer.from(declared['starts-with'])
+      : Buffer.from(declared['starts-with-hex'], 'hex')
+  return { kind: 'starts-with', bytes: Uint8Array.from(bytes) }
 }
 
 interface Issue {

@@ -7,7 +7,7 @@ import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 
 import { fileError } from '../shell/errors.ts'
-import { syncDirectory } from '../shell/files.ts'
+import { syncDirectory } from '../shell/output-file.ts'
 import type { Terminal } from '../shell/terminal.ts'
 import type { RowSource } from '../sources/row-source.ts'
 import type { RunState } from '../sources/run-state.ts'

@@ -49,7 +49,7 @@ export async function planReencryption(
       progress.done()
       const workers = flags.workers ?? target.config.workers ?? availableParallelism()
       await answer(terminal, reader.target, found, workers)
-      judge(found)
+      judge(found, target.config['accept-unauthenticated'])
     } finally {
       progress.done()
       reader.close()
@@ -153,14 +153,18 @@ function estimate(found: Survey, workers: number): number | undefined {
 }
 
 /** Exit 1 when a run would leave something as it is. */
-function judge(found: Survey): void {
+function judge(found: Survey, acceptsUnauthenticated: boolean): void {
   const sum = (numbers: readonly number[]) => numbers.reduce((total, one) => total + one, 0)
   const tried = sum(found.groups.map((group) => group.tried))
   const failed = tried - sum(found.groups.map((group) => group.opened))
   const unusable = sum([...found.problems.values()].map((problem) => problem.count))
+  const untold = acceptsUnauthenticated
+    ? 0
+    : sum(found.groups.filter((group) => !group.isAuthenticated).map((group) => group.count))
   const strange = found.unrecognized.count
   const reasons = [
     ...(failed > 0 ? [`${count(failed)} of ${plural(tried, 'value')} tried did not open`] : []),
+    ...(untold > 0 ? [`${plural(untold, 'value')} whose body is not authenticated`] : []),
     ...(strange > 0 ? [`${plural(strange, 'value')} of no named format`] : []),
     ...(unusable > 0 ? [`${plural(unusable, 'row')} that cannot be worked on`] : []),
   ]

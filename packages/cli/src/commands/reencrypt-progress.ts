@@ -1,17 +1,22 @@
 /** How far, how fast, how long still: one line. */
 
 import { count } from '../shell/text.ts'
-import type { SourceSize } from '../sources/row-source.ts'
 import { duration } from './reencrypt-report.ts'
 
 const windowMs = 10_000
 
+/** What there is to do; the total is undefined where nobody knows it before the end. */
+export interface Amount {
+  readonly unit: string
+  readonly total: number | undefined
+}
+
 /** The rate of the last ten seconds, since the first ones say little about the rest. */
 export class Pace {
-  readonly #size: SourceSize
+  readonly #size: Amount
   readonly #marks: { readonly atMs: number; readonly done: number }[] = []
 
-  constructor(size: SourceSize) {
+  constructor(size: Amount) {
     this.#size = size
   }
 
@@ -22,12 +27,14 @@ export class Pace {
     if (atMs - (this.#marks.at(-1)?.atMs ?? -Infinity) > 200) this.#marks.push({ atMs, done })
     while ((this.#marks[0]?.atMs ?? atMs) < atMs - windowMs) this.#marks.shift()
     const { unit, total } = this.#size
-    const parts = [`${what}: ${count(done)} of ${count(Math.max(total, done))} ${unit}`]
+    const of = total === undefined ? '' : ` of ${count(Math.max(total, done))}`
+    const parts = [`${what}: ${count(done)}${of} ${unit}`]
     const [first] = this.#marks
     if (first !== undefined && atMs > first.atMs && done > first.done) {
       const perSecond = ((done - first.done) * 1000) / (atMs - first.atMs)
       parts.push(`${count(Math.round(perSecond))} ${unit}/s`)
-      if (total > done) parts.push(`about ${duration((total - done) / perSecond)} left`)
+      if (total !== undefined && total > done)
+        parts.push(`about ${duration((total - done) / perSecond)} left`)
     }
     return parts.join(', ')
   }

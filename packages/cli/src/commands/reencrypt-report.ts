@@ -6,7 +6,14 @@ import type { TargetDescription } from '../sources/row-source.ts'
 import type { RunState } from '../sources/run-state.ts'
 
 /** Found is the sum of the four lines under it, as the last pass met them. */
-export function runRows({ counts, pass, conflicts, bytesBefore, bytesAfter }: RunState): string[][] {
+export function runRows({
+  counts,
+  pass,
+  conflicts,
+  unauthenticated,
+  bytesBefore,
+  bytesAfter,
+}: RunState): string[][] {
   const rows = [
     ['found', count(counts.found)],
     ['  migrated', count(counts.earlier + counts.migrated)],
@@ -18,7 +25,7 @@ export function runRows({ counts, pass, conflicts, bytesBefore, bytesAfter }: Ru
     ['changed meanwhile', `${count(conflicts)} by somebody else between reading and writing: read again`],
     ['bytes', `${count(bytesBefore)} before, ${count(bytesAfter)} after`],
   ]
-  if (counts.unauthenticated > 0) rows.push(['unauthenticated', count(counts.unauthenticated)])
+  if (unauthenticated > 0) rows.push(['unauthenticated', `${count(unauthenticated)} taken as they were`])
   return rows
 }
 
@@ -37,9 +44,9 @@ export function runJson(state: RunState) {
     dead: counts.dead,
     conflict: counts.conflict,
     empty: counts.empty,
-    unauthenticated: counts.unauthenticated,
     replaced_all_passes: state.migrated,
     conflicts_all_passes: state.conflicts,
+    unauthenticated_all_passes: state.unauthenticated,
     bytes_before: state.bytesBefore,
     bytes_after: state.bytesAfter,
     data_keys: state.dataKeys,

@@ -111,7 +111,6 @@ class RunCommand {
     const state = this.#startState()
     if (state.migrated === 0 && flags.skipTrial !== true) await this.#trial()
     const digestKey = Uint8Array.from(randomBytes(32))
-    const acceptUnauthenticated = flags.acceptUnauthenticated ?? config['accept-unauthenticated']
     const { table: tableName, column, columns } = this.#source.target
     const settings: WorkerSettings = {
       table: tableName,
@@ -119,7 +118,7 @@ class RunCommand {
       columns: columnsAsAsked(this.#legacy),
       formats: this.#legacy.formats,
       privateKeys: this.#legacy.privateKeys,
-      acceptUnauthenticated,
+      acceptUnauthenticated: this.#acceptUnauthenticated,
       digestKey,
     }
     if (columns.length !== settings.columns.length)
@@ -162,6 +161,10 @@ class RunCommand {
     await this.#report(end, end.migrated - state.migrated, (performance.now() - startMs) / 1000)
   }
 
+  get #acceptUnauthenticated(): boolean {
+    return this.#flags.acceptUnauthenticated ?? this.#target.config['accept-unauthenticated']
+  }
+
   /** The unfinished run on this target, or a new one. */
   #startState(): RunState {
     const { table: tableName, column } = this.#source.target
@@ -202,6 +205,15 @@ class RunCommand {
       onProgress: () => {},
       checkStop: () => this.#terminal.checkStop(),
     })
+    const untold = found.groups.find(({ isAuthenticated }) => !isAuthenticated)
+    if (untold !== undefined && !this.#acceptUnauthenticated) {
+      throw usage(
+        `format ${untold.format}: nothing would tell a wrong key or an altered body (${untold.body})`,
+        {
+          hint: 'declare a witness in longhold.yaml, or give --accept-unauthenticated to take them as they are',
+        },
+      )
+    }
     const tried = found.groups.reduce((sum, group) => sum + group.tried, 0)
     const strange = found.unrecognized.count
     if (tried === 0 && strange === 0) return

@@ -35,9 +35,9 @@ CREATE TABLE IF NOT EXISTS longhold_run (
   dead INTEGER NOT NULL,
   conflict INTEGER NOT NULL,
   empty INTEGER NOT NULL,
-  unauthenticated INTEGER NOT NULL,
   migrated_all_passes INTEGER NOT NULL,
   conflicts_all_passes INTEGER NOT NULL,
+  unauthenticated_all_passes INTEGER NOT NULL,
   bytes_before INTEGER NOT NULL,
   bytes_after INTEGER NOT NULL,
   data_keys TEXT NOT NULL,
@@ -64,6 +64,7 @@ interface RunRow extends Record<keyof PassCounts, number> {
   readonly position: string | null
   readonly migrated_all_passes: number
   readonly conflicts_all_passes: number
+  readonly unauthenticated_all_passes: number
   readonly bytes_before: number
   readonly bytes_after: number
   readonly data_keys: string
@@ -214,6 +215,7 @@ function rowOf(state: RunState): Record<string, string | number | null> {
     ...state.counts,
     migrated_all_passes: state.migrated,
     conflicts_all_passes: state.conflicts,
+    unauthenticated_all_passes: state.unauthenticated,
     bytes_before: state.bytesBefore,
     bytes_after: state.bytesAfter,
     data_keys: JSON.stringify(state.dataKeys),
@@ -224,7 +226,7 @@ function rowOf(state: RunState): Record<string, string | number | null> {
 }
 
 function stateOf(row: RunRow): RunState {
-  const { found, migrated, earlier, already, dead, conflict, empty, unauthenticated } = row
+  const { found, migrated, earlier, already, dead, conflict, empty } = row
   return {
     runId: row.run_id,
     table: row.table_name,
@@ -233,9 +235,10 @@ function stateOf(row: RunRow): RunState {
     status: row.status,
     pass: row.pass,
     position: row.position ?? undefined,
-    counts: { found, migrated, earlier, already, dead, conflict, empty, unauthenticated },
+    counts: { found, migrated, earlier, already, dead, conflict, empty },
     migrated: row.migrated_all_passes,
     conflicts: row.conflicts_all_passes,
+    unauthenticated: row.unauthenticated_all_passes,
     bytesBefore: row.bytes_before,
     bytesAfter: row.bytes_after,
     // Written by rowOf.

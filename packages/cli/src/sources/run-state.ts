@@ -16,8 +16,6 @@ export interface PassCounts {
   readonly conflict: number
   /** Rows without a value, not among those found. */
   readonly empty: number
-  /** Of those migrated: opened although nothing would have told a wrong key. */
-  readonly unauthenticated: number
 }
 
 export interface RunState {
@@ -34,6 +32,8 @@ export interface RunState {
   /** Over all passes. */
   readonly migrated: number
   readonly conflicts: number
+  /** Opened although nothing would have told a wrong key. */
+  readonly unauthenticated: number
   /** Of the values migrated, all columns of a layout: before and after. */
   readonly bytesBefore: number
   readonly bytesAfter: number
@@ -61,7 +61,6 @@ export const noCounts: PassCounts = {
   dead: 0,
   conflict: 0,
   empty: 0,
-  unauthenticated: 0,
 }
 
 export function addCounts(a: PassCounts, b: Partial<PassCounts>): PassCounts {
@@ -73,7 +72,6 @@ export function addCounts(a: PassCounts, b: Partial<PassCounts>): PassCounts {
     dead: a.dead + (b.dead ?? 0),
     conflict: a.conflict + (b.conflict ?? 0),
     empty: a.empty + (b.empty ?? 0),
-    unauthenticated: a.unauthenticated + (b.unauthenticated ?? 0),
   }
 }
 
@@ -94,6 +92,7 @@ export function newRunState(
     counts: noCounts,
     migrated: 0,
     conflicts: 0,
+    unauthenticated: 0,
     bytesBefore: 0,
     bytesAfter: 0,
     dataKeys: [],
@@ -126,6 +125,7 @@ export function afterPage(
     counts: addCounts(state.counts, { ...seen, migrated, conflict, dead: dead.length + broken }),
     migrated: state.migrated + migrated,
     conflicts: state.conflicts + conflict,
+    unauthenticated: state.unauthenticated + (seen.unauthenticated ?? 0),
     bytesBefore: state.bytesBefore + bytesBefore,
     bytesAfter: state.bytesAfter + bytesAfter,
   }
@@ -133,7 +133,7 @@ export function afterPage(
 
 interface CountedPage {
   readonly page: { readonly position: string }
-  readonly seen: Partial<PassCounts>
+  readonly seen: Partial<PassCounts> & { readonly unauthenticated?: number }
   readonly replacements: { readonly size: number }
   readonly dead: { readonly length: number }
 }

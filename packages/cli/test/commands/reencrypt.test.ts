@@ -1,3 +1,4 @@
+import { createCipheriv, randomBytes } from 'node:crypto'
 import { readFileSync, symlinkSync } from 'node:fs'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
@@ -7,7 +8,16 @@ import { describe, expect, test } from 'vitest'
 
 import { openSqliteTable } from '../../src/sources/sqlite-table.ts'
 import { Workspace } from '../support/cli.ts'
-import { javaYaml, makeJwe, oldKey, oldPem, otherKey, otherPem } from '../support/legacy-values.ts'
+import {
+  javaOaep,
+  javaYaml,
+  makeJwe,
+  oldKey,
+  oldPem,
+  otherKey,
+  otherPem,
+  wrapOaep,
+} from '../support/legacy-values.ts'
 import { jweOf, makeNotes, notesOptions, plaintextOf } from '../support/migration.ts'
 
 const table = ['--table', 'notes', '--column', 'body']
@@ -384,9 +394,25 @@ describe('longhold.yaml', () => {
     ['an unknown part', 'reencrypt: { formats: { x: { ivv: front } } }', /reencrypt\.formats\.x/],
     ['a format called jwe', `reencrypt:${javaYaml.replace('java:', 'jwe:')}`, /may not be called jwe/],
     [
-      'CBC',
-      `reencrypt:${javaYaml.replace('aes-256-gcm', 'aes-256-cbc')}`,
-      /cipher aes-256-cbc is not read\n.*no tag/,
+      'another cipher',
+      `reencrypt:${javaYaml.replace('aes-256-gcm', 'aes-256-ctr')}`,
+      /cipher aes-256-ctr is not read/,
+    ],
+    ['a tag with CBC', `reencrypt:${javaYaml.replace('gcm', 'cbc')}`, /neither tag nor additional data/],
+    [
+      'GCM without a tag',
+      `reencrypt:${javaYaml.replace('tag: end', '')}`,
+      /has a tag, and nothing says where/,
+    ],
+    [
+      'a witness for GCM',
+      `reencrypt:${javaYaml.replace('tag: end', 'tag: end\n      witness: { json: true }')}`,
+      /needs no witness/,
+    ],
+    [
+      'a witness too short to tell',
+      `reencrypt:${javaYaml.replace('tag: end', 'witness: { starts-with: a }').replace('gcm', 'cbc')}`,
+      /reencrypt\.formats\.java\.witness/,
     ],
     [
       'no MGF1 hash',
@@ -426,6 +452,43 @@ describe('longhold.yaml', () => {
     const right = await space.cli(['reencrypt', 'plan', '--json'])
     expect(JSON.parse(right.stdout)).toMatchObject({ groups: [{ opened: 1, failures: [] }] })
   })
+})
+
+test('bodies without a tag need a witness, or a word that they are taken as they are', async () => {
+  using space = new Workspace()
+  await prepare(space, 1)
+  const dataKey = randomBytes(32)
+  const iv = randomBytes(16)
+  const cipher = createCipheriv('aes-256-cbc', dataKey, iv)
+  const body = Buffer.concat([cipher.update('{"secret":1}'), cipher.final()])
+  const cells = [body, wrapOaep(dataKey, javaOaep), iv].map((bytes) => bytes.toString('base64'))
+  const database = new Database(space.file('notes.db'))
+  database.prepare('UPDATE notes SET body = ?, wrapped_key = ?, iv = ?').run(...cells)
+  database.close()
+  const cbc = space
+    .read('longhold.yaml')
+    .replace('aes-256-gcm', 'aes-256-cbc')
+    .replace(/\n +(?:tag|aad): .*/gu, '')
+  space.write('longhold.yaml', cbc)
+  const before = contentOf(space)
+
+  const plan = await space.cli(['reencrypt', 'plan', 'notes.db'])
+  expect(plan.code).toBe(1)
+  expect(plan.stderr).toMatch(/1 value whose body is not authenticated/)
+  const refused = await space.cli(run)
+  expect(refused.code).toBe(2)
+  expect(refused.stderr).toMatch(
+    /nothing would tell a wrong key or an altered body \(aes-256-cbc\)\n.*declare a witness/,
+  )
+  const skipped = await space.cli([...run, '--skip-trial', '--json'])
+  expect(parse(skipped.stdout)).toMatchObject({ dead: 1, migrated: 0 })
+  expect(contentOf(space)).toEqual(before)
+
+  space.write('longhold.yaml', cbc.replace('cipher:', 'witness: { json: true }\n      cipher:'))
+  await space.ok(['reencrypt', 'plan', 'notes.db'])
+  space.write('longhold.yaml', cbc)
+  const accepted = await space.ok([...run, '--accept-unauthenticated', '--json'])
+  expect(JSON.parse(accepted.stdout)).toMatchObject({ migrated: 1, unauthenticated_all_passes: 1 })
 })
 
 test('Ctrl-C ends a run at a safe point with exit code 4', async () => {

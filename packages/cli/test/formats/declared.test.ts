@@ -1,10 +1,20 @@
+import { createCipheriv, createHash, randomBytes } from 'node:crypto'
+
 import { describe, expect, test } from 'vitest'
 
 import { declaredFormat, layoutColumns } from '../../src/formats/declared.ts'
 import type { DeclaredLayout } from '../../src/formats/declared.ts'
 import { LegacyError } from '../../src/formats/legacy-format.ts'
 import type { Cell } from '../../src/formats/legacy-format.ts'
-import { javaLayout, javaOaep, keySet, oldKey, otherKey, sealParts } from '../support/legacy-values.ts'
+import {
+  javaLayout,
+  javaOaep,
+  keySet,
+  oldKey,
+  otherKey,
+  sealParts,
+  wrapOaep,
+} from '../support/legacy-values.ts'
 
 const columns = ['body', 'wrapped_key', 'iv', 'tag', 'owner']
 
@@ -198,5 +208,74 @@ describe('other places and spellings', () => {
     expect(attempt(json, cells({ ...object, tag: 7 }))).toBe('not recognised')
     expect(attempt(json, cells(`{"ek":"AA",${JSON.stringify(object).slice(1)}`))).toBe('not recognised')
     expect(attempt(json, cells('eyJ.not.json'))).toBe('not recognised')
+  })
+})
+
+describe('AES-CBC, which has no tag', () => {
+  const dataKey = randomBytes(32)
+  const blockIv = randomBytes(16)
+  const wrapped = wrapOaep(dataKey, javaOaep)
+  const seal = (plaintext: string) => {
+    const cipher = createCipheriv('aes-256-cbc', dataKey, blockIv)
+    return Buffer.concat([cipher.update(plaintext), cipher.final()])
+  }
+  const layout: DeclaredLayout = { ...javaLayout, aad: [], tag: 'none', cipher: 'aes-256-cbc' }
+  const cellsOf = (body: Buffer, witness: string | null = null): Cell[] => [
+    body.toString('base64'),
+    wrapped.toString('base64'),
+    blockIv.toString('base64'),
+    witness,
+    null,
+  ]
+  const plaintext = '{"a":"secret of more than one block"}'
+  const sha256 = { kind: 'sha256', place: { column: 'tag', encoding: 'hex' } } as const
+
+  test('without a witness it says so, and asks for one key', () => {
+    expect(declaredFormat(layout, columns).recognize(cellsOf(seal('x')))).toMatchObject({
+      isAuthenticated: false,
+      body: 'aes-256-cbc',
+    })
+    expect(attempt(layout, cellsOf(seal('x')))).toBe('opened x')
+    expect(attempt(layout, cellsOf(seal('x')), keySet(oldKey, otherKey))).toBe('unauthenticated')
+  })
+
+  test.each([
+    ['sha256', sha256],
+    ['starts-with', { kind: 'starts-with', bytes: Buffer.from('{"a":') }],
+    ['json', { kind: 'json' }],
+  ] as const)('a witness of the kind %s', (kind, witness) => {
+    const witnessed: DeclaredLayout = { ...layout, witness }
+    const digest = createHash('sha256').update(plaintext).digest('hex')
+    const body = seal(plaintext)
+    expect(declaredFormat(witnessed, columns).recognize(cellsOf(body))).toMatchObject({
+      isAuthenticated: true,
+      body: `aes-256-cbc, witness ${kind}`,
+    })
+    expect(attempt(witnessed, cellsOf(body, digest))).toBe(`opened ${plaintext}`)
+    expect(attempt(witnessed, cellsOf(body, digest), keySet(otherKey, oldKey))).toBe(`opened ${plaintext}`)
+    // The first block becomes garbage, the padding at the end stays right.
+    const altered = Buffer.from(body)
+    altered[3] = (altered[3] ?? 0) ^ 1
+    expect(attempt(layout, cellsOf(altered))).toMatch(/^opened /)
+    expect(attempt(witnessed, cellsOf(altered, digest))).toBe('cannot_open')
+  })
+
+  test('a witness in a column is only read', () => {
+    expect(layoutColumns({ ...layout, witness: sha256 })).toEqual({
+      own: ['body', 'wrapped_key', 'iv'],
+      read: ['tag'],
+    })
+    expect(attempt({ ...layout, witness: sha256 }, cellsOf(seal('x')))).toBe('malformed')
+  })
+
+  test('vector in front, and what is no whole number of blocks', () => {
+    const front: DeclaredLayout = { ...layout, iv: 'front' }
+    expect(attempt(front, cellsOf(Buffer.concat([blockIv, seal('in front')])))).toBe('opened in front')
+    expect(attempt(front, cellsOf(blockIv))).toBe('malformed')
+    expect(attempt(layout, cellsOf(seal('x').subarray(1)))).toBe('malformed')
+    expect(attempt(layout, cellsOf(seal('x')).with(2, blockIv.subarray(4).toString('base64')))).toBe(
+      'malformed',
+    )
+    expect(attempt(layout, cellsOf(Buffer.alloc(0)))).toBe('malformed')
   })
 })

@@ -81,6 +81,7 @@ export const javaLayout: DeclaredLayout = {
   keyId: undefined,
   oaep: javaOaep,
   cipher: 'aes-256-gcm',
+  witness: undefined,
   aad: [{ column: 'owner', encoding: 'utf8' }],
 }
 
