@@ -17,7 +17,7 @@ export interface Chart {
 }
 
 const fill = { ours: '#2563eb', floor: '#94a3b8', peer: '#d97706' }
-const size = { width: 1080, names: 430, values: 110, bar: 20, gap: 14, head: 64, line: 15 }
+const size = { width: 1080, names: 430, values: 110, bar: 20, gap: 14, head: 76, line: 15 }
 
 export function drawChart({ title, axis, groups, footer }: Chart): string {
   const values = groups.flatMap(({ bars }) => bars.map(({ value }) => value))

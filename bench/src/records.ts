@@ -69,7 +69,7 @@ if (!flags['dry-run']) {
   }
   const chart = drawChart({
     title: 'Records under a data key',
-    axis: 'microseconds for one record, logarithmic scale, shorter is better; × against longhold on node:crypto',
+    axis: 'microseconds for one record, logarithmic scale, shorter is better; × against longhold on node:crypto; blue: longhold, grey: the floor',
     groups: comparisons.map(comparisonBars),
     footer: describeOrigin(origin).split('\n'),
   })

@@ -35,7 +35,7 @@ export async function nobleParts(inputs: Inputs): Promise<Peer> {
   expectBytes(decapsulate(), sharedSecret, 'noble by parts decapsulates')
   expectEncapsulation(inputs, encapsulate(), 'noble by parts')
   return {
-    name: '@noble/post-quantum ml_kem768.prepare, @noble/curves x25519',
+    name: 'noble by hand: ml_kem768.prepare and x25519',
     kind: 'peer',
     operations: {
       generate: () => expand(crypto.getRandomValues(new Uint8Array(32))),
