@@ -28,11 +28,37 @@ export { blindIndex } from './keys/blind-index.ts'
 export type { BlindIndexOptions } from './keys/blind-index.ts'
 export { DataKey } from './keys/data-key.ts'
 export type { RecordOptions } from './keys/data-key.ts'
+export type { DataKeyLimits } from './keys/data-key-limits.ts'
 export { LocalIdentity } from './keys/identity.ts'
 export type { Identity } from './keys/identity.ts'
 export { generateIdentity, parseIdentity, parseRecipient } from './keys/key-parsing.ts'
+export { openKeyring } from './keys/keyring.ts'
+export type { Keyring } from './keys/keyring.ts'
+export type { CacheOptions } from './keys/keyring-cache.ts'
+export type { DataKeyHandle } from './keys/keyring-handle.ts'
+export type { BlindIndexKey } from './keys/keyring-index.ts'
+export type {
+  KeyringOptions,
+  KeyringRecordOptions,
+  KeyringRewrapOptions,
+  OwnerOptions,
+} from './keys/keyring-options.ts'
+export type { RewrapProgress } from './keys/keyring-rewrap.ts'
+export type { KeyringPolicy } from './keys/policy.ts'
 export { PublicKeyRecipient } from './keys/recipient.ts'
 export type { Bound, Recipient } from './keys/recipient.ts'
 export { defaultSuite, parseStanza } from './keys/suite.ts'
 export type { Suite, SuitesOption } from './keys/suite.ts'
+export type {
+  DataKeyOwner,
+  DataKeyState,
+  DataKeyUse,
+  DestroyedDataKey,
+  NewDataKey,
+  PageOptions,
+  StoredDataKey,
+  WrappedKeyChange,
+  WrappedKeyStore,
+  WritingKeyAnswer,
+} from './keys/wrapped-key-store.ts'
 export { Secret } from './secret.ts'

@@ -137,7 +137,7 @@ const moves: Readonly<Record<DataKeyState, readonly DataKeyState[]>> = {
   retired: ['reading'],
 }
 
-// What follows is for the stores of this package.
+// What follows is for the library's own files: the package does not export it.
 
 /** @throws LongholdError `bad_input` for a move that is never made. */
 export function checkMove(from: DataKeyState, to: DataKeyState): void {
@@ -163,4 +163,9 @@ export function heldAlready(keyId: Uint8Array): Error {
 /** A key context as the stores write it: a JSON object, in canonical order, so that equal contexts are equal text. */
 export function keyContextJson(keyContext: EncryptionContext): string {
   return `{${keyContext.map(([key, value]) => `${JSON.stringify(key)}:${JSON.stringify(value)}`).join(',')}}`
+}
+
+/** The same text for the same name and context, and for no others. */
+export function ownerText({ name, keyContext }: DataKeyOwner): string {
+  return JSON.stringify([name, keyContextJson(keyContext)])
 }

@@ -131,7 +131,8 @@ function headerMac(dataKey: DataKey, authenticated: Uint8Array, keyContext: Cano
   return mac
 }
 
-function checkRecipients(recipients: readonly Recipient[], suites: SuiteTable): void {
+/** @throws LongholdError `bad_input`, `unsupported`; what makes a list of recipients unfit is found before any wrap. */
+export function checkRecipients(recipients: readonly Recipient[], suites: SuiteTable): void {
   if (!Array.isArray(recipients)) throw badInput('recipients must be an array')
   if (recipients.length === 0) throw badInput('no recipients: nobody could ever open it')
   if (recipients.length > maxStanzas)
@@ -168,7 +169,8 @@ function unknownSuite(recipientId: string, ids: string): LongholdError {
   )
 }
 
-function checkIdentities(identities: readonly Identity[]): void {
+/** @throws LongholdError `bad_input`. */
+export function checkIdentities(identities: readonly Identity[]): void {
   if (!Array.isArray(identities)) throw badInput('identities must be an array')
   for (const identity of identities as readonly Identity[]) {
     if (typeof identity?.owns !== 'function' || typeof identity.unwrap !== 'function')

@@ -1,7 +1,7 @@
 /** A table of wrapped keys in memory: the store's operations, done at once. Entries in it are never changed. */
 
 import { copyBytes, equalBytes, toHex } from '../bytes.ts'
-import { checkMove, checkWrappedKey, heldAlready, keyContextJson } from '../keys/wrapped-key-store.ts'
+import { checkMove, checkWrappedKey, heldAlready, ownerText } from '../keys/wrapped-key-store.ts'
 import type {
   DataKeyOwner,
   DataKeyState,
@@ -140,10 +140,6 @@ export class KeyTable {
         (a, b) => b.createdAt.getTime() - a.createdAt.getTime() || (toHex(a.keyId) < toHex(b.keyId) ? 1 : -1),
       )
   }
-}
-
-function ownerText({ name, keyContext }: DataKeyOwner): string {
-  return JSON.stringify([name, keyContextJson(keyContext)])
 }
 
 /** What goes out shares no bytes with what is kept. */

@@ -1,0 +1,190 @@
+/** What `keyring.dataKey` gives: records encrypted and decrypted at once, under whatever data key is in turn. */
+
+import { copyBytes, toHex } from '../bytes.ts'
+import { LongholdError, cannotOpen } from '../errors.ts'
+import { decodeRecord } from '../format/container.ts'
+import type { EncryptionContext } from '../format/context.ts'
+import { encodeValue } from '../format/value.ts'
+import type { TypedValue } from '../format/value.ts'
+import { checkBytes, checkOptions } from '../options.ts'
+import { checkPlaintextLength, recordContextOf, sealRecord } from './data-key.ts'
+import type { RecordOptions } from './data-key.ts'
+import type { CachedKey } from './keyring-cache.ts'
+import { holdById } from './keyring-parts.ts'
+import type { KeyringParts } from './keyring-parts.ts'
+import type { Writer } from './keyring-writer.ts'
+import { ownerText } from './wrapped-key-store.ts'
+import type { DataKeyOwner, DataKeyUse } from './wrapped-key-store.ts'
+
+/** What handles ask of their keyring. */
+export interface HandleSource {
+  readonly parts: KeyringParts
+  /**
+   * The same writer for all handles of one owner; `text` is its `ownerText`, made once since this runs for each record.
+   * Throws `bad_input` once the keyring was closed.
+   */
+  writerOf(owner: DataKeyOwner, text: string): Writer
+}
+
+/** Reads what the class keeps private, for this file alone. */
+let privates: (handle: DataKeyHandle) => { source: HandleSource; text: string; writer: () => Writer }
+
+/**
+ * The data keys of one name and key context. It stays good when data keys change beneath it, so that it may be kept;
+ * `keyring.dataKey` gives another one as quickly.
+ */
+export class DataKeyHandle {
+  readonly #source: HandleSource
+  readonly #owner: DataKeyOwner
+  readonly #ownerText: string
+
+  constructor(source: HandleSource, owner: DataKeyOwner) {
+    this.#source = source
+    this.#owner = owner
+    this.#ownerText = ownerText(owner)
+  }
+
+  get name(): string {
+    return this.#owner.name
+  }
+
+  /** In canonical order. */
+  get keyContext(): EncryptionContext {
+    return this.#owner.keyContext
+  }
+
+  /** 16 bytes: the data key under which the next record is encrypted. `undefined` until one is ready. */
+  get keyId(): Uint8Array | undefined {
+    const { keyId } = this.#writer()
+    return keyId && copyBytes(keyId)
+  }
+
+  /**
+   * Makes room for that many records, or bytes of plaintext, to be encrypted at once. `keyring.dataKey` has done so for
+   * at least one record, and what is used up is replenished whenever something is awaited. Needed before thousands of
+   * records in one turn of the event loop, before records of megabytes, and after long idleness; others that write
+   * under the same name take from the same.
+   *
+   * @throws LongholdError `limit_exceeded` for more than a data key is for, or when the next data key could not be
+   * prepared; `unavailable` when store, recipient or identity could not be asked.
+   */
+  async ready(use: Partial<DataKeyUse> = {}): Promise<void> {
+    checkOptions(use, ['messages', 'bytes'], 'DataKeyHandle.ready')
+    const { messages = 1, bytes = 0 } = use
+    await this.#writer().whenReady({ messages, bytes }, () => undefined)
+  }
+
+  /**
+   * Encrypts one record (SPEC §6), as `DataKey.encrypt` does.
+   *
+   * @throws LongholdError what `DataKey.encrypt` throws; `limit_exceeded` when the data key at hand is used up and the
+   * next one is not ready.
+   */
+  encrypt(plaintext: Uint8Array, options: RecordOptions): Uint8Array {
+    checkBytes(plaintext, 'DataKeyHandle.encrypt: plaintext')
+    checkPlaintextLength(plaintext.length)
+    const context = recordContextOf(options, 'DataKeyHandle.encrypt')
+    return sealRecord(this.#writer().take(plaintext.length), plaintext, context)
+  }
+
+  /** Encrypts one typed value, as `DataKey.encryptValue` does; throws also as `encrypt` does. */
+  encryptValue(value: TypedValue, options: RecordOptions): Uint8Array {
+    const context = recordContextOf(options, 'DataKeyHandle.encryptValue')
+    const plaintext = encodeValue(value)
+    checkPlaintextLength(plaintext.length)
+    const dataKey = this.#writer().take(plaintext.length)
+    return sealRecord(dataKey, plaintext, context, { bodyKind: 'value' })
+  }
+
+  /**
+   * Decrypts one record of this name and key context, whichever of its data keys it is under, if that one is at hand:
+   * the one in turn is, others after `keyring.preload` or a while after they were used.
+   *
+   * @throws LongholdError what `DataKey.decrypt` throws, `cannot_open` also for another owner's record; `unavailable`
+   * when the data key is not at hand.
+   */
+  decrypt(record: Uint8Array, options: RecordOptions): Uint8Array {
+    checkBytes(record, 'DataKeyHandle.decrypt: record')
+    return this.#atHand(record).dataKey.decrypt(record, options)
+  }
+
+  /** Decrypts one typed value; as `decrypt`. */
+  decryptValue(record: Uint8Array, options: RecordOptions): TypedValue {
+    checkBytes(record, 'DataKeyHandle.decryptValue: record')
+    return this.#atHand(record).dataKey.decryptValue(record, options)
+  }
+
+  #writer(): Writer {
+    return this.#source.writerOf(this.#owner, this.#ownerText)
+  }
+
+  #atHand(record: Uint8Array): CachedKey {
+    const { keyId } = decodeRecord(record)
+    const found = cachedOrUnavailable(this.#source, keyId)
+    if (found.owner !== this.#ownerText) throw cannotOpen()
+    return found
+  }
+
+  static {
+    privates = (handle) => ({
+      source: handle.#source,
+      text: handle.#ownerText,
+      writer: () => handle.#writer(),
+    })
+  }
+}
+
+// What follows is for the library's own files: the package does not export it.
+
+/** @throws LongholdError `unavailable` when the data key is not at hand. */
+export function cachedOrUnavailable({ parts }: HandleSource, keyId: Uint8Array): CachedKey {
+  const found = parts.cache.peek(toHex(keyId))
+  if (found !== undefined) return found
+  throw new LongholdError('unavailable', `data key ${toHex(keyId)} is not at hand`, {
+    hint: 'await keyring.preload(records) first, or keyring.decrypt',
+  })
+}
+
+/** Encrypts values one by one, all of them or none, when there is room for all. */
+export async function encryptAllWith<T>(
+  handle: DataKeyHandle,
+  plaintexts: readonly Uint8Array[],
+  seal: (encrypt: (plaintext: Uint8Array, options: RecordOptions) => Uint8Array) => T,
+): Promise<T> {
+  const writer = privates(handle).writer()
+  const bytes = plaintexts.reduce((sum, { length }) => sum + length, 0)
+  return await writer.whenReady({ messages: plaintexts.length, bytes }, () =>
+    seal((plaintext, { recordContext }) =>
+      sealRecord(writer.take(plaintext.length), plaintext, recordContext, { bodyKind: 'value' }),
+    ),
+  )
+}
+
+/**
+ * Calls `read` with the data keys of those ids at hand, which must be of the handle's name and key context.
+ *
+ * @throws LongholdError what `holdById` throws; `cannot_open` for another owner's data key.
+ */
+export async function withDataKeys<T>(
+  handle: DataKeyHandle,
+  keyIds: readonly Uint8Array[],
+  read: (decryptValue: (record: Uint8Array, options: RecordOptions) => TypedValue) => T,
+): Promise<T> {
+  const { source, text } = privates(handle)
+  const wanted = new Map(keyIds.map((keyId) => [toHex(keyId), keyId]))
+  const settled = await Promise.allSettled([...wanted.values()].map((keyId) => holdById(keyId, source.parts)))
+  const held = settled.flatMap((one) => (one.status === 'fulfilled' ? [one.value] : []))
+  try {
+    const failure = settled.find((one) => one.status === 'rejected')
+    if (failure !== undefined) throw failure.reason
+    if (held.some((one) => one.owner !== text)) throw cannotOpen()
+    const byId = new Map(held.map(({ dataKey }) => [toHex(dataKey.keyId), dataKey]))
+    return read((record, options) => {
+      const dataKey = byId.get(toHex(decodeRecord(record).keyId))
+      if (dataKey === undefined) throw cannotOpen()
+      return dataKey.decryptValue(record, options)
+    })
+  } finally {
+    for (const one of held) one.release()
+  }
+}

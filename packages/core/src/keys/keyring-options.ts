@@ -1,0 +1,132 @@
+/** What a keyring is opened with and asked for, checked before anything is done. */
+
+import { copyBytes } from '../bytes.ts'
+import { badInput, cannotOpen } from '../errors.ts'
+import { canonicalize } from '../format/context.ts'
+import type { ContextInput } from '../format/context.ts'
+import { keyIdBytes } from '../format/header.ts'
+import { checkBytes, checkOptions } from '../options.ts'
+import { limitsFrom } from './data-key-limits.ts'
+import type { DataKeyLimits } from './data-key-limits.ts'
+import { recordContextOf } from './data-key.ts'
+import type { RecordOptions } from './data-key.ts'
+import type { Identity } from './identity.ts'
+import { DataKeyCache } from './keyring-cache.ts'
+import type { CacheOptions, CachedKey } from './keyring-cache.ts'
+import { isIndexName, indexName } from './keyring-index.ts'
+import type { KeyringParts } from './keyring-parts.ts'
+import type { RewrapProgress } from './keyring-rewrap.ts'
+import { Policy } from './policy.ts'
+import type { KeyringPolicy } from './policy.ts'
+import type { Recipient } from './recipient.ts'
+import type { SuitesOption } from './suite.ts'
+import { keyContextJson } from './wrapped-key-store.ts'
+import type { DataKeyOwner, WrappedKeyStore } from './wrapped-key-store.ts'
+import { checkIdentities } from './wrapped-key.ts'
+
+export interface KeyringOptions extends SuitesOption {
+  /** 1 or more: what data keys are unwrapped with. */
+  readonly identities: readonly Identity[]
+  /** 1 to 32, no one twice: whom new data keys are wrapped for. One of `identities` must be among them. */
+  readonly recipients: readonly Recipient[]
+  /** Not closed with the keyring. */
+  readonly store: WrappedKeyStore
+  readonly limits?: DataKeyLimits
+  readonly cache?: CacheOptions
+  readonly policy?: KeyringPolicy
+  /**
+   * How long it may go unnoticed that another process moved the data key in use: the state is looked up again when
+   * something is awaited after that. Default a minute.
+   */
+  readonly refreshMs?: number
+}
+
+export interface OwnerOptions {
+  /** Bound to the wraps of its data keys and shown to a key service: a tenant, a person. Reaches logs. Default none. */
+  readonly keyContext?: ContextInput
+}
+
+export interface KeyringRecordOptions extends RecordOptions {
+  /** When given, the data key must be bound to exactly this; `DataKeyHandle.decrypt` always sees to it. */
+  readonly keyContext?: ContextInput
+}
+
+export interface KeyringRewrapOptions {
+  /** All who can open the data keys afterwards. Default: the keyring's. */
+  readonly recipients?: readonly Recipient[]
+  readonly onProgress?: (progress: RewrapProgress) => void
+  /** A key id: go on behind it. */
+  readonly after?: Uint8Array
+}
+
+const maxNameLength = 256
+
+/** @throws LongholdError `bad_input`, `unsupported`. */
+export function partsFrom(options: KeyringOptions, now: () => number): KeyringParts {
+  const known = ['identities', 'recipients', 'store', 'suites', 'limits', 'cache', 'policy', 'refreshMs']
+  checkOptions(options, known, 'openKeyring')
+  const { identities, recipients, store, suites, limits, cache = {}, refreshMs = 60_000 } = options
+  checkIdentities(identities)
+  if (identities.length === 0)
+    throw badInput(
+      'no identities: a keyring could not use its own data keys',
+      'encrypt needs recipients alone',
+    )
+  if (typeof store?.insertWriting !== 'function')
+    throw badInput('openKeyring: store is no WrappedKeyStore', 'there are some in @longhold/core/stores/*')
+  if (typeof refreshMs !== 'number' || !(refreshMs >= 0))
+    throw badInput('openKeyring: refreshMs must be a number, 0 or more')
+  const policy = new Policy(suites, options.policy)
+  policy.checkRecipients(recipients)
+  return {
+    store,
+    identities: [...identities],
+    recipients: [...recipients],
+    policy,
+    limits: limitsFrom(limits),
+    cache: new DataKeyCache(cache, now),
+    refreshMs,
+    now,
+    left: new Set(),
+  }
+}
+
+/** @throws LongholdError `bad_input`, `bad_context`. */
+export function ownerFrom(name: string, options: OwnerOptions, where: string): DataKeyOwner {
+  checkOptions(options, ['keyContext'], where)
+  // Databases refuse some control characters, and people do not see them.
+  if (typeof name !== 'string' || name.length < 1 || name.length > maxNameLength || /\p{Cc}/u.test(name))
+    throw badInput(`${where}: a name has 1 to ${maxNameLength} characters, none of them a control character`)
+  if (!name.isWellFormed()) throw badInput(`${where}: the name has a lone surrogate`)
+  if (isIndexName(name)) {
+    throw badInput(
+      `${where}: names that begin with "${indexName('')}" are for blind indexes`,
+      'indexKey takes the name without it',
+    )
+  }
+  return { name, keyContext: canonicalize(options.keyContext).pairs }
+}
+
+/** A copy of a key id. */
+export function keyIdFrom(keyId: Uint8Array, where: string): Uint8Array {
+  checkBytes(keyId, `${where}: keyId`)
+  if (keyId.length !== keyIdBytes)
+    throw badInput(`${where}: a key id has ${keyIdBytes} bytes, not ${keyId.length}`)
+  return copyBytes(keyId)
+}
+
+/** Contexts in canonical form: what the caller does to them later changes nothing. */
+export function recordOptionsFrom(options: KeyringRecordOptions, where: string): KeyringRecordOptions {
+  checkOptions(options, ['recordContext', 'keyContext'], where)
+  const { keyContext, ...rest } = options
+  const recordContext = canonicalize(recordContextOf(rest, where)).pairs
+  return keyContext === undefined
+    ? { recordContext }
+    : { recordContext, keyContext: canonicalize(keyContext).pairs }
+}
+
+/** @throws LongholdError `cannot_open` for a data key that is bound to another context than was expected. */
+export function checkKeyContext({ keyContext }: CachedKey, expected: ContextInput | undefined): void {
+  if (expected !== undefined && keyContextJson(canonicalize(expected).pairs) !== keyContext)
+    throw cannotOpen()
+}

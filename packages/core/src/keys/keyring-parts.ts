@@ -1,0 +1,94 @@
+/** What the parts of a keyring share: its keys and its store, and how a data key is wrapped, found and unwrapped. */
+
+import { equalBytes, toHex } from '../bytes.ts'
+import { LongholdError, cannotOpen } from '../errors.ts'
+import { decodeWrappedKey, encodeContainer } from '../format/container.ts'
+import type { EncryptionContext } from '../format/context.ts'
+import type { DataKeyLimits } from './data-key-limits.ts'
+import type { DataKey } from './data-key.ts'
+import type { Identity } from './identity.ts'
+import type { DataKeyCache, HeldKey } from './keyring-cache.ts'
+import type { Policy } from './policy.ts'
+import type { Recipient } from './recipient.ts'
+import type { StoredDataKey, WrappedKeyStore } from './wrapped-key-store.ts'
+import { openHeader, sealHeader } from './wrapped-key.ts'
+
+export interface KeyringParts {
+  readonly store: WrappedKeyStore
+  readonly identities: readonly Identity[]
+  readonly recipients: readonly Recipient[]
+  readonly policy: Policy
+  readonly limits: Required<DataKeyLimits>
+  readonly cache: DataKeyCache
+  /** How long another process's change of a data key may go unnoticed by one that writes under it. */
+  readonly refreshMs: number
+  readonly now: () => number
+  /** Key ids, in hexadecimal, that this keyring itself moved on or destroyed: not written under, whoever was about to. */
+  readonly left: Set<string>
+}
+
+export async function wrapFor(
+  recipients: readonly Recipient[],
+  dataKey: DataKey,
+  keyContext: EncryptionContext,
+  { policy }: KeyringParts,
+): Promise<Uint8Array> {
+  return encodeContainer('wrapped key', await sealHeader(dataKey, recipients, keyContext, policy.readable))
+}
+
+/** Opens a stored data key with our identities. The caller wipes it. */
+export async function unwrapStored(
+  { keyId, wrappedKey, keyContext }: Pick<StoredDataKey, 'keyId' | 'wrappedKey' | 'keyContext'>,
+  { identities, policy }: KeyringParts,
+): Promise<DataKey> {
+  const header = decodeWrappedKey(wrappedKey, policy.readable.stanzaLength)
+  const dataKey = await openHeader(header, identities, keyContext, policy.readable)
+  // The store may have given us another one than we asked for.
+  if (equalBytes(dataKey.keyId, keyId)) return dataKey
+  dataKey.wipe()
+  throw cannotOpen()
+}
+
+/**
+ * Holds the data key of that id, at hand or from the store.
+ *
+ * @throws LongholdError `no_data_key`, `destroyed`; `unavailable` for a retired one, or when store or identity could
+ * not be asked; `limit_exceeded` when it is too old to be read; what unwrapping throws.
+ */
+export async function holdById(keyId: Uint8Array, parts: KeyringParts): Promise<HeldKey> {
+  return await parts.cache.hold(toHex(keyId), async () => {
+    const stored = await findReadable(keyId, parts)
+    return { dataKey: await unwrapStored(stored, parts), owner: stored }
+  })
+}
+
+async function findReadable(keyId: Uint8Array, { store, policy, now }: KeyringParts): Promise<StoredDataKey> {
+  const stored = await store.get(keyId)
+  const id = toHex(keyId)
+  if (stored === undefined) {
+    throw new LongholdError('no_data_key', `the key store has never heard of data key ${id}`, {
+      hint: 'the record was written with another store, or its wrapped key was lost: look into backups',
+    })
+  }
+  if (stored.state === 'destroyed') {
+    const at = stored.destroyedAt.toISOString()
+    throw new LongholdError('destroyed', `data key ${id} was destroyed on purpose, at ${at}`)
+  }
+  if (stored.state === 'retired') {
+    throw new LongholdError('unavailable', `data key ${id} is retired`, {
+      hint: 'keyring.reinstate takes it back, if something still needs it',
+    })
+  }
+  policy.checkReadAge(now() - stored.createdAt.getTime())
+  return stored
+}
+
+/** Recipient ids, in hexadecimal. */
+export function recipientIdsOf(wrappedKey: Uint8Array, { policy }: KeyringParts): Set<string> {
+  const { stanzas } = decodeWrappedKey(wrappedKey, policy.readable.stanzaLength)
+  return new Set(stanzas.map(({ recipientId }) => toHex(recipientId)))
+}
+
+export function idsOf(recipients: readonly Recipient[]): Set<string> {
+  return new Set(recipients.map(({ recipientId }) => toHex(recipientId)))
+}

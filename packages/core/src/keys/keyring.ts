@@ -1,0 +1,335 @@
+/**
+ * Identities, recipients and a store of wrapped keys in one: data keys are made, found, followed by the next and
+ * forgotten by themselves; records name the one they are under by its key id.
+ */
+
+import { copyBytes, toHex } from '../bytes.ts'
+import { LongholdError, badInput } from '../errors.ts'
+import { decodeRecord } from '../format/container.ts'
+import type { TypedValue } from '../format/value.ts'
+import { checkBytes, checkOptions } from '../options.ts'
+import type { DataKey, RecordOptions } from './data-key.ts'
+import { DataKeyHandle, cachedOrUnavailable } from './keyring-handle.ts'
+import type { HandleSource } from './keyring-handle.ts'
+import { indexName, openIndexKey } from './keyring-index.ts'
+import type { BlindIndexKey } from './keyring-index.ts'
+import { checkKeyContext, keyIdFrom, ownerFrom, partsFrom, recordOptionsFrom } from './keyring-options.ts'
+import type {
+  KeyringOptions,
+  KeyringRecordOptions,
+  KeyringRewrapOptions,
+  OwnerOptions,
+} from './keyring-options.ts'
+import { holdById } from './keyring-parts.ts'
+import type { KeyringParts } from './keyring-parts.ts'
+import { rewrapStore } from './keyring-rewrap.ts'
+import type { RewrapProgress } from './keyring-rewrap.ts'
+import { Writer } from './keyring-writer.ts'
+import { ownerText } from './wrapped-key-store.ts'
+import type { DataKeyOwner, StoredDataKey } from './wrapped-key-store.ts'
+
+/**
+ * Opens a keyring. Nothing is read or written yet.
+ *
+ * @throws LongholdError `bad_input` for an option that cannot be meant; `unsupported` for a recipient of a suite that
+ * may not be written.
+ */
+export function openKeyring(options: KeyringOptions): Keyring {
+  return new Keyring(options, Date.now)
+}
+
+/** The same with a clock, for tests. Not exported by the package. */
+export function testingOpenKeyring(options: KeyringOptions, testingNow: () => number): Keyring {
+  return new Keyring(options, testingNow)
+}
+
+export class Keyring {
+  readonly #parts: KeyringParts
+  readonly #source: HandleSource
+  /** The least recently used first. */
+  readonly #writers = new Map<string, Writer>()
+  #isClosed = false
+
+  /** See `openKeyring`. */
+  constructor(options: KeyringOptions, now: () => number) {
+    this.#parts = partsFrom(options, now)
+    this.#source = { parts: this.#parts, writerOf: (owner, text) => this.#writerOf(owner, text) }
+  }
+
+  /**
+   * The data keys of a name, say `users`, in a key context; one is ready to encrypt records when the promise resolves.
+   * Quick when it was called before: call it for each piece of work, or keep the handle.
+   *
+   * @param name 1 to 256 characters, none of them a control character.
+   * @throws LongholdError `bad_input`, `bad_context`; `limit_exceeded` when a data key is used up and the next could
+   * not be prepared; `unavailable`; `not_a_recipient` when none of the identities is among the recipients.
+   */
+  async dataKey(name: string, options: OwnerOptions = {}): Promise<DataKeyHandle> {
+    const owner = ownerFrom(name, options, 'Keyring.dataKey')
+    const handle = new DataKeyHandle(this.#source, owner)
+    await handle.ready()
+    return handle
+  }
+
+  /**
+   * The key of the blind indexes of a name (SPEC §8), made when there is none. It is never rotated; to change it, take
+   * another name and compute the indexes anew.
+   */
+  async indexKey(name: string, options: OwnerOptions = {}): Promise<BlindIndexKey> {
+    this.#checkOpen()
+    const { keyContext } = ownerFrom(name, options, 'Keyring.indexKey')
+    return await openIndexKey({ name: indexName(name), keyContext }, this.#parts)
+  }
+
+  /**
+   * Decrypts a record of any name, its data key found by its key id.
+   *
+   * @throws LongholdError what `DataKey.decrypt` throws; `no_data_key`, `destroyed`; `unavailable` for a retired data
+   * key, or when store or identity could not be asked; what unwrapping throws.
+   */
+  async decrypt(record: Uint8Array, options: KeyringRecordOptions): Promise<Uint8Array> {
+    return await this.#opened(record, options, 'Keyring.decrypt', opening.bytes)
+  }
+
+  /** Decrypts a record that holds a typed value; as `decrypt`. */
+  async decryptValue(record: Uint8Array, options: KeyringRecordOptions): Promise<TypedValue> {
+    return await this.#opened(record, options, 'Keyring.decryptValue', opening.value)
+  }
+
+  /**
+   * As `decrypt`, at once, for a data key that is at hand.
+   *
+   * @throws LongholdError `unavailable` when it is not.
+   */
+  decryptSync(record: Uint8Array, options: KeyringRecordOptions): Uint8Array {
+    return this.#openedSync(record, options, 'Keyring.decryptSync', opening.bytes)
+  }
+
+  /** As `decryptValue`, at once; as `decryptSync`. */
+  decryptValueSync(record: Uint8Array, options: KeyringRecordOptions): TypedValue {
+    return this.#openedSync(record, options, 'Keyring.decryptValueSync', opening.value)
+  }
+
+  /**
+   * Has data keys at hand, for what decrypts at once.
+   *
+   * @param keyIds Key ids of 16 bytes; of a record, `keyIdOf` tells. At most as many as the cache holds.
+   * @throws LongholdError `limit_exceeded`; what `decrypt` throws for a data key.
+   */
+  async preload(keyIds: readonly Uint8Array[]): Promise<void> {
+    this.#checkOpen()
+    const wanted = new Map(keyIds.map((keyId) => [toHex(keyId), keyIdFrom(keyId, 'Keyring.preload')]))
+    const { maxKeys } = this.#parts.cache
+    if (wanted.size > maxKeys) {
+      const message = `${wanted.size} data keys at once, the cache holds ${maxKeys}`
+      throw new LongholdError('limit_exceeded', message, { hint: 'raise cache.maxKeys of the keyring' })
+    }
+    const settled = await Promise.allSettled(
+      [...wanted.values()].map((keyId) => holdById(keyId, this.#parts)),
+    )
+    for (const one of settled) if (one.status === 'fulfilled') one.value.release()
+    const failure = settled.find((one) => one.status === 'rejected')
+    if (failure !== undefined) throw failure.reason
+  }
+
+  /**
+   * Makes a new data key for a name; new records are written under it, here at once and in other processes when they
+   * look again (`refreshMs`). The old one becomes `reading`.
+   *
+   * @returns Its key id.
+   */
+  async rotate(name: string, options: OwnerOptions = {}): Promise<Uint8Array> {
+    return await this.#writerOf(ownerFrom(name, options, 'Keyring.rotate')).rotate()
+  }
+
+  /**
+   * Wraps every data key of the store for new recipients; records are not touched. Data keys that were also wrapped for
+   * somebody who is not named any more become `reading`: no new record is written under them. It is not revocation: see
+   * SPEC §6.5. What fails is reported and left; call again with `after` to go on where an error ended it. Open the
+   * keyring with the same recipients, or its new data keys are for the old ones.
+   *
+   * @throws LongholdError `bad_input`, `unsupported` before anything is written; `unavailable` when store, recipient or
+   * identity could not be asked.
+   */
+  async rewrap(options: KeyringRewrapOptions = {}): Promise<RewrapProgress> {
+    this.#checkOpen()
+    checkOptions(options, ['recipients', 'onProgress', 'after'], 'Keyring.rewrap')
+    const { recipients = this.#parts.recipients, onProgress, after } = options
+    const start = after && keyIdFrom(after, 'Keyring.rewrap: after')
+    this.#parts.policy.checkRecipients(recipients)
+    const left = (keyId: string) => this.#leave(keyId)
+    return await rewrapStore([...recipients], { after: start, onProgress, left }, this.#parts)
+  }
+
+  /**
+   * Moves a data key from `reading` to `retired`: its records are refused from now on, to see whether anything still
+   * needs it. Other processes may have it at hand for as long as their caches keep it.
+   *
+   * @throws LongholdError `bad_input` when it is not reading: rotate one that is writing first.
+   */
+  async retire(keyId: Uint8Array): Promise<void> {
+    await this.#move(keyId, 'reading', 'retired')
+    this.#parts.cache.forget(toHex(keyId))
+  }
+
+  /** Moves a data key back from `retired` to `reading`. */
+  async reinstate(keyId: Uint8Array): Promise<void> {
+    await this.#move(keyId, 'retired', 'reading')
+  }
+
+  /**
+   * Deletes a wrapped data key for ever, and with it every record under it: nothing brings them back but a copy of the
+   * store. Other processes may have it at hand for as long as their caches keep it.
+   *
+   * @returns `false` when it was destroyed before, or the store has never heard of it.
+   */
+  async destroy(keyId: Uint8Array): Promise<boolean> {
+    this.#checkOpen()
+    const id = keyIdFrom(keyId, 'Keyring.destroy')
+    this.#leave(toHex(id))
+    const isDestroyed = await this.#parts.store.destroy(id)
+    this.#parts.cache.forget(toHex(id))
+    return isDestroyed
+  }
+
+  /**
+   * Destroys all data keys of a name and key context, its index key too: the data of one tenant or person. Nothing may
+   * write under it any more, or it gets a new one.
+   *
+   * @returns How many.
+   */
+  async destroyAll(name: string, options: OwnerOptions): Promise<number> {
+    checkOptions(options, ['keyContext'], 'Keyring.destroyAll')
+    if (options.keyContext === undefined)
+      throw badInput('Keyring.destroyAll: keyContext is required', 'say {} for the data keys without one')
+    const owner = ownerFrom(name, options, 'Keyring.destroyAll')
+    this.#checkOpen()
+    let destroyed = 0
+    for (const one of [owner, { ...owner, name: indexName(name) }]) {
+      for (;;) {
+        const page = await this.#parts.store.page({ owner: one, limit: 100 })
+        if (page.length === 0) break
+        for (const { keyId } of page) if (await this.destroy(keyId)) destroyed++
+      }
+    }
+    return destroyed
+  }
+
+  /** Every data key of the store that is not destroyed, in the order of the key ids, with its state and counts. */
+  async *dataKeys(
+    options: { readonly after?: Uint8Array } = {},
+  ): AsyncGenerator<StoredDataKey, void, undefined> {
+    checkOptions(options, ['after'], 'Keyring.dataKeys')
+    let { after } = options
+    for (;;) {
+      this.#checkOpen()
+      const page = await this.#parts.store.page({ after, limit: 100 })
+      if (page.length === 0) return
+      yield* page
+      after = page.at(-1)?.keyId
+    }
+  }
+
+  /** Gives back what is reserved of data keys and not used, and wipes them all. The store stays open. */
+  async close(): Promise<void> {
+    const writers = [...this.#writers.values()]
+    this.#writers.clear()
+    this.#isClosed = true
+    // What is not given back only makes a count too high.
+    await Promise.allSettled(writers.map((writer) => writer.close()))
+    this.#parts.cache.close()
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close()
+  }
+
+  /** Wipes all data keys at once; what is reserved and not used stays counted. `close` is better where one can wait. */
+  [Symbol.dispose](): void {
+    this.#isClosed = true
+    this.#writers.clear()
+    this.#parts.cache.close()
+  }
+
+  #writerOf(owner: DataKeyOwner, text = ownerText(owner)): Writer {
+    this.#checkOpen()
+    const writer = this.#writers.get(text) ?? new Writer(owner, this.#parts)
+    this.#writers.delete(text)
+    this.#writers.set(text, writer)
+    if (this.#writers.size > this.#parts.cache.maxKeys) this.#evictWriter()
+    return writer
+  }
+
+  /** The least recently used that nobody waits for. Its name gets it, or another one, back when it is asked for. */
+  #evictWriter(): void {
+    for (const [text, writer] of this.#writers) {
+      if (writer.isBusy) continue
+      this.#writers.delete(text)
+      // Nobody waits for it, and what is not given back only makes the count too high.
+      writer.close().catch(() => undefined)
+      return
+    }
+  }
+
+  async #opened<T>(
+    record: Uint8Array,
+    options: KeyringRecordOptions,
+    where: string,
+    open: Opening<T>,
+  ): Promise<T> {
+    this.#checkOpen()
+    checkBytes(record, `${where}: record`)
+    const { keyContext, recordContext } = recordOptionsFrom(options, where)
+    const id = toHex(decodeRecord(record).keyId)
+    const cached = this.#parts.cache.peek(id)
+    if (cached !== undefined) {
+      checkKeyContext(cached, keyContext)
+      return open(cached.dataKey, record, { recordContext })
+    }
+    // A copy: callers may use their buffers again while the data key is being loaded.
+    const copy = copyBytes(record)
+    const held = await holdById(decodeRecord(copy).keyId, this.#parts)
+    try {
+      checkKeyContext(held, keyContext)
+      return open(held.dataKey, copy, { recordContext })
+    } finally {
+      held.release()
+    }
+  }
+
+  #openedSync<T>(record: Uint8Array, options: KeyringRecordOptions, where: string, open: Opening<T>): T {
+    this.#checkOpen()
+    checkBytes(record, `${where}: record`)
+    const { keyContext, recordContext } = recordOptionsFrom(options, where)
+    const cached = cachedOrUnavailable(this.#source, decodeRecord(record).keyId)
+    checkKeyContext(cached, keyContext)
+    return open(cached.dataKey, record, { recordContext })
+  }
+
+  async #move(keyId: Uint8Array, from: 'reading' | 'retired', to: 'reading' | 'retired'): Promise<void> {
+    this.#checkOpen()
+    const id = keyIdFrom(keyId, 'Keyring')
+    if (await this.#parts.store.move(id, from, to)) return
+    const stored = await this.#parts.store.get(id)
+    throw badInput(
+      `data key ${toHex(id)} is ${stored?.state ?? 'not in the store'}, not ${from}`,
+      stored?.state === 'writing' ? 'rotate its name first' : undefined,
+    )
+  }
+
+  #leave(keyId: string): void {
+    this.#parts.left.add(keyId)
+    for (const writer of this.#writers.values()) writer.leave(keyId)
+  }
+
+  #checkOpen(): void {
+    if (this.#isClosed) throw badInput('the keyring was closed')
+  }
+}
+
+type Opening<T> = (dataKey: DataKey, record: Uint8Array, options: RecordOptions) => T
+
+const opening: { readonly bytes: Opening<Uint8Array>; readonly value: Opening<TypedValue> } = {
+  bytes: (dataKey, record, options) => dataKey.decrypt(record, options),
+  value: (dataKey, record, options) => dataKey.decryptValue(record, options),
+}

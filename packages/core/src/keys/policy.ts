@@ -1,0 +1,60 @@
+/** What a keyring may write and read, beyond what is cryptographically possible. */
+
+import { LongholdError, badInput } from '../errors.ts'
+import { checkOptions } from '../options.ts'
+import type { Recipient } from './recipient.ts'
+import { suiteIdText, suiteTable } from './suite.ts'
+import type { Suite, SuiteTable } from './suite.ts'
+import { checkRecipients } from './wrapped-key.ts'
+
+export interface KeyringPolicy {
+  /**
+   * Suites for which data keys are wrapped; among the keyring's `suites`, and by default those. A data key that is also
+   * wrapped with another one is not used for new records.
+   */
+  readonly writeSuites?: readonly Suite[]
+  /** Data keys that were made longer ago are not opened any more. By default none is too old to read. */
+  readonly maxReadAgeMs?: number
+}
+
+export class Policy {
+  /** What may be met when reading. */
+  readonly readable: SuiteTable
+  readonly #writable: SuiteTable
+  readonly #maxReadAgeMs: number
+
+  /** @throws LongholdError `bad_input` for suites to write that could not be read, or an age that is none. */
+  constructor(suites: readonly Suite[] | undefined, options: KeyringPolicy = {}) {
+    checkOptions(options, ['writeSuites', 'maxReadAgeMs'], 'policy')
+    const { writeSuites = suites, maxReadAgeMs = Number.POSITIVE_INFINITY } = options
+    if (typeof maxReadAgeMs !== 'number' || !(maxReadAgeMs > 0))
+      throw badInput('policy: maxReadAgeMs must be a number above 0')
+    this.readable = suiteTable(suites)
+    this.#writable = suiteTable(writeSuites)
+    this.#maxReadAgeMs = maxReadAgeMs
+    for (const suite of writeSuites ?? []) {
+      if (this.readable.of(suite) === undefined)
+        throw badInput(`policy: writeSuites has a suite that "suites" has not (${suiteIdText(suite)})`)
+    }
+  }
+
+  /**
+   * Refuses recipients before anything is written.
+   *
+   * @throws LongholdError `bad_input` for none, one twice or more than 32; `unsupported` for a suite that may not be
+   * written.
+   */
+  checkRecipients(recipients: readonly Recipient[]): void {
+    checkRecipients(recipients, this.#writable)
+  }
+
+  /** @throws LongholdError `limit_exceeded` when the data key is too old to be read. */
+  checkReadAge(ageMs: number): void {
+    if (ageMs <= this.#maxReadAgeMs) return
+    throw new LongholdError(
+      'limit_exceeded',
+      `the data key was made ${Math.floor(ageMs)} ms ago, at most ${this.#maxReadAgeMs} are allowed`,
+      { hint: 'policy.maxReadAgeMs of the keyring says so' },
+    )
+  }
+}
