@@ -231,7 +231,7 @@ class RunCommand {
 
   async #report(state: RunState, replaced: number, seconds: number): Promise<void> {
     const deadLetters = await writeDeadLetters(this.#terminal, {
-      path: this.#flags.deadLetters ?? this.#target.config['dead-letters'],
+      path: this.#flags.deadLetters ?? this.#target.deadLetters,
       target: this.#target,
       source: this.#source,
       state,

@@ -1,6 +1,7 @@
 /** Flags and longhold.yaml joined: what a command of `longhold reencrypt` works on, and with what. */
 
 import { open } from 'node:fs/promises'
+import { relative } from 'node:path'
 
 import type { PrivateKeyEntry } from '../legacy-keys/private-key-set.ts'
 import { parsePrivateKey, PrivateKeyError, RsaPrivateKey } from '../legacy-keys/rsa-private-key.ts'
@@ -26,6 +27,8 @@ export interface TargetSettings {
   readonly column: string
   readonly idMember: string | undefined
   readonly busyTimeoutMs: number
+  /** Where longhold.yaml wants the dead letters, absolute. */
+  readonly deadLetters: string | undefined
   readonly config: ReencryptConfig
 }
 
@@ -70,7 +73,9 @@ export async function resolveTarget(
     })
   }
   const busyTimeoutMs = (flags.busyTimeout ?? config['busy-timeout'] ?? defaultBusyTimeoutS) * 1000
-  return { path, shown, kind, table, column, idMember, busyTimeoutMs, config }
+  const letters = config['dead-letters']
+  const deadLetters = letters === undefined ? undefined : whole.resolve(letters)
+  return { path, shown, kind, table, column, idMember, busyTimeoutMs, deadLetters, config }
 }
 
 /** The first 16 bytes of every database (sqlite.org/fileformat.html §1.3). An empty file is an NDJSON file. */
@@ -109,25 +114,26 @@ async function readPrivateKeys(
   flags: LegacyFlags,
 ): Promise<PrivateKeyEntry[]> {
   const whole = await loadConfig(terminal)
+  // As a person would name it here: messages say so.
+  const near = (path: string): string => relative(terminal.io.cwd, whole.resolve(path))
   const named: PrivateKeyConfig[] =
-    flags.privateKey?.map((file) => ({ file: terminal.path(file), 'key-ids': [] })) ??
-    config['private-keys'].map((entry) => ({ ...entry, file: whole.resolve(entry.file) }))
+    flags.privateKey?.map((file) => ({ file, 'key-ids': [] })) ??
+    config['private-keys'].map((entry) => ({ ...entry, file: near(entry.file) }))
   const entries: PrivateKeyEntry[] = []
-  for (const [index, entry] of named.entries()) {
-    const shown = flags.privateKey?.[index] ?? config['private-keys'][index]?.file ?? entry.file
+  for (const entry of named) {
     const bytes = await readInput(terminal, entry.file, keyFileLimit)
     await warnWhenShared(terminal, entry.file)
     const fromConfig = entry['passphrase-file']
     const passphrase = await readPassphrase(terminal, {
-      file: flags.passphraseFile ?? (fromConfig === undefined ? undefined : whole.resolve(fromConfig)),
+      file: flags.passphraseFile ?? (fromConfig === undefined ? undefined : near(fromConfig)),
       variable: flags.passphraseEnv ?? entry['passphrase-env'],
     })
     try {
       const key = parsePrivateKey(bytes, passphrase)
-      entries.push({ name: new RsaPrivateKey(shown, key).name, key, keyIds: entry['key-ids'] })
+      entries.push({ name: new RsaPrivateKey(entry.file, key).name, key, keyIds: entry['key-ids'] })
     } catch (error) {
       if (!(error instanceof PrivateKeyError)) throw error
-      throw unusable(error, shown)
+      throw unusable(error, entry.file)
     } finally {
       bytes.fill(0)
     }
