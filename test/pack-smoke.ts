@@ -11,6 +11,8 @@ import { join } from 'node:path'
 import { publint } from 'publint'
 import { formatMessage } from 'publint/utils'
 
+import { bundle, gzipBytes } from './bundle.ts'
+
 const root = join(import.meta.dirname, '..')
 const pnpm = process.env['npm_execpath'] ?? 'pnpm'
 const folder = mkdtempSync(join(tmpdir(), 'longhold-pack-'))
@@ -30,6 +32,7 @@ interface Manifest {
   readonly name: string
   readonly version: string
   readonly exports?: Record<string, unknown>
+  readonly peerDependencies?: Record<string, string>
 }
 
 try {
@@ -38,6 +41,7 @@ try {
   install(tarballs)
   typeCheck()
   importAll(Object.keys(tarballs))
+  await bundleForBrowsers()
   useCommand()
   useService()
   refusesNpm()
@@ -67,10 +71,10 @@ async function lint(tarball: string): Promise<void> {
 
 function install(tarballs: Record<string, string>): void {
   const files = Object.fromEntries(Object.entries(tarballs).map(([name, path]) => [name, `file:${path}`]))
-  writeFileSync(
-    join(folder, 'package.json'),
-    JSON.stringify({ private: true, type: 'module', dependencies: files }),
-  )
+  // Optional peers are brought by whoever uses the door that needs them.
+  const { peerDependencies = {} } = manifestOf(join(root, 'packages/core/package.json'))
+  const dependencies = { ...files, ...peerDependencies }
+  writeFileSync(join(folder, 'package.json'), JSON.stringify({ private: true, type: 'module', dependencies }))
   // The packages depend on each other by version, and these versions are published nowhere yet.
   writeFileSync(join(folder, 'pnpm-workspace.yaml'), JSON.stringify({ packages: ['.'], overrides: files }))
   run(pnpm, ['install', '--prod', '--no-frozen-lockfile', '--prefer-offline'])
@@ -125,6 +129,15 @@ function importAll(names: readonly string[]): void {
     expectEqual(doors.includes(door), true, `${door} can be imported`)
   }
   run(process.execPath, ['--input-type=module', '-e', doors.map((door) => `import '${door}'`).join('\n')])
+}
+
+/** The `browser` map of the package is that of what is built. */
+async function bundleForBrowsers(): Promise<void> {
+  const code = `export { decrypt, encrypt, generateIdentity, parseIdentity, parseRecipient } from '@longhold/core'`
+  const bundled = await bundle({ code, folder, minify: true })
+  expectEqual(bundled.includes('getBuiltinModule'), false, 'the native backend is in a bundle for browsers')
+  const bytes = gzipBytes(bundled)
+  if (bytes > 26_000) throw new Error(`a bundle for browsers has ${bytes} bytes, compressed`)
 }
 
 function useCommand(): void {
