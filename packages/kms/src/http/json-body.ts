@@ -1,4 +1,4 @@
-/** Reads a JSON body strictly: bounded, UTF-8, no key twice, not deeply nested. The schema comes after. */
+/** Reads a JSON body strictly: bounded, UTF-8, no key twice, few levels, few values. The schema comes after. */
 
 import type { Context } from 'hono'
 import { createMiddleware } from 'hono/factory'
@@ -7,6 +7,9 @@ import { ServiceError } from '../service/errors.ts'
 import type { Env } from './env.ts'
 
 const maxDepth = 16
+/** Above what any route takes: a context has 64 pairs, a batch 1,000 items with 64 pairs and 64 targets each. */
+const maxNames = 256
+const maxValues = 250_000
 const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 
 export function jsonBody(maxBytes: number) {
@@ -47,7 +50,8 @@ async function readBody(c: Context<Env>, maxBytes: number): Promise<Uint8Array> 
 
 /**
  * Finds what `JSON.parse` is silent about: a key that stands twice in one object, where two readers may each take
- * another one, and nesting without a bound. Text that is no JSON is left to `JSON.parse`.
+ * another one, nesting without a bound, and so many values that building and checking them would hold up everybody
+ * else for seconds. Text that is no JSON is left to `JSON.parse`.
  *
  * @throws ServiceError `malformed_request`.
  */
@@ -55,6 +59,7 @@ export function checkJsonText(text: string): void {
   /** Names met in each open object; undefined for an open array. */
   const open: (Set<string> | undefined)[] = []
   let nameIsNext = false
+  let values = 0
   for (let at = 0; at < text.length; at++) {
     switch (text[at]) {
       case '"': {
@@ -76,6 +81,7 @@ export function checkJsonText(text: string): void {
         nameIsNext = false
         break
       case ',':
+        if (++values > maxValues) throw malformed(`the body has more than ${maxValues} values`)
         nameIsNext = open.at(-1) !== undefined
         break
       default:
@@ -102,6 +108,7 @@ function addName(names: Set<string> | undefined, literal: string): void {
   }
   if (typeof name !== 'string' || names === undefined) return
   if (names.has(name)) throw malformed(`the body names a field twice: ${name.slice(0, 64)}`)
+  if (names.size === maxNames) throw malformed(`an object of the body has more than ${maxNames} names`)
   names.add(name)
 }
 

@@ -216,6 +216,15 @@ describe('JSON that JSON.parse is silent about', () => {
     expect(() => checkJsonText(text)).not.toThrow()
   })
 
+  test('more names or values than any route takes are refused before they are built', () => {
+    const named = (count: number) =>
+      `{${Array.from({ length: count }, (_, index) => `"${index}":1`).join(',')}}`
+    expect(() => checkJsonText(named(256))).not.toThrow()
+    expect(() => checkJsonText(named(257))).toThrow(/more than 256 names/u)
+    expect(() => checkJsonText(`[${'1,'.repeat(250_000)}1]`)).not.toThrow()
+    expect(() => checkJsonText(`[${'1,'.repeat(250_001)}1]`)).toThrow(/more than 250000 values/u)
+  })
+
   test('seventeen levels are too deep', () => {
     expect(() => checkJsonText('['.repeat(17))).toThrow(/deeper than 16/u)
   })
