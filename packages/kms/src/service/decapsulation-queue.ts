@@ -1,6 +1,7 @@
 /**
  * Runs the decapsulations that one turn of the event loop asked for together, which costs a quarter less than
- * one turn each; at most `maxPerTurn` of them, so that a large batch does not hold up everybody else.
+ * one turn each; at most `maxPerTurn` of them, so that a large batch does not hold up everybody else. The
+ * encapsulations of a rewrap, which cost as much, wait here too.
  */
 
 const maxPerTurn = 32

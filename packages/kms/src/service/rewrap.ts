@@ -12,12 +12,14 @@ import {
   rewrap as rewrapHeader,
   toHex,
 } from '@longhold/core'
-import type { EncryptionContext, Identity, PublicKeyRecipient } from '@longhold/core'
+import type { EncryptionContext, Identity, PublicKeyRecipient, Recipient } from '@longhold/core'
 
 import { auditItems, itemError } from './batch.ts'
 import type { ItemResult } from './batch.ts'
+import type { DecapsulationQueue } from './decapsulation-queue.ts'
 import { notFound, ServiceError } from './errors.ts'
 import type { VersionRow } from './key-store.ts'
+import { keyPattern } from './keys.ts'
 import type { Keys } from './keys.ts'
 import { requirePermission, requireVisible } from './policy.ts'
 import type { Caller } from './policy.ts'
@@ -100,13 +102,19 @@ async function rewrapOne(
     }
     const wrappedKey = await rewrapHeader(item.wrappedKey, {
       identities: [identity],
-      recipients,
+      recipients: recipients.map((recipient) => inTurn(recipient, queue)),
       keyContext: item.context,
     })
     return { wrappedKey, key: source.key, version: source.version }
   } catch (error) {
     return itemError(error)
   }
+}
+
+/** Wraps a few at a time: a header may have many readers, a batch a thousand headers. */
+function inTurn(recipient: PublicKeyRecipient, queue: DecapsulationQueue): Recipient {
+  const { kemId, recipientId } = recipient
+  return { kemId, recipientId, wrap: (dataKey, bound) => queue.run(() => recipient.wrap(dataKey, bound)) }
 }
 
 /** Decides who reads the new header. Keeps what it looked up for the rest of the batch. */
@@ -123,13 +131,10 @@ class Planner {
     this.#rows = rows
   }
 
-  /** The version that opens the header: the first addressee, in order, that the caller may know of. */
+  /** The version that opens the header: of those the caller may know of, the first, in order, that still may. */
   source({ addressees }: Parsed): VersionRow | undefined {
-    for (const addressee of addressees) {
-      const row = this.#rows.get(stanzaName(addressee))
-      if (row !== undefined) return row
-    }
-    return undefined
+    const known = addressees.flatMap((addressee) => this.#rows.get(stanzaName(addressee)) ?? [])
+    return known.find(({ state }) => versionStates[state].rewrapFrom) ?? known[0]
   }
 
   /**
@@ -143,6 +148,13 @@ class Planner {
   ): Promise<PublicKeyRecipient[]> {
     const supplied = to.filter((text) => text.startsWith('lhrecipient')).map((text) => parseRecipient(text))
     const named = to.filter((text) => !text.startsWith('lhrecipient'))
+    // Not repeated in the answer: it is any text of the caller's.
+    if (!named.every((key) => keyPattern.test(key))) {
+      throw new ServiceError(
+        'malformed_request',
+        'a text in "to" is neither the name of a key nor a recipient',
+      )
+    }
     for (const key of named) await this.#checkTarget(key, source.key)
 
     const chosen = new Map<string, PublicKeyRecipient>()

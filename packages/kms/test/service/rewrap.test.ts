@@ -183,6 +183,53 @@ describe('rewrap', () => {
     expect(await rewrap(under, wrappedKey)).toMatchObject({ code: 'invalid_state' })
   })
 
+  test('is opened by the first reader that still may; the one that may not stays a reader, at its newest version', async () => {
+    const under = await startTestService({ keys: ['a', 'b'] })
+    const { dataKey, wrappedKey } = await wrapFor(under.client(), ['a', 'b'], { context })
+    await under.service.keys.rotate(under.admin, 'a')
+    await under.service.keys.setState(under.admin, 'a', 1, 'disabled')
+    const answer = done(await rewrap(under, wrappedKey))
+    expect(answer).toMatchObject({ key: 'b', version: 1 })
+    expect(await recipientsOf(under, answer.wrappedKey)).toEqual(['a 2', 'b 1'])
+    expect(await opens(new KmsIdentity(under.client()), answer.wrappedKey)).toBe(hexOf(dataKey))
+  })
+
+  test.each(['A', 'a/b', 'LHRECIPIENT1-x', 'x'.repeat(65), '\u001b[2J'])(
+    'to %j, which can be no key, is malformed, and the text is not repeated',
+    async (text) => {
+      const under = await startTestService({ keys: ['a'] })
+      const { wrappedKey } = await wrapFor(under.client(), ['a'], { context })
+      const answer = await rewrap(under, wrappedKey, { to: ['a', text] })
+      expect(answer).toMatchObject({ code: 'malformed_request' })
+      expect(answer).not.toMatchObject({ message: expect.stringContaining(text) as string })
+    },
+  )
+
+  test('to many readers does not hold up everybody else: a few wraps in a turn', async () => {
+    const names = Array.from({ length: 16 }, (_, index) => `k${index}`)
+    const under = await startTestService({ keys: names })
+    await under.service.keys.create(under.admin, 'a', names)
+    const { wrappedKey } = await wrapFor(under.client(), ['a'], { context })
+    const items = Array.from({ length: 8 }, (_, id) => ({
+      id: `${id}`,
+      wrappedKey,
+      context: pairs,
+      to: names,
+    }))
+    let turns = 0
+    let isOver = false
+    const count = () => {
+      turns += 1
+      if (!isOver) setImmediate(count)
+    }
+    setImmediate(count)
+    const results = await under.service.rewrap(under.admin, items)
+    isOver = true
+    for (const { answer } of results) done(answer)
+    // 8 decapsulations and 8 times 16 encapsulations, one after the other for each header.
+    expect(turns).toBeGreaterThanOrEqual(17)
+  })
+
   test('is in the log with key, version and key id', async () => {
     const under = await startTestService({ keys: ['a'] })
     const { wrappedKey } = await wrapFor(under.client(), ['a'], { context })
