@@ -2,12 +2,21 @@
 
 import { badInput } from './errors.ts'
 
-/** @throws LongholdError `bad_input` when `options` has a name outside `known`, is missing, or is no object. */
+/**
+ * @throws LongholdError `bad_input` when `options` has a name outside `known`, is missing, or is no object; and when
+ * Object.prototype has a known name, which every object without it would seem to have.
+ */
 export function checkOptions(options: object, known: readonly string[], where: string): void {
   if (typeof options !== 'object' || options === null) throw badInput(`${where}: options must be an object`)
   for (const name of Object.keys(options)) {
     if (!known.includes(name))
       throw badInput(`${where}: unknown option "${name}"`, `known: ${known.join(', ')}`)
+  }
+  for (const name of known) {
+    if (name in Object.prototype)
+      throw badInput(
+        `${where}: something put "${name}" onto Object.prototype, which would be an option everywhere`,
+      )
   }
 }
 

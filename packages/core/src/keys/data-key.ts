@@ -163,6 +163,11 @@ interface SealOptions {
   readonly testingSalt?: Uint8Array
 }
 
+const sealDefaults: { readonly bodyKind: BodyKind; readonly testingSalt: Uint8Array | undefined } = {
+  bodyKind: 'data',
+  testingSalt: undefined,
+}
+
 /** A record (SPEC §6). */
 export function sealRecord(
   dataKey: DataKey,
@@ -180,9 +185,11 @@ export function sealContainer(
   head: Uint8Array,
   plaintext: Uint8Array,
   context: ContextInput | undefined,
-  { bodyKind = 'data', testingSalt }: SealOptions = {},
+  options: SealOptions = {},
 ): Uint8Array {
   checkPlaintextLength(plaintext.length)
+  // Own properties alone: what somebody wrote onto Object.prototype must fix no salt.
+  const { bodyKind, testingSalt } = { ...sealDefaults, ...options }
   const bound = bodyContext(bodyKind, dataKey.keyId, canonicalize(context))
   const { container, body } = startContainer(kind, head, bodyLength(plaintext.length))
   const salt = testingSalt ?? randomBytes(saltBytes)
