@@ -29,7 +29,7 @@ test('the console blocks of docs/reencrypt.md, with its longhold.yaml', { timeou
       writeFileSync(join(directory, name), content, { mode: 0o600 })
     }
     await makeNotes(join(directory, 'app.db'), 40)
-    write('old.pem', oldPem.toString())
+    write('old.pem', oldPem)
     write('identity.txt', `${identity.exportText()}\n`)
     write('recipients.txt', `${identity.recipient.toString()}\n`)
     write('longhold.yaml', blocks('yaml'))
