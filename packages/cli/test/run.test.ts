@@ -140,7 +140,7 @@ test('waiting for input that never comes can be interrupted', async () => {
   const interrupt = new AbortController()
   const stdin = new Readable({ read: () => interrupt.abort() })
   const result = await space.cli(['encrypt', '-r', stdout.trim()], { stdin, signal: interrupt.signal })
-  expect(result).toMatchObject({ code: 4, stdout: '' })
+  expect(result.code).toBe(4)
   expect(result.stderr).toContain('longhold: error: interrupted')
 })
 

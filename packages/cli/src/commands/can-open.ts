@@ -1,17 +1,20 @@
 import { Command } from '@commander-js/extra-typings'
-import { decrypt, inspect, LongholdError, toHex, unwrapDataKey } from '@longhold/core'
-import type { Inspection } from '@longhold/core'
+import { LongholdError, toHex } from '@longhold/core'
+import type { Identity, Inspection } from '@longhold/core'
 
-import { aboutFile, readContainer } from '../shell/containers.ts'
+import { heldBytes, openContainer } from '../shell/containers.ts'
 import type { Container } from '../shell/containers.ts'
-import { CliError, refused, stopped } from '../shell/errors.ts'
+import { CliError, refused, stopped, usage } from '../shell/errors.ts'
 import { inputName, standardStream } from '../shell/files.ts'
 import { examples } from '../shell/help.ts'
 import { kmsTokenFileOption, kmsUrlOption } from '../shell/key-service.ts'
 import { contextOption, identityOption, parseContext, resolveIdentities } from '../shell/keys.ts'
 import type { NamedIdentity } from '../shell/keys.ts'
+import { tidyAfter } from '../shell/memory.ts'
 import type { Terminal } from '../shell/terminal.ts'
 import { count, plural, table } from '../shell/text.ts'
+import { ByteProgress } from './byte-progress.ts'
+import { openEnvelope, openWrappedKey } from './opening.ts'
 
 /** Whether one identity opens one file, and why not. */
 interface Verdict {
@@ -65,14 +68,19 @@ async function tryFile(
 ): Promise<FileVerdict> {
   const file = inputName(path)
   try {
-    const container = await readContainer(terminal, path)
-    const { kind } = await aboutFile(file, () => inspect(container.bytes))
+    await using container = await openContainer(terminal, path, { hold: heldBytes })
+    const { kind, source } = container
+    if (source === undefined && identities.length > 1) {
+      throw usage(`${file} is longer than 64 MiB and can be read only once, for one identity`, {
+        hint: 'give a file, or one identity at a time',
+      })
+    }
     if (kind === 'record') {
       const why = 'a record: its data key is kept elsewhere, try the file with its wrapped key'
       return { file, kind, opens: false, verdicts: [nobody(why, 'refused')] }
     }
     const verdicts: Verdict[] = []
-    for (const named of identities) verdicts.push(await tryIdentity(container, kind, named, context))
+    for (const named of identities) verdicts.push(await tryIdentity(terminal, container, named, context))
     return { file, kind, opens: verdicts.some(({ opens }) => opens), verdicts }
   } catch (error) {
     if (!(error instanceof CliError)) throw error
@@ -96,20 +104,33 @@ function nobody(why: string, code: string): Verdict {
 }
 
 async function tryIdentity(
-  { bytes }: Container,
-  kind: Inspection['kind'],
+  terminal: Terminal,
+  container: Container,
   { name, identity, local }: NamedIdentity,
   context: Record<string, string>,
 ): Promise<Verdict> {
   const about = { identity: name, recipientId: local === undefined ? undefined : toHex(local.recipientId) }
-  const identities = [identity]
   try {
-    if (kind === 'envelope') await decrypt(bytes, { identities, context })
-    else (await unwrapDataKey(bytes, { identities, keyContext: context })).wipe()
+    if (container.kind === 'envelope') await goThrough(terminal, container, identity, context)
+    else (await openWrappedKey(container, [identity], context)).wipe()
     return { ...about, opens: true, code: undefined, why: '' }
   } catch (error) {
-    if (!(error instanceof LongholdError)) throw error
-    return { ...about, opens: false, code: error.code, why: reason(error) }
+    if (!(error instanceof CliError) || !(error.cause instanceof LongholdError)) throw error
+    return { ...about, opens: false, code: error.cause.code, why: reason(error.cause) }
+  }
+}
+
+async function goThrough(
+  terminal: Terminal,
+  container: Container,
+  identity: Identity,
+  context: Record<string, string>,
+): Promise<void> {
+  using plaintext = await openEnvelope(container, [identity], context)
+  using progress = new ByteProgress(terminal, plaintext.name, plaintext.size)
+  for await (const piece of plaintext.pieces()) {
+    progress.add(piece.length)
+    tidyAfter(piece.length)
   }
 }
 

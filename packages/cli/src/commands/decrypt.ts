@@ -1,22 +1,35 @@
 import { Command } from '@commander-js/extra-typings'
-import { decrypt, inspect, unwrapDataKey } from '@longhold/core'
+import { keyIdOf, toHex } from '@longhold/core'
 
-import { aboutFile, readContainer } from '../shell/containers.ts'
-import type { Container } from '../shell/containers.ts'
-import { refused, usage } from '../shell/errors.ts'
+import { openContainer } from '../shell/containers.ts'
+import { usage } from '../shell/errors.ts'
 import { examples } from '../shell/help.ts'
 import { kmsTokenFileOption, kmsUrlOption } from '../shell/key-service.ts'
 import { contextOption, identityOption, collect, parseContext, resolveIdentities } from '../shell/keys.ts'
-import type { NamedIdentity } from '../shell/keys.ts'
-import { forceOption, outputOption, prepareOutput, sendOutput, wouldHitScreen } from '../shell/output.ts'
+import { tidyAfter } from '../shell/memory.ts'
+import {
+  forceOption,
+  openSink,
+  outputFile,
+  outputOption,
+  prepareOutput,
+  wouldHitScreen,
+} from '../shell/output.ts'
+import type { OutputOptions } from '../shell/output.ts'
 import type { Terminal } from '../shell/terminal.ts'
+import { ByteProgress } from './byte-progress.ts'
+import { openEnvelope, openRecord } from './opening.ts'
+import type { Plaintext } from './opening.ts'
+import { toStandardOutput } from './release.ts'
 
 /** `longhold decrypt`: an envelope, or a record with its wrapped key, becomes the data that went in. */
 export function decryptCommand(terminal: Terminal) {
   return new Command('decrypt')
     .summary('open an envelope, or a record with its wrapped key')
     .description(
-      'Opens an envelope in binary or text form. Nothing is written before all of it has been checked. ' +
+      'Opens an envelope in binary or text form, of any size. A file appears when all of it has been checked, ' +
+        'and standard output gets nothing before, except of a stream longer than 64 MiB, which comes in ' +
+        'checked pieces; if it turns out to be cut off, the exit code is 1. ' +
         'A record needs --wrapped-key, the file with the wrapped data key it was made under. ' +
         'The new file can be read by its owner only (mode 0600).',
     )
@@ -45,86 +58,44 @@ export function decryptCommand(terminal: Terminal) {
         })
       }
       await prepareOutput(terminal, options)
-      const identities = await resolveIdentities(terminal, options)
-      const container = await readContainer(terminal, file)
-      const plaintext =
+      const identities = (await resolveIdentities(terminal, options)).map(({ identity }) => identity)
+      await using container = await openContainer(terminal, file)
+      using plaintext =
         options.wrappedKey === undefined
           ? await openEnvelope(container, identities, context)
-          : await openRecord(container, identities, {
-              context,
-              keyContext,
-              wrappedKey: await readContainer(terminal, options.wrappedKey),
-            })
-      if (wouldHitScreen(terminal, options) && !isPlainText(plaintext)) {
-        throw usage('refusing to write binary data to a terminal', {
-          hint: 'add --output FILE, or --output - to insist',
-        })
-      }
-      await sendOutput(terminal, options, plaintext, 0o600)
+          : await openWithWrappedKey(options.wrappedKey)
+      const plaintextBytes =
+        outputFile(options) === undefined
+          ? await toStandardOutput(terminal, plaintext, wouldHitScreen(terminal, options))
+          : await toFile(terminal, plaintext, options)
       if (!terminal.json) return
       await terminal.answer({
         text: '',
         json: {
           output: options.output,
-          key_id: inspect(container.bytes).keyId,
-          plaintext_bytes: plaintext.length,
+          key_id: toHex(keyIdOf(container.head)),
+          plaintext_bytes: plaintextBytes,
         },
       })
+
+      async function openWithWrappedKey(path: string): Promise<Plaintext> {
+        await using wrappedKey = await openContainer(terminal, path)
+        return await openRecord(container, identities, { wrappedKey, context, keyContext })
+      }
     })
 }
 
-async function openEnvelope(
-  { name, bytes }: Container,
-  named: readonly NamedIdentity[],
-  context: Record<string, string>,
-): Promise<Uint8Array> {
-  const { kind } = await aboutFile(name, () => inspect(bytes))
-  if (kind === 'wrapped key') {
-    throw refused(`${name} is a wrapped data key, there is no data in it`, {
-      hint: 'give the record it belongs to, and this file with --wrapped-key',
-    })
+/** The file appears when all of it has been checked. */
+async function toFile(terminal: Terminal, plaintext: Plaintext, options: OutputOptions): Promise<number> {
+  using progress = new ByteProgress(terminal, plaintext.name, plaintext.size)
+  await using sink = await openSink(terminal, options, 0o600)
+  let written = 0
+  for await (const piece of plaintext.pieces()) {
+    await sink.write(piece)
+    written += piece.length
+    progress.add(piece.length)
+    tidyAfter(piece.length)
   }
-  if (kind === 'record') {
-    throw refused(`${name} is a record: its data key is kept elsewhere`, {
-      hint: 'give the file with its wrapped data key: --wrapped-key FILE',
-    })
-  }
-  return await aboutFile(name, () =>
-    decrypt(bytes, { identities: named.map(({ identity }) => identity), context }),
-  )
-}
-
-interface RecordParts {
-  readonly wrappedKey: Container
-  readonly context: Record<string, string>
-  readonly keyContext: Record<string, string>
-}
-
-async function openRecord(
-  record: Container,
-  named: readonly NamedIdentity[],
-  { wrappedKey, context, keyContext }: RecordParts,
-): Promise<Uint8Array> {
-  const { kind } = await aboutFile(record.name, () => inspect(record.bytes))
-  if (kind !== 'record') throw refused(`${record.name} is not a record`, { hint: 'leave --wrapped-key out' })
-  const identities = named.map(({ identity }) => identity)
-  const dataKey = await aboutFile(wrappedKey.name, () =>
-    unwrapDataKey(wrappedKey.bytes, { identities, keyContext }),
-  )
-  try {
-    return await aboutFile(record.name, () => dataKey.decrypt(record.bytes, { recordContext: context }))
-  } finally {
-    dataKey.wipe()
-  }
-}
-
-/** UTF-8 without characters that could steer a terminal. */
-function isPlainText(bytes: Uint8Array): boolean {
-  try {
-    const text = new TextDecoder('utf-8', { fatal: true }).decode(bytes)
-    // oxlint-disable-next-line no-control-regex -- control characters are what this is about
-    return !/[\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f-\u009f]/u.test(text)
-  } catch {
-    return false
-  }
+  await sink.commit()
+  return written
 }

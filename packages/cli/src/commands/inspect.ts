@@ -1,8 +1,7 @@
 import { Command } from '@commander-js/extra-typings'
-import { inspect } from '@longhold/core'
 import type { Inspection } from '@longhold/core'
 
-import { aboutFile, readContainer } from '../shell/containers.ts'
+import { inspectWhole, openContainer } from '../shell/containers.ts'
 import { CliError, refused } from '../shell/errors.ts'
 import { inputName, standardStream } from '../shell/files.ts'
 import { examples } from '../shell/help.ts'
@@ -59,8 +58,9 @@ export function inspectCommand(terminal: Terminal) {
 }
 
 async function look(terminal: Terminal, path: string): Promise<Finding> {
-  const { name, bytes, form } = await readContainer(terminal, path)
-  return { name, form, inspection: await aboutFile(name, () => inspect(bytes)) }
+  await using container = await openContainer(terminal, path)
+  const { name, form } = container
+  return { name, form, inspection: await inspectWhole(container) }
 }
 
 function describe({ name, form, inspection: seen }: Finding): string {

@@ -3,9 +3,9 @@ import { generateIdentity, toHex } from '@longhold/core'
 import type { LocalIdentity } from '@longhold/core'
 
 import { usage } from '../shell/errors.ts'
-import { writeOutput } from '../shell/files.ts'
 import { examples } from '../shell/help.ts'
 import { readIdentities } from '../shell/keys.ts'
+import { writeOutput } from '../shell/output-file.ts'
 import { outputFile, outputOption, wouldHitScreen } from '../shell/output.ts'
 import type { Terminal } from '../shell/terminal.ts'
 

@@ -1,11 +1,10 @@
 import { stat } from 'node:fs/promises'
 
 import { Command } from '@commander-js/extra-typings'
-import { attach, detach, inspect, toText } from '@longhold/core'
+import { attach, concat, detach, toText } from '@longhold/core'
 
-import { aboutFile, readContainer } from '../shell/containers.ts'
+import { aboutFile, openContainer } from '../shell/containers.ts'
 import { CliError, fromCoreItem, refused, usage } from '../shell/errors.ts'
-import { writeOutput } from '../shell/files.ts'
 import { examples } from '../shell/help.ts'
 import { kmsTokenFileOption, kmsUrlOption } from '../shell/key-service.ts'
 import {
@@ -15,10 +14,12 @@ import {
   recipientOption,
   recipientsFileOption,
 } from '../shell/keys.ts'
+import { OutputFile } from '../shell/output-file.ts'
 import { openRewrapper, recipientChange } from '../shell/rewrapper.ts'
 import type { RecipientChange, Rewrapper } from '../shell/rewrapper.ts'
 import type { Terminal } from '../shell/terminal.ts'
 import { count, plural } from '../shell/text.ts'
+import { ByteProgress } from './byte-progress.ts'
 import { busyTimeoutOption, defaultBusyTimeoutS } from './reencrypt-flags.ts'
 import { rewrapDatabase } from './rewrap-database.ts'
 
@@ -113,24 +114,37 @@ async function rewrapFile(
   rewrapper: Rewrapper,
   keyContext: Record<string, string>,
 ): Promise<FileResult> {
-  const { bytes, form } = await readContainer(terminal, file)
-  const { kind } = await aboutFile(file, () => inspect(bytes))
+  await using container = await openContainer(terminal, file)
+  const { head, kind, form, source } = container
   if (kind === 'record') {
     throw refused(`${file} is a record: it has no recipients of its own`, { hint: 'rewrap its wrapped key' })
   }
-  const change = await aboutFile(file, () => recipientChange(bytes, rewrapper))
+  if (source === undefined) throw usage(`${file} is not a file, and cannot be replaced`)
+  const change = await aboutFile(file, () => recipientChange(head, rewrapper))
   if (change.none) return { file, status: 'unchanged', change }
 
-  const parts = kind === 'envelope' ? detach(bytes) : { wrappedKey: bytes, record: undefined }
+  // The beginning of the body is in the head and moves with it; the rest is copied behind it as it is.
+  const parts = kind === 'envelope' ? detach(head) : { wrappedKey: head, record: undefined }
   const [result] = await rewrapper.rewrap([{ wrappedKey: parts.wrappedKey, keyContext }])
   if (result === undefined) throw new Error('no result for a wrapped key')
   if ('error' in result) throw fromCoreItem(result.error, file)
   const { record } = parts
   const renewed = record === undefined ? result.wrappedKey : attach({ wrappedKey: result.wrappedKey, record })
-  await writeOutput(terminal, file, form === 'text' ? `${toText(renewed)}\n` : renewed, {
-    overwrite: true,
-    like: await stat(terminal.path(file)),
-  })
+
+  const like = await stat(terminal.path(file))
+  await using output = await OutputFile.create(terminal, file, { overwrite: true, like })
+  using progress = new ByteProgress(terminal, file, source.size - head.length)
+  if (form === 'text') {
+    const rest = await source.read(head.length, source.size - head.length)
+    await output.write(Buffer.from(`${toText(concat(renewed, rest))}\n`))
+  } else {
+    await output.write(renewed)
+    for await (const piece of container.pieces(head.length)) {
+      await output.write(piece)
+      progress.add(piece.length)
+    }
+  }
+  await output.commit()
   return { file, status: 'rewrapped', change }
 }
 

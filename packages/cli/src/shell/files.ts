@@ -1,13 +1,10 @@
-/** Files in and out: read with a limit, written whole or not at all. */
+/** Small files in: keys, tokens, everything that has to be in memory whole. */
 
-import { randomBytes } from 'node:crypto'
-import type { Stats } from 'node:fs'
-import { chmod, chown, link, lstat, open, realpath, rename, stat, unlink } from 'node:fs/promises'
+import { open, stat } from 'node:fs/promises'
 import type { FileHandle } from 'node:fs/promises'
-import { dirname, join } from 'node:path'
 import { addAbortSignal } from 'node:stream'
 
-import { CliError, codeOf, exit, fileError, usage } from './errors.ts'
+import { CliError, exit, fileError, usage } from './errors.ts'
 import type { Terminal } from './terminal.ts'
 import { count } from './text.ts'
 
@@ -83,123 +80,10 @@ function tooLong(name: string, bytes: string, { reason }: ReadLimit): CliError {
   return new CliError('limit_exceeded', exit.refused, `${name} has ${bytes} bytes: ${reason}`)
 }
 
-export interface WriteOptions {
-  /** Replace what is there. Without it an existing name is an error. */
-  readonly overwrite?: boolean
-  /** Permission bits, before the umask. */
-  readonly mode?: number
-  /** Give the new file the mode and owner of the old one. */
-  readonly like?: Stats | undefined
-}
-
-/** @throws CliError (exit 2) when the name is taken. Called before the work, so that it is not done in vain. */
-export async function checkOutput(terminal: Terminal, path: string, overwrite: boolean): Promise<void> {
-  const found = await lstat(terminal.path(path)).catch(() => undefined)
-  if (found === undefined || isDevice(found)) return
-  if (found.isDirectory()) throw usage(`${path} is a directory`, { hint: 'give a file name with --output' })
-  if (!overwrite) throw taken(path)
-}
-
-/**
- * Writes a file so that its name always shows all of the old content or all of the new one: a temporary name
- * in the same directory, fsync, rename, fsync of the directory.
- *
- * @throws CliError: exit 2 when the name is taken or may not be written, 4 when the disk is full.
- */
-export async function writeOutput(
-  terminal: Terminal,
-  path: string,
-  bytes: Uint8Array | string,
-  { overwrite = false, mode = 0o666, like }: WriteOptions = {},
-): Promise<void> {
-  let target = terminal.path(path)
-  try {
-    const existing = await stat(target).catch(() => undefined)
-    if (existing !== undefined && isDevice(existing)) return await writeDevice(target, bytes)
-    // A link stays a link: the file it names is the one that is replaced.
-    if (existing !== undefined && overwrite) target = await realpath(target)
-    await checkOutput(terminal, path, overwrite)
-    const directory = dirname(target)
-    const temporary = join(directory, `.longhold-${randomBytes(8).toString('hex')}.tmp`)
-    try {
-      await writeDurably(temporary, bytes, mode, like)
-      await (overwrite ? rename(temporary, target) : claim(temporary, target))
-    } finally {
-      await unlink(temporary).catch(() => {}) // gone already when all went well
-    }
-    await syncDirectory(directory)
-  } catch (error) {
-    if (codeOf(error) === 'EEXIST') throw taken(path)
-    throw fileError(error, path, 'write')
-  }
-}
-
-async function writeDurably(
-  path: string,
-  bytes: Uint8Array | string,
-  mode: number,
-  like?: Stats,
-): Promise<void> {
-  const file = await open(path, 'wx', mode)
-  try {
-    await file.writeFile(bytes)
-    await file.sync()
-  } finally {
-    await file.close()
-  }
-  if (like === undefined) return
-  // Owner first: changing it may clear mode bits. Only root may give files away; others own it already.
-  await chown(path, like.uid, like.gid).catch(() => {})
-  await chmod(path, like.mode & 0o7777)
-}
-
-/** A rename that fails when the name exists. */
-async function claim(temporary: string, target: string): Promise<void> {
-  try {
-    await link(temporary, target)
-  } catch (error) {
-    if (!['EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS'].includes(codeOf(error) ?? '')) throw error
-    // A file system without hard links: take the name first, then put the content in its place.
-    await (await open(target, 'wx', 0o600)).close()
-    await rename(temporary, target)
-  }
-}
-
-async function writeDevice(path: string, bytes: Uint8Array | string): Promise<void> {
-  const device = await open(path, 'w')
-  try {
-    await device.writeFile(bytes)
-  } finally {
-    await device.close()
-  }
-}
-
 /** Says so when a file with a secret in it can be read by others. */
 export async function warnWhenShared(terminal: Terminal, path: string): Promise<void> {
   const stats = await stat(terminal.path(path)).catch(() => undefined)
   if (stats === undefined || !stats.isFile() || (stats.mode & 0o077) === 0) return
   const mode = (stats.mode & 0o777).toString(8).padStart(4, '0')
   terminal.warn(`${path} can be read by others (mode ${mode})`, `chmod 600 ${path}`)
-}
-
-/** Makes the names in a directory durable. Some file systems cannot, and need not. */
-export async function syncDirectory(path: string): Promise<void> {
-  const directory = await open(path, 'r')
-  try {
-    await directory.sync()
-  } catch (error) {
-    if (!['EINVAL', 'ENOTSUP', 'EPERM'].includes(codeOf(error) ?? '')) throw error
-  } finally {
-    await directory.close()
-  }
-}
-
-function isDevice(stats: Stats): boolean {
-  return stats.isCharacterDevice() || stats.isFIFO()
-}
-
-function taken(path: string): CliError {
-  return new CliError('exists', exit.usage, `${path} exists already and is not overwritten`, {
-    hint: 'choose another name, or move it away first',
-  })
 }

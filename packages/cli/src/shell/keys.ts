@@ -9,6 +9,7 @@ import { usage } from './errors.ts'
 import { readInput, warnWhenShared } from './files.ts'
 import { keyServiceRecipient, openKmsClient } from './key-service.ts'
 import type { KeyServiceOptions } from './key-service.ts'
+import { withSuites } from './suites.ts'
 import type { Terminal } from './terminal.ts'
 
 /** What commander makes of the options below. */
@@ -118,7 +119,7 @@ async function toRecipient(
     })
   }
   try {
-    return { recipient: parseRecipient(text), kmsKey: undefined }
+    return { recipient: await withSuites((suites) => parseRecipient(text, { suites })), kmsKey: undefined }
   } catch (error) {
     throw unreadableKey(error, `${where}: ${text.slice(0, 20)}…`)
   }
@@ -159,18 +160,20 @@ export async function readIdentities(terminal: Terminal, path: string): Promise<
   const lines = await readKeyLines(terminal, path)
   await warnWhenShared(terminal, path)
   if (lines.length === 0) throw usage(`${path} holds no identity`, { hint: 'longhold keygen makes one' })
-  return lines.map(({ text, line }) => {
+  const identities: LocalIdentity[] = []
+  for (const { text, line } of lines) {
     if (text.startsWith('lhrecipient')) {
       throw usage(`${path} line ${line}: this is a recipient, which cannot open anything`, {
         hint: 'give the file with LONGHOLD-IDENTITY-1-… that keygen wrote',
       })
     }
     try {
-      return parseIdentity(text)
+      identities.push(await withSuites((suites) => parseIdentity(text, { suites })))
     } catch (error) {
       throw unreadableKey(error, `${path} line ${line}`)
     }
-  })
+  }
+  return identities
 }
 
 interface KeyLine {

@@ -3,7 +3,8 @@
 import { Option } from '@commander-js/extra-typings'
 
 import { usage } from './errors.ts'
-import { checkOutput, standardStream, writeOutput } from './files.ts'
+import { standardStream } from './files.ts'
+import { checkOutput, OutputFile } from './output-file.ts'
 import type { Terminal } from './terminal.ts'
 
 export interface OutputOptions {
@@ -44,14 +45,33 @@ export function wouldHitScreen(terminal: Terminal, { output }: OutputOptions): b
   return output === undefined && terminal.io.stdout.isTTY === true
 }
 
+/** Where bytes go in pieces. On standard output they are out at once, in a file with `commit`. */
+export interface Sink extends AsyncDisposable {
+  write(bytes: Uint8Array): Promise<void>
+  commit(): Promise<void>
+}
+
+/** @param mode Permission bits of a new file, before the umask. */
+export async function openSink(terminal: Terminal, options: OutputOptions, mode: number): Promise<Sink> {
+  const path = outputFile(options)
+  if (path !== undefined) {
+    return await OutputFile.create(terminal, path, { overwrite: options.force === true, mode })
+  }
+  return {
+    write: async (bytes) => await terminal.write(bytes),
+    commit: async () => {},
+    [Symbol.asyncDispose]: async () => {},
+  }
+}
+
 export async function sendOutput(
   terminal: Terminal,
   options: OutputOptions,
-  bytes: Uint8Array | string,
+  text: string,
   mode: number,
 ): Promise<void> {
   terminal.checkStop()
-  const file = outputFile(options)
-  if (file === undefined) await terminal.write(bytes)
-  else await writeOutput(terminal, file, bytes, { overwrite: options.force === true, mode })
+  await using sink = await openSink(terminal, options, mode)
+  await sink.write(Buffer.from(text))
+  await sink.commit()
 }

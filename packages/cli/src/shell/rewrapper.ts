@@ -7,6 +7,7 @@ import { usage } from './errors.ts'
 import { openKmsClient } from './key-service.ts'
 import { resolveIdentities, resolveNamedRecipients } from './keys.ts'
 import type { KeyOptions, NamedRecipient } from './keys.ts'
+import { suitesOf } from './suites.ts'
 import type { Terminal } from './terminal.ts'
 
 export interface RewrapItem {
@@ -44,6 +45,8 @@ export async function openRewrapper(terminal: Terminal, options: RewrapperOption
     if (client !== undefined) return new ServiceRewrapper(client, named)
   }
   const owners = identities.map(({ identity }) => identity)
+  const local = identities.flatMap((one) => (one.local === undefined ? [] : [one.local]))
+  const suites = await suitesOf([...recipients, ...local])
   return {
     recipientIds,
     async rewrap(items) {
@@ -55,7 +58,7 @@ export async function openRewrapper(terminal: Terminal, options: RewrapperOption
 
   async function rewrapHere({ wrappedKey, keyContext }: RewrapItem): Promise<Rewrapped> {
     try {
-      return { wrappedKey: await rewrap(wrappedKey, { identities: owners, recipients, keyContext }) }
+      return { wrappedKey: await rewrap(wrappedKey, { identities: owners, recipients, keyContext, suites }) }
     } catch (error) {
       if (error instanceof LongholdError && error.code !== 'unavailable') return { error }
       throw error

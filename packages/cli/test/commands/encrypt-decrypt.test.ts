@@ -178,17 +178,18 @@ describe('what cannot be opened is exit 1, and nothing is written', () => {
     }
   })
 
-  test('more than 64 MiB is refused with the limit in the text, before it is read', async () => {
+  test('more than 64 MiB in text form is refused with the limit in the text, before it is read', async () => {
     using space = await withIdentity()
     const sparse = openSync(space.file('huge'), 'w')
     ftruncateSync(sparse, 64 * 1024 * 1024 + 1)
     closeSync(sparse)
-    const result = await space.cli(['encrypt', 'huge', '-r', space.recipient, '-o', 'x.lh', '--json'])
+    const argv = ['encrypt', '--text', 'huge', '-r', space.recipient, '-o', 'x.lh', '--json']
+    const result = await space.cli(argv)
     expect(result.code).toBe(1)
     const { error } = JSON.parse(result.stderr)
     expect(error.code).toBe('limit_exceeded')
     expect(error.message).toBe(
-      'huge has 67,108,865 bytes: encrypt takes at most 67,108,864 bytes (64 MiB) at once',
+      'huge has 67,108,865 bytes: the text form takes at most 67,108,864 (64 MiB); without --text there is no limit',
     )
     expect(space.list()).not.toContain('x.lh')
   })

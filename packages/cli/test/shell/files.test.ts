@@ -3,7 +3,8 @@ import { PassThrough } from 'node:stream'
 
 import { describe, expect, test } from 'vitest'
 
-import { readInput, writeOutput } from '../../src/shell/files.ts'
+import { readInput } from '../../src/shell/files.ts'
+import { writeOutput } from '../../src/shell/output-file.ts'
 import { Terminal } from '../../src/shell/terminal.ts'
 import { Workspace } from '../support/cli.ts'
 
