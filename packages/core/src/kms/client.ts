@@ -129,7 +129,8 @@ export class KmsClient {
     try {
       for (const chunk of chunks(bodies, maxUnwrapBytes)) {
         const answers = await this.#askBatch<UnwrapResponse>('/v1/unwrap', chunk)
-        results.push(...answers.map((answer) => this.#unwrapResult(answer)))
+        // One by one: should a later one be strange, those before it are wiped.
+        for (const answer of answers) results.push(this.#unwrapResult(answer))
       }
       return results
     } catch (error) {
@@ -196,6 +197,9 @@ export class KmsClient {
       const page: Page<T> = await this.#ask('GET', `${path}?${query}`, what)
       if (!Array.isArray(page?.items)) throw strangeAnswer(this.url)
       all.push(...page.items)
+      // A page that leads nowhere would be asked for without end.
+      const isStuck = page.items.length === 0 || page.next_cursor === cursor
+      if (page.next_cursor !== undefined && isStuck) throw strangeAnswer(this.url)
       cursor = page.next_cursor
     } while (cursor !== undefined)
     return all
@@ -217,7 +221,7 @@ export class KmsClient {
   #unwrapResult(answer: UnwrapResponse['items'][number]): UnwrapResult {
     if ('problem' in answer) return this.#failed(answer.problem)
     const { data_key: text, key, version } = answer
-    const bytes = fromBase64url(text)
+    const bytes = bytesOf(text)
     if (bytes?.length !== 32) throw strangeAnswer(this.url)
     return { dataKey: Secret.take(bytes), key, version }
   }
@@ -225,7 +229,7 @@ export class KmsClient {
   #rewrapResult(answer: RewrapResponse['items'][number]): RewrapResult {
     if ('problem' in answer) return this.#failed(answer.problem)
     const { wrapped_key: text, key, version } = answer
-    const wrappedKey = fromBase64url(text)
+    const wrappedKey = bytesOf(text)
     if (wrappedKey === undefined) throw strangeAnswer(this.url)
     return { wrappedKey, key, version }
   }
@@ -233,6 +237,11 @@ export class KmsClient {
   #failed(problem: ItemProblem): { error: LongholdError } {
     return { error: itemError(this.url, problem) }
   }
+}
+
+/** The service may be another than its types say. */
+function bytesOf(text: unknown): Uint8Array<ArrayBuffer> | undefined {
+  return typeof text === 'string' ? fromBase64url(text) : undefined
 }
 
 function keyPath(key: string): string {

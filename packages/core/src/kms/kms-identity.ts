@@ -1,6 +1,9 @@
 /** The service as an identity, and its keys as recipients: what core's functions take. */
 
 import { fromBase64url, toHex } from '../bytes.ts'
+import { LongholdError, badInput } from '../errors.ts'
+import { canonicalize } from '../format/context.ts'
+import { encodeStanza } from '../format/header.ts'
 import type { Stanza } from '../format/header.ts'
 import type { Identity } from '../keys/identity.ts'
 import { parseRecipient } from '../keys/key-parsing.ts'
@@ -20,6 +23,8 @@ interface Owned {
   /** kem id and recipient id. */
   readonly names: ReadonlySet<string>
   readonly expiresAtMs: number
+  /** Why a key's bundle could not be had: what it names is not known to be foreign then. */
+  readonly failure: LongholdError | undefined
 }
 
 interface Waiting {
@@ -29,19 +34,28 @@ interface Waiting {
   reject(reason: unknown): void
 }
 
-/** How many ids that are certainly not ours are remembered, so that each is looked up once. */
+/** How many ids that are not ours are remembered, so that each is not looked up each time. */
 const maxForeign = 10_000
+/** And for how long: a version that was switched off may be switched on again. */
+const foreignLifeMs = 60_000
+/** No bundle is good for longer, whatever it says. */
+const maxLifeMs = 24 * 60 * 60 * 1000
+const maxAsking = 8
+/** What its two length bytes can say (SPEC §5). */
+const maxStanzaBytes = 65_535
 
 /**
  * An identity whose private keys stay with the key service. It owns what its keys' bundles say, asked again when they
- * expire and once for each id it does not know. Unwraps asked for in one turn of the event loop travel together.
+ * expire and, at most once a minute, for each id it does not know. A key whose bundle cannot be had does not stand in
+ * the way of the others. Unwraps asked for in one turn of the event loop travel together.
  */
 export class KmsIdentity implements Identity {
   readonly #client: KmsClient
   readonly #keys: readonly string[] | undefined
   #owned: Owned | undefined
   #refreshing: Promise<Owned> | undefined
-  readonly #foreign = new Set<string>()
+  /** Until when an id counts as not ours. */
+  readonly #foreign = new Map<string, number>()
   #waiting: Waiting[] = []
 
   constructor(client: KmsClient, options: KmsIdentityOptions = {}) {
@@ -56,23 +70,31 @@ export class KmsIdentity implements Identity {
     const owned = this.#owned
     if (owned !== undefined && owned.expiresAtMs > Date.now()) {
       if (owned.names.has(name)) return true
-      if (this.#foreign.has(name)) return false
+      if ((this.#foreign.get(name) ?? 0) > Date.now()) return false
     }
     // What is under way may have been asked before this id came to be.
     const underWay = await this.#refreshing
     if (underWay?.names.has(name) === true) return true
-    if ((await this.#refresh()).names.has(name)) return true
+    const { names, failure } = await this.#refresh()
+    if (names.has(name)) return true
+    if (failure !== undefined) throw failure
     if (this.#foreign.size >= maxForeign) this.#foreign.clear()
-    this.#foreign.add(name)
+    this.#foreign.set(name, Date.now() + foreignLifeMs)
     return false
   }
 
   /**
    * @throws LongholdError `cannot_open`; `not_a_recipient` when the service has no such key any more; `unavailable`
-   * when it could not be asked or refuses.
+   * when it could not be asked or refuses; `bad_input`, `bad_context`.
    */
-  unwrap(stanza: Stanza, bound: Bound): Promise<Secret> {
-    return new Promise((resolve, reject) => {
+  async unwrap(stanza: Stanza, bound: Bound): Promise<Secret> {
+    // Refused here: in the request it would fail for all who travel in it.
+    if (!(bound.keyId instanceof Uint8Array) || bound.keyId.length !== 16)
+      throw badInput('a key id has 16 bytes')
+    canonicalize(bound.keyContext)
+    if (encodeStanza(stanza).length > maxStanzaBytes)
+      throw badInput(`a stanza has at most ${maxStanzaBytes} bytes`)
+    return await new Promise((resolve, reject) => {
       this.#waiting.push({ stanza, bound, resolve, reject })
       if (this.#waiting.length === 1) setTimeout(() => void this.#flush(), 0)
     })
@@ -104,19 +126,34 @@ export class KmsIdentity implements Identity {
     const askedAtMs = Date.now()
     const keys = this.#keys ?? (await this.#client.listKeys()).map(({ key }) => key)
     const names = new Set<string>()
-    let lifeMs = Number.POSITIVE_INFINITY
-    for (const key of keys) {
-      const bundle = await this.#client.publicKey(key)
-      const { kemId } = recipientOf(this.#client, bundle)
-      for (const id of recipientIdsOf(this.#client, bundle)) names.add(nameOf(kemId, id))
-      // As a span of time: the two clocks need not agree.
-      lifeMs = Math.min(lifeMs, Date.parse(bundle.not_after) - Date.parse(bundle.issued_at))
+    let lifeMs = maxLifeMs
+    let failure: LongholdError | undefined
+    for (let at = 0; at < keys.length; at += maxAsking) {
+      const group = keys.slice(at, at + maxAsking)
+      const settled = await Promise.allSettled(group.map((key) => this.#client.publicKey(key)))
+      const bundles = settled.flatMap((one) => {
+        if (one.status === 'fulfilled') return [one.value]
+        failure ??= failureFrom(one.reason)
+        return []
+      })
+      // Nobody answers: the rest would wait in vain as well.
+      if (bundles.length === 0 && failure !== undefined) throw failure
+      for (const bundle of bundles) {
+        const { kemId } = recipientOf(this.#client, bundle)
+        for (const id of recipientIdsOf(this.#client, bundle)) names.add(nameOf(kemId, id))
+        // As a span of time: the two clocks need not agree.
+        lifeMs = Math.min(lifeMs, Date.parse(bundle.not_after) - Date.parse(bundle.issued_at))
+      }
     }
-    // Somebody else's id stays that, unless what we own changed.
-    if (names.size !== this.#owned?.names.size) this.#foreign.clear()
-    this.#owned = { names, expiresAtMs: askedAtMs + lifeMs }
+    this.#owned = { names, expiresAtMs: askedAtMs + lifeMs, failure }
     return this.#owned
   }
+}
+
+/** A key that is not there, or anything nobody foresaw, is an error at once; the rest may pass. */
+function failureFrom(reason: unknown): LongholdError {
+  if (reason instanceof LongholdError && reason.code === 'unavailable') return reason
+  throw reason
 }
 
 /**

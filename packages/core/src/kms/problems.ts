@@ -30,7 +30,8 @@ export function requestError(url: string, status: number, problem: unknown, what
 }
 
 /** For one item of a batch. */
-export function itemError(url: string, { code, detail }: ItemProblem): LongholdError {
+export function itemError(url: string, problem: ItemProblem): LongholdError {
+  const { code, detail } = readProblem(problem)
   switch (code) {
     case 'unwrap_failed':
       return cannotOpen()

@@ -6,6 +6,8 @@ import { strangeAnswer, unavailable } from './problems.ts'
 
 const tokenPattern = /^lhk_[0-9a-f]{24}_[A-Za-z0-9_-]{43}$/
 const maxTimeoutMs = 2 ** 31 - 1
+/** Above the largest answer there is, a thousand headers of 64 KiB in base64url: nobody fills our memory. */
+const maxAnswerBytes = 96 * 1024 * 1024
 
 export interface TransportOptions {
   readonly url: string
@@ -33,11 +35,11 @@ export class Transport {
     this.#timeoutMs = timeoutMs
   }
 
-  /** @throws LongholdError `unavailable` without an answer, or with one that is not JSON. */
+  /** @throws LongholdError `unavailable` without an answer, or with one that is not JSON or has no end. */
   async send(method: string, path: string, body?: object): Promise<{ status: number; json: unknown }> {
     const signal = AbortSignal.timeout(this.#timeoutMs)
     let status: number
-    let text: string
+    let text: string | undefined
     try {
       const response = await this.#fetch(this.url + path, {
         method,
@@ -54,10 +56,11 @@ export class Transport {
         signal,
       })
       status = response.status
-      text = await response.text()
+      text = await readText(response)
     } catch (error) {
       throw this.#noAnswer(error, signal)
     }
+    if (text === undefined) throw strangeAnswer(this.url)
     if (text === '') return { status, json: undefined }
     try {
       return { status, json: JSON.parse(text) as unknown }
@@ -78,6 +81,23 @@ export class Transport {
       cause,
     })
   }
+}
+
+/** `undefined` when it is too long. */
+async function readText({ body }: Response): Promise<string | undefined> {
+  const reader = body?.getReader()
+  const decoder = new TextDecoder()
+  let text = ''
+  let bytes = 0
+  for (let read = await reader?.read(); read?.value !== undefined; read = await reader?.read()) {
+    bytes += read.value.length
+    if (bytes > maxAnswerBytes) {
+      await reader?.cancel()
+      return undefined
+    }
+    text += decoder.decode(read.value, { stream: true })
+  }
+  return text + decoder.decode()
 }
 
 /** Data keys travel in the answers: they must not cross a network in the clear. */

@@ -3,59 +3,9 @@ import { inspect as show } from 'node:util'
 import { describe, expect, test } from 'vitest'
 
 import { toBase64url } from '../../src/bytes.ts'
-import { LongholdError } from '../../src/errors.ts'
-import type { Stanza } from '../../src/format/header.ts'
-import { generateIdentity } from '../../src/keys/key-parsing.ts'
 import { KmsClient } from '../../src/kms/client.ts'
-import { KmsIdentity, kmsRecipient } from '../../src/kms/kms-identity.ts'
-
-const url = 'http://127.0.0.1:8420'
-const token = `lhk_${'0'.repeat(24)}_${'S3CRET'.padEnd(43, 'x')}`
-
-interface Asked {
-  url: string
-  init: RequestInit
-  body: unknown
-}
-
-/** A client whose service answers what `answer` says; keeps what was asked. */
-function clientOf(
-  answer: (asked: Asked, signal: AbortSignal) => unknown,
-  options: Partial<ConstructorParameters<typeof KmsClient>[0]> = {},
-): { client: KmsClient; asked: Asked[] } {
-  const asked: Asked[] = []
-  const client = new KmsClient({
-    url,
-    token,
-    fetch: async (input, init = {}) => {
-      const body: unknown = typeof init.body === 'string' ? JSON.parse(init.body) : undefined
-      const one = { url: input as string, init, body }
-      asked.push(one)
-      const given = await answer(one, init.signal as AbortSignal)
-      return given instanceof Response ? given : Response.json(given)
-    },
-    ...options,
-  })
-  return { client, asked }
-}
-
-function problem(status: number, code: string, detail = 'because'): Response {
-  return Response.json({ status, code, detail, title: 't', type: 'about:blank', request_id: 'r' }, { status })
-}
-
-function stanzaFor(fill: number): Stanza {
-  const recipientId = new Uint8Array(16).fill(fill)
-  return { kemId: 0x647a, kdfId: 1, aeadId: 2, recipientId, payload: new Uint8Array(1168).fill(fill) }
-}
-
-async function failureOf(promise: Promise<unknown>): Promise<LongholdError> {
-  const error: unknown = await promise.then(
-    () => undefined,
-    (reason: unknown) => reason,
-  )
-  expect(error).toBeInstanceOf(LongholdError)
-  return error as LongholdError
-}
+import { clientOf, echo, failureOf, itemsOf, problem, stanzaFor, token, url } from './fake-service.ts'
+import type { Sent } from './fake-service.ts'
 
 describe('the address', () => {
   test.each([
@@ -212,6 +162,38 @@ describe('lists', () => {
   })
 })
 
+describe('an answer without end', () => {
+  test('is given up', async () => {
+    let pulled = 0
+    let isCancelled = false
+    const chunk = new Uint8Array(1024 * 1024).fill(0x20)
+    const { client } = clientOf(
+      () =>
+        new Response(
+          new ReadableStream({
+            pull(controller) {
+              pulled += 1
+              controller.enqueue(chunk)
+            },
+            cancel: () => void (isCancelled = true),
+          }),
+        ),
+    )
+    expect((await failureOf(client.listKeys())).code).toBe('unavailable')
+    expect(isCancelled).toBe(true)
+    expect(pulled).toBeLessThan(100)
+  })
+
+  test.each([
+    ['the same page again', { items: [{ key: 'a' }], next_cursor: 'YQ' }],
+    ['an empty page with another after it', { items: [], next_cursor: 'YQ' }],
+  ])('of %s is given up', async (_, page) => {
+    const { client, asked } = clientOf(() => page)
+    expect((await failureOf(client.listKeys())).code).toBe('unavailable')
+    expect(asked.length).toBeLessThan(3)
+  })
+})
+
 describe('names in a path', () => {
   test('are encoded, and none climbs', async () => {
     const { client, asked } = clientOf(() => ({}))
@@ -220,31 +202,6 @@ describe('names in a path', () => {
     for (const name of ['', '.', '..']) expect((await failureOf(client.getKey(name))).code).toBe('bad_input')
   })
 })
-
-interface Sent {
-  items: { id: string; key_id: string }[]
-}
-
-/** Answers each item with its key id, doubled to the length of a data key. */
-function echo({ body }: Asked): unknown {
-  const { items } = body as Sent
-  return {
-    items: items.map(({ id }) => ({
-      id,
-      data_key: toBase64url(new Uint8Array(32).fill(Number(id) % 256)),
-      key: 'a',
-      version: 1,
-    })),
-  }
-}
-
-function itemsOf(count: number, context: Record<string, string> = {}) {
-  return Array.from({ length: count }, (_, index) => ({
-    stanza: stanzaFor(index % 256),
-    keyId: new Uint8Array(16).fill(index % 256),
-    keyContext: context,
-  }))
-}
 
 describe('batches', () => {
   test.each([0, 1, 999, 1000, 1001, 2500])('of %i travel by a thousand, in order', async (count) => {
@@ -307,115 +264,27 @@ describe('batches', () => {
     ])
   })
 
+  test.each([null, 7, {}, { code: 7, detail: null }])(
+    'a problem that is %j is unavailable',
+    async (strange) => {
+      const { client } = clientOf(({ body }) => ({
+        items: (body as Sent).items.map(({ id }) => ({ id, problem: strange })),
+      }))
+      expect(await client.unwrap(itemsOf(1))).toMatchObject([{ error: { code: 'unavailable' } }])
+    },
+  )
+
   test.each<[string, (items: unknown[]) => unknown]>([
     ['too few answers', (items) => items.slice(1)],
     ['answers in another order', (items) => items.toReversed()],
     ['a short data key', (items) => items.map((item) => ({ ...(item as object), data_key: 'AAAA' }))],
+    ['a data key that is null', (items) => items.map((item) => ({ ...(item as object), data_key: null }))],
+    ['an answer without a data key', (items) => items.map((item) => ({ id: (item as { id: string }).id }))],
     ['a data key that is none', (items) => items.map((item) => ({ ...(item as object), data_key: 7 }))],
     ['no list', () => 'x'],
     ['nothing', () => undefined],
   ])('%s are unavailable', async (_, change) => {
     const { client } = clientOf((asked) => ({ items: change((echo(asked) as { items: unknown[] }).items) }))
     expect((await failureOf(client.unwrap(itemsOf(2)))).code).toBe('unavailable')
-  })
-})
-
-describe('KmsIdentity', () => {
-  const identity = generateIdentity()
-  const ours = identity.recipientId
-
-  function service(ids: () => readonly Uint8Array[], lifeMs = 86_400_000) {
-    return clientOf((asked) => {
-      if (asked.url.includes('/public-key')) {
-        const issued = Date.parse('2020-01-01T00:00:00Z')
-        return {
-          key: 'a',
-          version: 1,
-          generation: 1,
-          recipient: identity.recipient.toString(),
-          recipient_ids: ids().map((id) => toBase64url(id)),
-          issued_at: new Date(issued).toISOString(),
-          not_after: new Date(issued + lifeMs).toISOString(),
-        }
-      }
-      if (asked.url.includes('/v1/keys')) return { items: [{ key: 'a' }] }
-      return echo(asked)
-    })
-  }
-  const bundles = (asked: readonly Asked[]) => asked.filter((one) => one.url.includes('/public-key')).length
-
-  test('owns what its bundles name, asked for once', async () => {
-    const { client, asked } = service(() => [ours])
-    const kms = new KmsIdentity(client, { keys: ['a'] })
-    for (let i = 0; i < 5; i++) expect(await kms.owns(0x647a, ours)).toBe(true)
-    expect(await kms.owns(0x0051, ours)).toBe(false)
-    expect(asked.every((one) => one.url.endsWith('/v1/keys/a/public-key'))).toBe(true)
-    expect(bundles(asked)).toBe(2)
-  })
-
-  test('asks again once for each id it does not know', async () => {
-    const known = [ours]
-    const { client, asked } = service(() => known)
-    const kms = new KmsIdentity(client)
-    const [later, foreign, other] = [5, 6, 7].map((fill) => new Uint8Array(16).fill(fill))
-    if (later === undefined || foreign === undefined || other === undefined) throw new Error('no ids')
-    await kms.owns(0x647a, ours)
-    for (let i = 0; i < 3; i++) {
-      expect(await kms.owns(0x647a, foreign)).toBe(false)
-      expect(await kms.owns(0x647a, other)).toBe(false)
-    }
-    expect(bundles(asked)).toBe(3)
-    known.push(later)
-    expect(await kms.owns(0x647a, later)).toBe(true)
-    expect(bundles(asked)).toBe(4)
-  })
-
-  test('asks again when its bundles are over, whatever the clocks say', async () => {
-    const { client, asked } = service(() => [ours], 0)
-    const kms = new KmsIdentity(client)
-    await kms.owns(0x647a, ours)
-    await kms.owns(0x647a, ours)
-    expect(bundles(asked)).toBe(2)
-  })
-
-  test('what is asked in one turn travels together', async () => {
-    const { client, asked } = service(() => [ours])
-    const kms = new KmsIdentity(client)
-    const keys = await Promise.all(
-      itemsOf(300).map(async ({ stanza, keyId }) => await kms.unwrap(stanza, { keyId, keyContext: [] })),
-    )
-    expect(asked).toHaveLength(1)
-    expect(keys.map((key) => key.use((bytes) => bytes[0]))).toEqual(
-      Array.from({ length: 300 }, (_, index) => index % 256),
-    )
-  })
-
-  test('a service that is down is unavailable for all who wait, and asked again by the next', async () => {
-    let isDown = true
-    const { client } = clientOf((asked) => {
-      if (isDown) throw new TypeError('fetch failed')
-      return echo(asked)
-    })
-    const kms = new KmsIdentity(client)
-    expect((await failureOf(kms.owns(0x647a, ours))).code).toBe('unavailable')
-    const bound = { keyId: new Uint8Array(16), keyContext: [] }
-    const waiting = [kms.unwrap(stanzaFor(1), bound), kms.unwrap(stanzaFor(2), bound)]
-    for (const one of waiting) expect((await failureOf(one)).code).toBe('unavailable')
-    isDown = false
-    expect((await kms.unwrap(stanzaFor(1), bound)).length).toBe(32)
-  })
-
-  test('a bundle that contradicts itself is not believed', async () => {
-    const { client } = service(() => [new Uint8Array(16)])
-    expect((await failureOf(kmsRecipient(client, 'a'))).code).toBe('unavailable')
-    const short = service(() => [ours, new Uint8Array(15)])
-    expect((await failureOf(kmsRecipient(short.client, 'a'))).code).toBe('unavailable')
-    const right = service(() => [ours])
-    expect((await kmsRecipient(right.client, 'a')).recipientId).toEqual(ours)
-  })
-
-  test('takes no option it does not know', () => {
-    const { client } = service(() => [ours])
-    expect(() => new KmsIdentity(client, { key: 'a' } as object)).toThrow(/unknown option/u)
   })
 })
