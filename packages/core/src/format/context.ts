@@ -18,7 +18,8 @@ export interface CanonicalContext {
 const maxPairs = 64
 const maxCanonicalBytes = 8192
 
-const empty: CanonicalContext = { pairs: [], bytes: u16(0) }
+/** Shared by all who bind nothing, so nobody may add to it. */
+const empty: CanonicalContext = { pairs: Object.freeze([]), bytes: u16(0) }
 const encoder = new TextEncoder()
 /** Where canonical bytes are assembled: a context is encoded anew for each record, so it had better be cheap. */
 const scratch = new Uint8Array(maxCanonicalBytes)
@@ -48,10 +49,13 @@ export function canonicalContext(context: ContextInput | undefined): Uint8Array 
   return new Uint8Array(canonicalize(context).bytes)
 }
 
-/** Refuses what has entries that `Object.entries` does not see: a Map would silently be an empty context. */
+/** Refuses what may have entries that `Object.entries` does not see: a Map, or getters of a class, would silently
+ *  be an empty context. */
 function entriesOf(context: ContextInput): readonly unknown[] {
   if (Array.isArray(context)) return Array.from<unknown>(context) // a hole becomes undefined, and is refused
-  if (Object.prototype.toString.call(context) !== '[object Object]')
+  const prototype: unknown = Object.getPrototypeOf(context)
+  // Object.prototype of any realm is the prototype that has none itself.
+  if (prototype !== null && Object.getPrototypeOf(prototype) !== null)
     throw badContext('a context is a plain object or a list of pairs')
   return Object.entries(context)
 }
