@@ -2,6 +2,7 @@
 
 import { concat, fromUtf8, u8, utf8 } from '../bytes.ts'
 import { LongholdError } from '../errors.ts'
+import { checkBytes } from '../options.ts'
 
 /** A value with its type. `null` has none: in a column it stays NULL. */
 export type TypedValue =
@@ -56,10 +57,12 @@ const codecs: { readonly [T in ValueType]: Codec<ValueOf<T>> } = {
  * @throws LongholdError `bad_value` for a value that is not of its type, a lone surrogate, an invalid date, or
  * what JSON cannot hold. The message never repeats the value.
  */
-export function encodeValue({ type, value }: TypedValue): Uint8Array {
+export function encodeValue(typed: TypedValue): Uint8Array {
+  if (typeof typed !== 'object' || typed === null) throw badValue('not an object with a type and a value')
+  const { type, value } = typed
+  if (!Object.hasOwn(codecs, type)) throw badValue(`no type "${type}"`)
   // One row of the table is called with the value of the same row's type, which TypeScript cannot follow.
-  const codec = codecs[type] as Codec<unknown> | undefined
-  if (codec === undefined) throw badValue(`no type "${type}"`)
+  const codec = codecs[type] as Codec<unknown>
   const payload = codec.encode(value)
   if (payload === undefined) throw badValue(`not a ${type} that can be written`)
   return concat(u8(codec.code), payload)
@@ -68,9 +71,11 @@ export function encodeValue({ type, value }: TypedValue): Uint8Array {
 /**
  * Reads what `encodeValue` wrote, strictly.
  *
- * @throws LongholdError `bad_value` for no bytes at all, an unknown type, or a payload no writer could have made.
+ * @throws LongholdError `bad_value` for no bytes at all, an unknown type, or a payload no writer could have made;
+ * `bad_input` for what is no Uint8Array.
  */
 export function decodeValue(bytes: Uint8Array): TypedValue {
+  checkBytes(bytes, 'decodeValue: bytes')
   const code = bytes[0]
   if (code === undefined) throw badValue('no bytes at all')
   for (const [type, codec] of Object.entries(codecs)) {

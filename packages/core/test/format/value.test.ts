@@ -103,3 +103,17 @@ test.each([
   const bytes = fromHex(hex) ?? new Uint8Array()
   expect(() => decodeValue(bytes)).toThrow(expect.objectContaining({ code: 'bad_value' }))
 })
+
+test.each(['__proto__', 'constructor', 'toString', 'null', undefined])('there is no type %s', (type) => {
+  expect(refusedOr(() => encodeValue({ type, value: 1 } as unknown as TypedValue))).toBe('bad_value')
+})
+
+test.each([null, undefined, 'string', 7])('%s is no typed value', (value) => {
+  expect(refusedOr(() => encodeValue(value as unknown as TypedValue))).toBe('bad_value')
+})
+
+test.each([undefined, null, '0141', [1, 65]])('%s are no bytes of a typed value', (bytes) => {
+  expect(() => decodeValue(bytes as unknown as Uint8Array)).toThrow(
+    expect.objectContaining({ code: 'bad_input' }),
+  )
+})
