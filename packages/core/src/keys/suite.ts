@@ -59,6 +59,8 @@ const defaultTable = tableOf([defaultSuite])
 export function suiteTable(suites: readonly Suite[] | undefined): SuiteTable {
   if (suites === undefined) return defaultTable
   if (!Array.isArray(suites) || suites.length === 0) throw badInput('suites must be a list that is not empty')
+  if (suites.some((suite) => typeof suite?.kem?.encapsulationKey !== 'function'))
+    throw badInput('suites: one is no suite', 'defaultSuite is one')
   if (new Set(suites.map(({ kemId }) => kemId)).size < suites.length)
     throw badInput('two suites with one KEM')
   return tableOf(suites)

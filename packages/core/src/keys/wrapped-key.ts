@@ -4,10 +4,16 @@ import { concat, equalBytes, toHex, utf8 } from '../bytes.ts'
 import { LongholdError, badInput, cannotOpen } from '../errors.ts'
 import { canonicalize } from '../format/context.ts'
 import type { CanonicalContext, ContextInput, EncryptionContext } from '../format/context.ts'
-import { encodeAuthenticated, maxHeaderBytes, maxStanzas, stanzaPrefixBytes } from '../format/header.ts'
+import {
+  encodeAuthenticated,
+  maxHeaderBytes,
+  maxStanzas,
+  recipientIdBytes,
+  stanzaPrefixBytes,
+} from '../format/header.ts'
 import type { Header, Stanza } from '../format/header.ts'
 import { backend } from '../primitives/backend.ts'
-import type { Secret } from '../secret.ts'
+import { Secret } from '../secret.ts'
 import { DataKey, headerKeyOf } from './data-key.ts'
 import type { Identity } from './identity.ts'
 import type { Recipient } from './recipient.ts'
@@ -32,6 +38,7 @@ export async function sealHeader(
   checkRecipients(recipients, suites)
   const context = canonicalize(keyContext)
   const stanzas: Stanza[] = []
+  // A copy: callers may change their list while a recipient asks a service.
   for (const recipient of recipients.slice()) {
     // One after the other, in order. Those that ask a service are few, and a failure leaves nothing in flight.
     const stanza = await dataKey.use((bytes) =>
@@ -72,6 +79,7 @@ export async function openHeader(
   checkIdentities(identities)
   const context = canonicalize(keyContext)
   const secret = await unwrapOurs(header, identities, context.pairs, suites)
+  if (!(secret instanceof Secret)) throw badInput('an identity unwrapped something that is no Secret')
   let dataKey: DataKey
   try {
     if (secret.length !== 32) throw cannotOpen()
@@ -139,7 +147,7 @@ export function checkRecipients(recipients: readonly Recipient[], suites: SuiteT
     throw badInput(`${recipients.length} recipients, at most ${maxStanzas} are allowed`)
   const seen = new Set<string>()
   for (const recipient of recipients) {
-    if (!(recipient?.recipientId instanceof Uint8Array) || typeof recipient.wrap !== 'function')
+    if (!isRecipient(recipient))
       throw badInput('recipients: one is no recipient', 'parseRecipient makes one from lhrecipient1-…')
     const id = toHex(recipient.recipientId)
     if (seen.has(id)) throw badInput(`recipient ${id} stands twice in the list`)
@@ -149,8 +157,16 @@ export function checkRecipients(recipients: readonly Recipient[], suites: SuiteT
   }
 }
 
+function isRecipient(recipient: Partial<Recipient> | undefined): recipient is Recipient {
+  if (!(recipient?.recipientId instanceof Uint8Array) || recipient.recipientId.length !== recipientIdBytes)
+    return false
+  return typeof recipient.kemId === 'number' && typeof recipient.wrap === 'function'
+}
+
 /** What no reader would accept, or a suite that may not be post-quantum, is refused before anything is written. */
 function checkStanza(stanza: Stanza, { kemId, recipientId }: Recipient, suites: SuiteTable): void {
+  if (!(stanza?.recipientId instanceof Uint8Array) || !(stanza.payload instanceof Uint8Array))
+    throw badInput(`recipient ${toHex(recipientId)} made no stanza`)
   if (stanza.kemId !== kemId || !equalBytes(stanza.recipientId, recipientId))
     throw badInput(`recipient ${toHex(recipientId)} wrapped the data key for another one`)
   const suite = suites.of(stanza)

@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest'
 
 import { concat, toHex } from '../../src/bytes.ts'
 import { LongholdError, Secret, inspect, unwrapDataKey, wrapDataKey } from '../../src/index.ts'
-import type { Bound, ContextInput, Identity, Recipient, Stanza } from '../../src/index.ts'
+import type { Bound, ContextInput, Identity, Recipient, Stanza, Suite } from '../../src/index.ts'
 import { describeBackends } from '../backends.ts'
 import { codeOf, refusalOf } from '../refusals.ts'
 import {
@@ -272,4 +272,39 @@ test('the parts of two wrapped keys do not mix', async () => {
   const other = await wrapDataKey(dataKey, { recipients })
   const mixed = concat(one.subarray(0, 4 + 17 + 1192), other.subarray(4 + 17 + 1192))
   for (const identity of [anna, ben]) expect(await codeOfOpening(mixed, [identity], {})).toBe('cannot_open')
+})
+
+describe('recipients, identities and suites that lie', () => {
+  const recipientId = filled(9, 16)
+  const payload = new Uint8Array(1168)
+  const stanza = { kemId: 0x647a, kdfId: 1, aeadId: 2, recipientId, payload }
+  const wrapFor = (recipient: object) =>
+    codeOf(() => wrapDataKey(dataKey, { recipients: [recipient as Recipient] }))
+
+  test.each<[string, object]>([
+    ['no KEM', { recipientId, wrap: async () => stanza }],
+    ['an id of three bytes', { ...stanza, recipientId: filled(9, 3), wrap: async () => stanza }],
+    ['no stanza', { ...stanza, wrap: async () => undefined }],
+    [
+      'a payload that is a list',
+      { ...stanza, wrap: async () => ({ ...stanza, payload: Array(1168).fill(0) }) },
+    ],
+    ['no id in the stanza', { ...stanza, wrap: async () => ({ ...stanza, recipientId: undefined }) }],
+  ])('a recipient with %s', async (_, recipient) => {
+    expect(await wrapFor(recipient)).toBe('bad_input')
+  })
+
+  test.each([undefined, null, filled(1), 'secret', { length: 32 }])(
+    'an identity that gives %s',
+    async (secret) => {
+      const liar = told(anna.recipientId, async () => secret as unknown as Secret)
+      const wrapped = await wrapDataKey(dataKey, { recipients, keyContext })
+      expect(await codeOfOpening(wrapped, [liar])).toBe('bad_input')
+    },
+  )
+
+  test.each([undefined, null, {}, 'default'])('%s is no suite', async (suite) => {
+    const suites = [suite] as unknown as readonly Suite[]
+    expect(await codeOf(() => wrapDataKey(dataKey, { recipients, suites }))).toBe('bad_input')
+  })
 })
