@@ -17,7 +17,7 @@ import type { Identity } from '../keys/identity.ts'
 import type { Recipient } from '../keys/recipient.ts'
 import { suiteTable } from '../keys/suite.ts'
 import type { SuitesOption } from '../keys/suite.ts'
-import { openHeader, sealHeader } from '../keys/wrapped-key.ts'
+import { checkRecipients, openHeader, sealHeader } from '../keys/wrapped-key.ts'
 import { checkBytes, checkOptions } from '../options.ts'
 
 export interface RewrapOptions extends SuitesOption {
@@ -43,18 +43,20 @@ export interface DetachedEnvelope {
 export async function rewrap(wrappedKeyOrEnvelope: Uint8Array, options: RewrapOptions): Promise<Uint8Array> {
   checkOptions(options, ['identities', 'recipients', 'keyContext', 'suites'], 'rewrap')
   checkBytes(wrappedKeyOrEnvelope, 'rewrap: wrappedKeyOrEnvelope')
-  // Copied, and the context made canonical, before anything is awaited: a body that the caller altered meanwhile
-  // would be written out unseen.
+  // Copied, and the context made canonical, before anything is awaited: a body or a list that the caller altered
+  // meanwhile would be written out unseen.
   const bytes = copyBytes(wrappedKeyOrEnvelope)
   const keyContext = canonicalize(options.keyContext).pairs
   const suites = suiteTable(options.suites)
+  checkRecipients(options.recipients, suites)
+  const recipients = options.recipients.slice()
   const isEnvelope = containerKind(bytes) === 'envelope'
   const header = isEnvelope
     ? decodeEnvelope(bytes, suites.stanzaLength).header
     : decodeWrappedKey(bytes, suites.stanzaLength)
   const dataKey = await openHeader(header, options.identities, keyContext, suites)
   try {
-    const renewed = await sealHeader(dataKey, options.recipients, keyContext, suites)
+    const renewed = await sealHeader(dataKey, recipients, keyContext, suites)
     const body = bytes.subarray(prefixBytes + header.length)
     return isEnvelope ? encodeContainer('envelope', renewed, body) : encodeContainer('wrapped key', renewed)
   } finally {

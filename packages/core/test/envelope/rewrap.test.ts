@@ -172,3 +172,30 @@ test('the parts are copies', async () => {
   expect(envelope).toEqual(kept)
   expect(attached).toEqual(kept)
 })
+
+test('the recipients are those that were named, whatever becomes of the list meanwhile', async () => {
+  const old = await wrapDataKey(dataKey, { recipients: [anna.recipient], keyContext: context })
+  const recipients = [ben.recipient]
+  const slow: Identity = {
+    owns: (kemId, recipientId) => anna.owns(kemId, recipientId),
+    async unwrap(stanza, bound) {
+      recipients[0] = carl.recipient
+      return await anna.unwrap(stanza, bound)
+    },
+  }
+  const renewed = await rewrap(old, { identities: [slow], recipients, keyContext: context })
+  const ids = inspect(renewed).stanzas.map(({ recipientId }) => recipientId)
+  expect(ids).toEqual([toHex(ben.recipientId)])
+})
+
+test('an unfit list of recipients is refused before an identity is asked', async () => {
+  const old = await wrapDataKey(dataKey, { recipients: [anna.recipient], keyContext: context })
+  let asked = 0
+  const counting: Identity = {
+    owns: () => ++asked > 0,
+    unwrap: async (stanza, bound) => await anna.unwrap(stanza, bound),
+  }
+  const to = { identities: [counting], recipients: [], keyContext: context }
+  expect(await codeOf(() => rewrap(old, to))).toBe('bad_input')
+  expect(asked).toBe(0)
+})
