@@ -6,7 +6,6 @@ import {
   decryptRecordStream,
   decryptStream,
   detach,
-  encodeValue,
   inspect,
   openEncrypted,
   openEncryptedRecord,
@@ -26,7 +25,7 @@ import { sliced, streamed } from './readers.ts'
 import { asyncOutcomeOf, outcomeOf, refused } from './trial.ts'
 import type { End, Input, Outcome, Target, Trial } from './trial.ts'
 import { modelOfValue } from './value-model.ts'
-import { makeValue } from './values.ts'
+import { makeValue, spelling } from './values.ts'
 
 /** Plaintext of any length is cut from this. */
 const pattern = new Random(7).bytes(50_000)
@@ -107,7 +106,7 @@ export const typedRecord: Target = {
     return { ...trial, expected: { ...modelOfValue(expected.output), framed: true } }
   },
   run: (input, world) =>
-    outcomeOf(() => encodeValue(keyOf(input, world).decryptValue(input.bytes, recordOptions(input)))),
+    outcomeOf(() => spelling(keyOf(input, world).decryptValue(input.bytes, recordOptions(input)))),
 }
 
 /** The input's own bytes, in a trial of a wrapped key or an envelope. */

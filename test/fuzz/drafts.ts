@@ -85,7 +85,7 @@ export function mutateHeader(draft: Draft, random: Random, lab: Lab): void {
   const { stanzas } = draft
   const i = random.below(stanzas.length)
   const stanza = stanzas[i] ?? new Uint8Array(22)
-  switch (random.below(20)) {
+  switch (random.below(21)) {
     case 0:
       draft.keyId = flipped(draft.keyId, random)
       break
@@ -119,23 +119,27 @@ export function mutateHeader(draft: Draft, random: Random, lab: Lab): void {
     case 12: // one that was made for another key, context or person
       stanzas[i] = bytesOf(random.pick(lab.stanzas))
       break
-    case 13:
-      stanzas.push(bytesOf(random.pick(lab.stanzas)))
+    case 13: // one that holds another data key than the header's, which is the one of the MAC
+      stanzas[i] = bytesOf(random.pick(lab.stanzas.filter((one) => one.boundTo !== one.holds)))
+      draft.mac = 'of another key'
       break
     case 14:
+      stanzas.push(bytesOf(random.pick(lab.stanzas)))
+      break
+    case 15:
       stanzas[i] = stanza.subarray(0, random.pick([0, 6, 21, 22, 23, stanza.length - 1]))
       break
-    case 15: // many small ones, one of them perhaps too many; or large ones, perhaps too large together
+    case 16: // many small ones, one of them perhaps too many; or large ones, perhaps too large together
       if (random.chance(0.7)) fill(draft, 30 + random.below(4), () => 22 + random.below(4), random)
       else fill(draft, stanzas.length + 2, () => 31_000 + random.below(3000), random)
       break
-    case 16:
+    case 17:
       draft.count = random.pick([0, 1, 2, 32, 33, 255])
       break
-    case 17:
+    case 18:
       draft.lengthError = random.pick([-1, 1, 22 - stanza.length, 0xffff - stanza.length])
       break
-    case 18:
+    case 19:
       draft.mac = random.pick(['of another key', 'of another context', 'flipped'])
       break
     default:

@@ -16,7 +16,7 @@ export const value: Target = {
     const bytes = makeValue(random)
     return { input: { bytes, args: {} }, expected: modelOfValue(bytes) }
   },
-  run: ({ bytes }) => outcomeOf(() => encodeValue(decodeValue(bytes))),
+  run: ({ bytes }) => outcomeOf(() => spelling(decodeValue(bytes))),
 }
 
 /** The input is the JSON of what a caller gives, which keeps lone surrogates. */
@@ -33,13 +33,46 @@ export const context: Target = {
     outcomeOf(() => canonicalContext(JSON.parse(Buffer.from(bytes).toString()) as EncryptionContext)),
 }
 
-/** A valid value three times out of four. */
+/** What was decoded, encoded: a value that cannot be should not have come out of a decoder. */
+export function spelling(decoded: TypedValue): Uint8Array {
+  const { code, output } = outcomeOf(() => encodeValue(decoded))
+  if (output === undefined) throw new Error(`a value was decoded that encodes to ${code}`)
+  return output
+}
+
+/** A valid value two times out of three. */
 export function makeValue(random: Random): Uint8Array {
   const valid = encodeValue(random.pick(makers)(random))
-  const roll = random.below(8)
+  const roll = random.below(9)
+  if (roll === 2) return misspelt(valid, random)
   if (roll === 0) return mutateBytes(valid, random)
   if (roll === 1) return Buffer.concat([Uint8Array.of(random.below(8)), valid.subarray(1)]) // another type
   return valid
+}
+
+/** Another spelling of the same value, or of one just beyond what there is. */
+function misspelt(valid: Uint8Array, random: Random): Uint8Array {
+  const [type = 0, first = 0] = valid
+  const payload = valid.subarray(1)
+  const nan = [0x7f + random.pick([0, 0x80]), 0xf0 + random.pick([0, 8]), 0, 0, 0, 0, 0, random.below(2)]
+  const dates = ['801eb208c2dc0001', '7fe14df73d23ffff', '801eb208c2dc0000', '7fe14df73d240000']
+  const spellings: readonly Uint8Array[] = [
+    payload,
+    Buffer.concat([payload, Buffer.from(random.pick(['c0af', 'eda080', 'f4908080', 'c3']), 'hex')]),
+    Buffer.concat([
+      Buffer.from(random.pick(['20', 'efbbbf', '0a']), 'hex'),
+      payload,
+      Buffer.from(random.pick(['', ','])),
+    ]),
+    Uint8Array.of(random.pick([0, 1, 2, 255])),
+    Uint8Array.from(nan),
+    Buffer.concat([
+      Uint8Array.of(first < 0x80 ? random.pick([0, 0, 0xff]) : random.pick([0xff, 0xff, 0])),
+      payload,
+    ]),
+    Buffer.from(random.pick(dates), 'hex'),
+  ]
+  return Buffer.concat([Uint8Array.of(type), spellings[type] ?? payload])
 }
 
 const makers: readonly ((random: Random) => TypedValue)[] = [
@@ -59,7 +92,7 @@ const makers: readonly ((random: Random) => TypedValue)[] = [
 ]
 
 function makeBigint(random: Random): bigint {
-  const near = 2n ** BigInt(random.below(80)) + BigInt(random.below(3) - 1)
+  const near = 2n ** BigInt(random.pick([7, 15, 63, random.below(80)])) + BigInt(random.below(3) - 1)
   return random.chance(0.5) ? near : -near
 }
 
