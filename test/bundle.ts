@@ -10,12 +10,14 @@ import { rolldown } from 'rolldown'
 const root = join(import.meta.dirname, '..')
 const entryId = 'entry.ts'
 
-/** An application of one module. `code` imports by package name, or by path from the root of the repository. */
+/** An application of one module. `code` imports by package name, or by path from its folder. */
 export interface Application {
   readonly code: string
   /** What `import text from 'text:NAME'` gives. */
   readonly texts?: Readonly<Record<string, string>>
   readonly minify?: boolean
+  /** The folder it stands in, from which packages are found. */
+  readonly folder?: string
   /** `neutral` is for runtimes that are no browser: the `browser` fields of packages are not theirs. */
   readonly platform?: 'browser' | 'neutral'
 }
@@ -30,10 +32,11 @@ export async function bundle({
   texts = {},
   minify = false,
   platform = 'browser',
+  folder = root,
 }: Application): Promise<string> {
   const build = await rolldown({
     input: entryId,
-    cwd: root,
+    cwd: folder,
     platform,
     onLog(level, { message }) {
       if (level === 'warn') throw new Error(message)
@@ -44,8 +47,7 @@ export async function bundle({
         resolveId(id, importer) {
           if (id === entryId || id.startsWith('text:')) return `\0${id}`
           if (isBuiltin(id)) throw new Error(`${importer} imports ${id}`)
-          // What the application imports is found from the root of the repository.
-          return importer?.startsWith('\0') ? this.resolve(id, join(root, entryId)) : null
+          return importer?.startsWith('\0') ? this.resolve(id, join(folder, entryId)) : null
         },
         load(id) {
           if (id === `\0${entryId}`) return { code, moduleType: 'ts' }
