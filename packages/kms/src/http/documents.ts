@@ -42,8 +42,19 @@ export function toPage<R, T>(
 export function readCursor(cursor: string | undefined): string | undefined {
   if (cursor === undefined) return undefined
   const bytes = fromBase64url(cursor)
-  if (bytes === undefined) throw new ServiceError('malformed_request', 'this cursor is from no page')
+  if (bytes === undefined) throw strangeCursor()
   return Buffer.from(bytes).toString()
+}
+
+/** The same where pages end with a number. */
+export function readNumberCursor(cursor: string | undefined): number | undefined {
+  const text = readCursor(cursor)
+  if (text !== undefined && !/^\d{1,9}$/u.test(text)) throw strangeCursor()
+  return text === undefined ? undefined : Number(text)
+}
+
+function strangeCursor(): ServiceError {
+  return new ServiceError('malformed_request', 'this cursor is from no page')
 }
 
 export function time(at: number): string {

@@ -1,4 +1,4 @@
-/** Puts a route behind its row of the table: token, permission, body limit, in this order. */
+/** Puts a route behind its row of the table: token, permission, body limit, the token again, in this order. */
 
 import type { RouteConfig, RouteHandler } from '@hono/zod-openapi'
 import { createMiddleware } from 'hono/factory'
@@ -20,7 +20,7 @@ export function secured(app: App, service: Service): Secured {
     const rules: Readonly<Record<string, RouteRule>> = routeTable
     const rule = rules[name]
     if (rule === undefined) throw new Error(`${name} has no row in the table of routes`)
-    const middleware = [guard(service, rule), jsonBody(rule.maxBodyBytes)]
+    const middleware = [guard(service, rule), jsonBody(rule.maxBodyBytes), confirm(service)]
     app.openapi({ ...route, middleware }, handler)
   }
 }
@@ -37,5 +37,13 @@ function guard(service: Service, { permission }: RouteRule) {
     if (c.error instanceof ServiceError && c.error.code === 'permission_denied') {
       await service.recordDenied(caller, permission)
     }
+  })
+}
+
+/** Once the body is there, however long it took. */
+function confirm(service: Service) {
+  return createMiddleware<Env>(async (c, next) => {
+    service.tokens.confirm(c.get('caller').principal)
+    await next()
   })
 }

@@ -55,6 +55,8 @@ export function makeToken(
 
 export class Tokens {
   readonly #options: TokensOptions
+  /** Since this process began. */
+  readonly #revoked = new Set<string>()
 
   constructor(options: TokensOptions) {
     this.#options = options
@@ -73,10 +75,21 @@ export class Tokens {
     const pepper = ownKeys.version('token-pepper', row?.pepperVersion ?? 0) ?? ownKeys.newest('token-pepper')
     const isRight = timingSafeEqual(tokenMac(pepper, id, secret), row?.mac.length === 32 ? row.mac : noMac)
     if (row === undefined || !isRight || row.revokedAt !== null || hasExpired(row, now())) {
-      throw new ServiceError('unauthenticated', 'a valid token is needed: Authorization: Bearer lhk_…')
+      throw unauthenticated()
     }
     const { permissions, keys, expiresAt } = row
     return { token: id, permissions, keys, expiresAt }
+  }
+
+  /**
+   * Whether a token that was accepted still is: a body can be on its way for half a minute.
+   *
+   * @throws ServiceError `unauthenticated`.
+   */
+  confirm(principal: Principal): void {
+    if (this.#revoked.has(principal.token) || hasExpired(principal, this.#options.now())) {
+      throw unauthenticated()
+    }
   }
 
   /** @throws ServiceError `permission_denied` when the caller would hand on what he does not hold. */
@@ -125,10 +138,15 @@ export class Tokens {
       store.revokeToken(token, now(), entries),
     )
     if (outcome === 'conflict') throw new ServiceError('invalid_state', 'the token is revoked already')
+    this.#revoked.add(token)
   }
 }
 
-function hasExpired({ expiresAt }: TokenRow, now: number): boolean {
+function unauthenticated(): ServiceError {
+  return new ServiceError('unauthenticated', 'a valid token is needed: Authorization: Bearer lhk_…')
+}
+
+function hasExpired({ expiresAt }: Pick<TokenRow, 'expiresAt'>, now: number): boolean {
   return expiresAt !== null && expiresAt <= now
 }
 

@@ -19,7 +19,16 @@ import {
   versionPage,
   versionParams,
 } from '../../wire.ts'
-import { jsonAnswer, jsonRequest, problems, readCursor, time, timeOrNull, toPage } from '../documents.ts'
+import {
+  jsonAnswer,
+  jsonRequest,
+  problems,
+  readCursor,
+  readNumberCursor,
+  time,
+  timeOrNull,
+  toPage,
+} from '../documents.ts'
 import type { App } from '../env.ts'
 import { secured } from '../secured.ts'
 
@@ -94,8 +103,7 @@ export function keyRoutes(app: App, service: Service): void {
 
   route(listVersions, async (c) => {
     const { cursor, limit } = c.req.valid('query')
-    const last = readCursor(cursor)
-    const page = { after: last === undefined ? undefined : Number(last), limit: limit + 1 }
+    const page = { after: readNumberCursor(cursor), limit: limit + 1 }
     const rows = await keys.versions(c.get('caller'), c.req.valid('param').key, page)
     return c.json(
       toPage(rows, limit, ({ version }) => String(version), describeVersion),
