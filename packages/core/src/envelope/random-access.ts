@@ -1,5 +1,6 @@
 /** Reading any part of a long envelope or record without reading the rest (SPEC §6.4). */
 
+import { copyBytes, wipe } from '../bytes.ts'
 import { LongholdError, badInput, cannotOpen, malformed } from '../errors.ts'
 import { checkPrefix, minBodyBytes, prefixBytes } from '../format/container.ts'
 import { canonicalize } from '../format/context.ts'
@@ -22,9 +23,9 @@ import { openMessage } from './stream.ts'
 
 /** Something that can be read in parts: a file, an object behind HTTP Range requests. */
 export interface RandomAccessSource {
-  /** Bytes in all. */
+  /** Bytes in all. Asked once: what is appended later is not part of the object. */
   readonly size: number
-  /** Exactly `length` bytes from `offset`. What it throws reaches the caller. */
+  /** Exactly `length` bytes from `offset`, in memory that is not used again. What it throws reaches the caller. */
   read(offset: number, length: number): Promise<Uint8Array>
 }
 
@@ -147,7 +148,12 @@ export class EncryptedReader {
     if (start === end) return new Uint8Array()
     const first = Math.floor(start / chunkBytes)
     const opened = await this.#readChunks(first, Math.floor((end - 1) / chunkBytes))
-    return opened.subarray(start - first * chunkBytes, end - first * chunkBytes)
+    const wanted = opened.subarray(start - first * chunkBytes, end - first * chunkBytes)
+    if (wanted.length === opened.length) return opened
+    // In a buffer of its own: the rest of its chunks, which nobody asked for, must not travel along in `buffer`.
+    const slice = copyBytes(wanted)
+    wipe(opened)
+    return slice
   }
 
   /**
@@ -229,10 +235,11 @@ function randomAccess(source: Blob | RandomAccessSource): RandomAccessSource {
         new Uint8Array(await source.slice(offset, offset + length).arrayBuffer()),
     }
   }
-  if (!Number.isSafeInteger(source?.size) || source.size < 0 || typeof source.read !== 'function') {
+  const size = source?.size
+  if (!Number.isSafeInteger(size) || size < 0 || typeof source.read !== 'function') {
     throw badInput('the source must be a Blob or have a size and a read function')
   }
-  return source
+  return { size, read: (offset, length) => source.read(offset, length) }
 }
 
 async function read(source: RandomAccessSource, offset: number, length: number): Promise<Uint8Array> {

@@ -141,3 +141,39 @@ test('a slice above 64 MiB is a limit with its number, before memory is taken', 
   Object.defineProperty(reader, 'size', { value: 2 ** 30 })
   await expect(reader.slice(0, 2 ** 26 + 1)).rejects.toMatchObject({ code: 'limit_exceeded' })
 })
+
+test('a slice brings nothing of its chunks along that was not asked for', async () => {
+  const reader = await openEncrypted(counting(envelope), reading)
+  for (const [start, end] of [
+    [5, 10],
+    [16_384, 32_767],
+    [0, 3 * 16_384],
+  ] as const) {
+    const slice = await reader.slice(start, end)
+    expect(slice).toEqual(plaintext.subarray(start, end))
+    expect(slice.buffer.byteLength).toBe(end - start)
+  }
+})
+
+test.each([1, -1, -200, -20_000, -envelope.length])(
+  'a source whose size changes by %i after it was opened',
+  async (by) => {
+    const source = { ...counting(envelope), size: envelope.length }
+    const reader = await openEncrypted(source, reading)
+    source.size += by
+    expect(await reader.slice()).toEqual(plaintext)
+    expect(reader.ciphertextRange().length).toBe(plaintext.length + 6 * 16)
+  },
+)
+
+test('a source that gives less than it has is told so', async () => {
+  let held = envelope
+  const source: RandomAccessSource = {
+    size: envelope.length,
+    read: async (at, length) => held.subarray(at, at + length),
+  }
+  const reader = await openEncrypted(source, reading)
+  held = envelope.subarray(0, envelope.length - 1)
+  await expect(reader.slice()).rejects.toMatchObject({ code: 'bad_input' })
+  expect(await reader.slice(0, 16_384)).toEqual(plaintext.subarray(0, 16_384))
+})
