@@ -4,7 +4,7 @@
  */
 
 import { concat, equalBytes, utf8, wipe } from '../bytes.ts'
-import { LongholdError } from '../errors.ts'
+import { LongholdError, badInput } from '../errors.ts'
 import type { AeadKey, Hmac } from './backend-interface.ts'
 import { backend } from './backend.ts'
 import { hkdfExpand } from './kdf.ts'
@@ -78,7 +78,7 @@ export function chunkNonce(baseNonce: Uint8Array, chunk: number): Uint8Array {
 export class MessageCipher {
   readonly #derived: Uint8Array
   readonly #baseNonce: Uint8Array
-  readonly #aead: AeadKey
+  #aead: AeadKey | undefined
   /** Salt ‖ commitment, 56 bytes. */
   readonly preamble: Uint8Array
 
@@ -104,17 +104,24 @@ export class MessageCipher {
 
   /** Writes the sealed chunk into `out`, which has room for exactly 16 bytes more than the piece. */
   sealChunk(chunk: number, piece: Uint8Array, out: Uint8Array): void {
-    this.#aead.seal(chunkNonce(this.#baseNonce, chunk), piece, nothing, out)
+    this.#key.seal(chunkNonce(this.#baseNonce, chunk), piece, nothing, out)
   }
 
   /** Writes the opened chunk into `out`, which has room for exactly 16 bytes less. `false` when its tag is wrong. */
   openChunk(chunk: number, sealed: Uint8Array, out: Uint8Array): boolean {
-    return this.#aead.open(chunkNonce(this.#baseNonce, chunk), sealed, nothing, out)
+    return this.#key.open(chunkNonce(this.#baseNonce, chunk), sealed, nothing, out)
+  }
+
+  /** Throws once it was wiped: a key of zeros would go on sealing. */
+  get #key(): AeadKey {
+    if (this.#aead === undefined) throw badInput('the key of this message was wiped')
+    return this.#aead
   }
 
   /** Forgets the message key. Best effort. */
   wipe(): void {
     wipe(this.#derived)
+    this.#aead = undefined
   }
 }
 

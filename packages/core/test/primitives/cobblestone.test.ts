@@ -7,6 +7,7 @@ import { toHex } from '../../src/bytes.ts'
 import { DataKey } from '../../src/keys/data-key.ts'
 import { backend } from '../../src/primitives/backend.ts'
 import {
+  MessageCipher,
   bodyLength,
   chunkBytes,
   chunkNonce,
@@ -155,5 +156,16 @@ describe('lengths', () => {
       if (found !== undefined && bodyLength(found) !== length)
         throw new Error(`${length} is read as ${found}`)
     }
+  })
+})
+
+describeBackends(() => {
+  test('a wiped cipher seals and opens nothing: its key would be zeros', () => {
+    const cipher = new MessageCipher(inputKey(filled(1)), filled(2, 24), [])
+    const out = new Uint8Array(20)
+    cipher.wipe()
+    expect(syncCodeOf(() => cipher.sealChunk(0, filled(3, 4), out))).toBe('bad_input')
+    expect(syncCodeOf(() => cipher.openChunk(0, out, filled(3, 4)))).toBe('bad_input')
+    expect(out).toEqual(new Uint8Array(20))
   })
 })
