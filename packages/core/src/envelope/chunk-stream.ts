@@ -1,6 +1,5 @@
 /** Cuts a stream into chunks and puts it together again, in constant memory (SPEC §6.2, §6.4). */
 
-import { concat } from '../bytes.ts'
 import { cannotOpen } from '../errors.ts'
 import { chunkBytes, sealedChunkBytes, tagBytes } from '../primitives/cobblestone.ts'
 import type { MessageCipher } from '../primitives/cobblestone.ts'
@@ -10,25 +9,42 @@ const chunksPerStep = 64
 
 /** Collects bytes until there are `size` of them. */
 class Pieces {
-  readonly #size: number
-  #rest: Uint8Array = new Uint8Array()
+  /** Where what is left over waits for what completes it. */
+  readonly #held: Uint8Array
+  #filled = 0
 
   constructor(size: number) {
-    this.#size = size
+    this.#held = new Uint8Array(size)
   }
 
   /** What is left over, shorter than `size`. */
   get rest(): Uint8Array {
-    return this.#rest
+    return this.#held.subarray(0, this.#filled)
   }
 
-  /** Runs of whole pieces, at most `chunksPerStep` in each. What is left over is copied, the runs are not. */
+  /**
+   * Runs of whole pieces, at most `chunksPerStep` in each, to be used before the next is taken: they are views of
+   * `bytes`, or of what is used again. No byte is copied twice, however small the pieces it comes in.
+   */
   *take(bytes: Uint8Array): Generator<Uint8Array> {
-    const joined = this.#rest.length === 0 ? bytes : concat(this.#rest, bytes)
-    const whole = joined.length - (joined.length % this.#size)
-    this.#rest = new Uint8Array(joined.subarray(whole))
-    const step = chunksPerStep * this.#size
-    for (let at = 0; at < whole; at += step) yield joined.subarray(at, Math.min(at + step, whole))
+    const size = this.#held.length
+    let at = 0
+    if (this.#filled > 0) {
+      at = Math.min(size - this.#filled, bytes.length)
+      this.#hold(bytes.subarray(0, at))
+      if (this.#filled < size) return
+      this.#filled = 0
+      yield this.#held
+    }
+    const whole = at + Math.floor((bytes.length - at) / size) * size
+    for (const step = chunksPerStep * size; at < whole; at += step)
+      yield bytes.subarray(at, Math.min(at + step, whole))
+    this.#hold(bytes.subarray(whole))
+  }
+
+  #hold(bytes: Uint8Array): void {
+    this.#held.set(bytes, this.#filled)
+    this.#filled += bytes.length
   }
 }
 

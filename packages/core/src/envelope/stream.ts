@@ -150,11 +150,14 @@ function sealing(begin: () => Promise<{ head: Uint8Array; cipher: MessageCipher 
       const message = await begin()
       cipher = message.cipher
       sealer = new ChunkSealer(cipher)
-      controller.enqueue(concat(message.head, cipher.preamble))
+      // Throws when the stream was cancelled meanwhile.
+      wipingOnError(cipher, () => controller.enqueue(concat(message.head, message.cipher.preamble)))
     },
     transform(bytes, controller) {
-      checkBytes(bytes, 'a piece of the stream')
-      for (const sealed of sealer?.push(bytes) ?? []) controller.enqueue(sealed)
+      wipingOnError(cipher, () => {
+        checkBytes(bytes, 'a piece of the stream')
+        for (const sealed of sealer?.push(bytes) ?? []) controller.enqueue(sealed)
+      })
     },
     flush(controller) {
       if (sealer !== undefined) controller.enqueue(sealer.end())
@@ -165,6 +168,16 @@ function sealing(begin: () => Promise<{ head: Uint8Array; cipher: MessageCipher 
     },
   }
   return new TransformStream(transformer)
+}
+
+/** A stream that failed is not told to cancel. */
+function wipingOnError(cipher: MessageCipher | undefined, step: () => void): void {
+  try {
+    step()
+  } catch (error) {
+    cipher?.wipe()
+    throw error
+  }
 }
 
 interface Opening {
@@ -178,6 +191,7 @@ function opening({ measure, open, tooShort }: Opening): ByteTransform {
   let collected: Uint8Array = new Uint8Array()
   let cipher: MessageCipher | undefined
   let opener: ChunkOpener | undefined
+  let isCancelled = false
 
   /** Opens the message once the smallest body is there (SPEC §5.3 step 6); gives the bytes behind the preamble. */
   async function begin(bytes: Uint8Array): Promise<Uint8Array | undefined> {
@@ -194,15 +208,17 @@ function opening({ measure, open, tooShort }: Opening): ByteTransform {
 
   const transformer: CancellableTransformer = {
     async transform(bytes, controller) {
-      checkBytes(bytes, 'a piece of the stream')
+      wipingOnError(cipher, () => checkBytes(bytes, 'a piece of the stream'))
       const sealed = opener === undefined ? await begin(bytes) : bytes
       if (opener === undefined || sealed === undefined) return
-      try {
-        for (const opened of opener.push(sealed)) controller.enqueue(opened)
-      } catch (error) {
-        cipher?.wipe()
-        throw error
+      if (isCancelled) {
+        cipher?.wipe() // made while it was cancelled
+        return
       }
+      const chunks = opener.push(sealed)
+      wipingOnError(cipher, () => {
+        for (const opened of chunks) controller.enqueue(opened)
+      })
     },
     flush(controller) {
       if (opener === undefined) throw tooShort()
@@ -214,6 +230,7 @@ function opening({ measure, open, tooShort }: Opening): ByteTransform {
       }
     },
     cancel() {
+      isCancelled = true
       cipher?.wipe()
     },
   }

@@ -237,3 +237,43 @@ test('a piece that is no bytes is refused', async () => {
     code: 'bad_input',
   })
 })
+
+test('pieces of every size around a chunk come to the same bytes', async () => {
+  const dataKey = DataKey.generate()
+  const bound = { recordContext: context }
+  const plaintext = pattern(2 * 16_384 + 5)
+  for (const size of [1, 7, 16_383, 16_384, 16_385, 16_399, 16_400, 16_401, 32_768, 40_000]) {
+    const sealed = await through(plaintext, encryptRecordStream(dataKey, bound), size)
+    expect(dataKey.decrypt(sealed.out, bound)).toEqual(plaintext)
+    const opened = await through(sealed.out, decryptRecordStream(dataKey, bound), size)
+    expect(opened).toEqual({ out: plaintext, error: undefined })
+  }
+})
+
+test('a caller may use a buffer again once it was written', async () => {
+  const dataKey = DataKey.generate()
+  const bound = { recordContext: context }
+  const transform = encryptRecordStream(dataKey, bound)
+  const sealed = collect(transform.readable)
+  const writer = transform.writable.getWriter()
+  const buffer = new Uint8Array(1000)
+  for (let i = 0; i < 40; i++) {
+    buffer.fill(i)
+    await writer.write(buffer)
+  }
+  await writer.close()
+  const expected = Uint8Array.from({ length: 40_000 }, (_, at) => Math.floor(at / 1000))
+  expect(dataKey.decrypt((await sealed).out, bound)).toEqual(expected)
+})
+
+test.each(['text', undefined, [1, 2]])('a piece that is %s fails the stream, both ways', async (piece) => {
+  const dataKey = DataKey.generate()
+  const bound = { recordContext: context }
+  for (const transform of [encryptRecordStream(dataKey, bound), decryptRecordStream(dataKey, bound)]) {
+    const ended = collect(transform.readable)
+    const writer = transform.writable.getWriter()
+    await expect(writer.write(piece as never)).rejects.toMatchObject({ code: 'bad_input' })
+    await expect(writer.write(new Uint8Array(1))).rejects.toMatchObject({ code: 'bad_input' })
+    expect((await ended).error).toMatchObject({ code: 'bad_input' })
+  }
+})
