@@ -8,7 +8,7 @@ import { encodeValue } from '../format/value.ts'
 import type { TypedValue } from '../format/value.ts'
 import { checkBytes, checkOptions } from '../options.ts'
 import { checkPlaintextLength, recordContextOf, sealRecord } from './data-key.ts'
-import type { RecordOptions } from './data-key.ts'
+import type { DataKey, RecordOptions } from './data-key.ts'
 import type { CachedKey } from './keyring-cache.ts'
 import { holdById } from './keyring-parts.ts'
 import type { KeyringParts } from './keyring-parts.ts'
@@ -145,16 +145,20 @@ export function cachedOrUnavailable({ parts }: HandleSource, keyId: Uint8Array):
   })
 }
 
-/** Encrypts values one by one, all of them or none, when there is room for all. */
-export async function encryptAllWith<T>(
+/** A typed value, encoded, and what its record is bound to. */
+export interface EncodedValue extends RecordOptions {
+  readonly plaintext: Uint8Array
+}
+
+/** Encrypts values, all of them or none, when there is room for all. */
+export async function encryptAll(
   handle: DataKeyHandle,
-  plaintexts: readonly Uint8Array[],
-  seal: (encrypt: (plaintext: Uint8Array, options: RecordOptions) => Uint8Array) => T,
-): Promise<T> {
+  values: readonly EncodedValue[],
+): Promise<Uint8Array[]> {
   const writer = privates(handle).writer()
-  const bytes = plaintexts.reduce((sum, { length }) => sum + length, 0)
-  return await writer.whenReady({ messages: plaintexts.length, bytes }, () =>
-    seal((plaintext, { recordContext }) =>
+  const bytes = values.reduce((sum, { plaintext }) => sum + plaintext.length, 0)
+  return await writer.whenReady({ messages: values.length, bytes }, () =>
+    values.map(({ plaintext, recordContext }) =>
       sealRecord(writer.take(plaintext.length), plaintext, recordContext, { bodyKind: 'value' }),
     ),
   )
@@ -168,7 +172,7 @@ export async function encryptAllWith<T>(
 export async function withDataKeys<T>(
   handle: DataKeyHandle,
   keyIds: readonly Uint8Array[],
-  read: (decryptValue: (record: Uint8Array, options: RecordOptions) => TypedValue) => T,
+  read: (dataKeyOf: (record: Uint8Array) => DataKey) => T,
 ): Promise<T> {
   const { source, text } = privates(handle)
   const wanted = new Map(keyIds.map((keyId) => [toHex(keyId), keyId]))
@@ -179,10 +183,10 @@ export async function withDataKeys<T>(
     if (failure !== undefined) throw failure.reason
     if (held.some((one) => one.owner !== text)) throw cannotOpen()
     const byId = new Map(held.map(({ dataKey }) => [toHex(dataKey.keyId), dataKey]))
-    return read((record, options) => {
+    return read((record) => {
       const dataKey = byId.get(toHex(decodeRecord(record).keyId))
       if (dataKey === undefined) throw cannotOpen()
-      return dataKey.decryptValue(record, options)
+      return dataKey
     })
   } finally {
     for (const one of held) one.release()

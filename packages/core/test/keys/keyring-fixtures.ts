@@ -87,11 +87,6 @@ export function counted(identity = alice): {
   }
 }
 
-export interface Opened {
-  readonly clock: Clock
-  readonly store: WatchedStore
-}
-
 export function open(options: Partial<KeyringOptions> & { store?: WatchedStore; clock?: Clock } = {}) {
   const { clock = new Clock(), store = new WatchedStore(), ...more } = options
   const keyring = testingOpenKeyring(

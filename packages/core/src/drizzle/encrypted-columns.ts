@@ -1,0 +1,347 @@
+/**
+ * Columns whose values are encrypted, for Drizzle on SQLite and PostgreSQL.
+ *
+ * A custom column type of Drizzle is synchronous and sees the value alone: neither the row, to which a record must be
+ * bound, nor a moment to wait for a data key. Three ways were weighed.
+ *
+ * - Decrypting in the column type: works while the data key happens to be at hand, cannot know the row's id, and gives a
+ *   value one time and something else another time, with one type for both.
+ * - Wrapping the database object: sees rows, but has to follow every way Drizzle builds a query, now and later.
+ * - An opaque value in between, which is this one. A select always returns `Encrypted<T>`, whether the data key is at hand
+ *   or not; `await enc.open(rows)` loads the data keys, takes the row's id from the row, and gives plain rows. An insert
+ *   takes what `await enc.row(table, values)` makes, and nothing else: a plain value is an error of types, and at run
+ *   time one that names the column. So is comparing the column with anything, which would silently match nothing.
+ *
+ * What Drizzle does not pass through the column cannot be refused here: patterns (`like`), placeholders and raw SQL.
+ */
+
+import { eq, getColumnTable, getTableColumns, inArray } from 'drizzle-orm'
+import type { Column, InferInsertModel, SQL, Table } from 'drizzle-orm'
+
+import { concat } from '../bytes.ts'
+import { LongholdError, badInput } from '../errors.ts'
+import { encodeValue } from '../format/value.ts'
+import type { TypedValue, ValueType } from '../format/value.ts'
+import { encryptAll } from '../keys/keyring-handle.ts'
+import type { DataKeyHandle } from '../keys/keyring-handle.ts'
+import type { BlindIndexKey } from '../keys/keyring-index.ts'
+import { checkOptions } from '../options.ts'
+import { blindIndexBuilder, encryptedBuilder, storedForm } from './builders.ts'
+import type { BlindIndexBuilder, BlindIndexColumnOptions, Dialect, EncryptedBuilder } from './builders.ts'
+import { descriptorOf, indexDescriptorOf } from './descriptor.ts'
+import type { Descriptor, IndexDescriptor } from './descriptor.ts'
+import { Encrypted } from './encrypted.ts'
+import type { BlindIndexBytes } from './encrypted.ts'
+import type { ColumnOptions } from './migrating.ts'
+import { openRows } from './open-rows.ts'
+import { rowIdText } from './row-id.ts'
+import type { Opened, PlainChanges, PlainRow, PlaintextOf } from './row-types.ts'
+
+/** A key, or where to get it when it is needed: a schema can then be imported without any key being there. */
+export type KeySource<K> = K | (() => K | Promise<K>)
+
+export interface EncryptedColumnsOptions<D extends Dialect> {
+  /** The name records are bound to: the table's in the database, and the old one after it was renamed. */
+  readonly table: string
+  readonly dialect: D
+  /** The properties of a row that name it, as in the table's definition. Default `id`. */
+  readonly rowId?: string | readonly string[]
+  /** For blind indexes: `keyring.indexKey` gives one. */
+  readonly indexKey?: KeySource<BlindIndexKey>
+}
+
+/**
+ * Encrypted columns of one table.
+ *
+ * @param key The data keys of a name: `keyring.dataKey` gives the handle.
+ * @throws LongholdError `bad_input`.
+ */
+export function encryptedColumns<D extends Dialect>(
+  key: KeySource<DataKeyHandle>,
+  options: EncryptedColumnsOptions<D>,
+): EncryptedColumns<D> {
+  checkOptions(options, ['table', 'dialect', 'rowId', 'indexKey'], 'encryptedColumns')
+  const { table, dialect, rowId = 'id', indexKey } = options
+  if (typeof table !== 'string' || table === '')
+    throw badInput('encryptedColumns: table is the name of a table')
+  if (dialect !== 'sqlite' && dialect !== 'postgresql')
+    throw badInput('encryptedColumns: dialect is "sqlite" or "postgresql"')
+  const rowIdKeys = typeof rowId === 'string' ? [rowId] : [...rowId]
+  if (rowIdKeys.length === 0) throw badInput('encryptedColumns: rowId names no property')
+  return new EncryptedColumns({ key, indexKey, table, dialect, rowIdKeys, family: {} })
+}
+
+interface Settings<D extends Dialect> {
+  readonly key: KeySource<DataKeyHandle>
+  readonly indexKey: KeySource<BlindIndexKey> | undefined
+  readonly table: string
+  readonly dialect: D
+  readonly rowIdKeys: readonly string[]
+  /** The same for all that share columns. */
+  readonly family: object
+}
+
+/** What a table has of ours, by property. */
+interface Plan {
+  readonly keys: ReadonlySet<string>
+  readonly encrypted: ReadonlyMap<string, Descriptor>
+  readonly indexes: ReadonlyMap<string, IndexDescriptor & { readonly source: string }>
+  readonly uuids: ReadonlySet<string>
+}
+
+/** See `encryptedColumns`. */
+export class EncryptedColumns<D extends Dialect> {
+  readonly #settings: Settings<D>
+  readonly #plans = new WeakMap<Table, Plan>()
+
+  constructor(settings: Settings<D>) {
+    this.#settings = settings
+  }
+
+  /** @param name In the database; with the table's, what the records are bound to. */
+  text(name: string, options: ColumnOptions<string> = {}): EncryptedBuilder<D, string> {
+    return this.#column(name, 'string', options)
+  }
+
+  /** Anything `JSON.stringify` has a text for. */
+  json<T = unknown>(name: string, options: ColumnOptions<T> = {}): EncryptedBuilder<D, T> {
+    return this.#column(name, 'json', options)
+  }
+
+  bytes(name: string, options: ColumnOptions<Uint8Array> = {}): EncryptedBuilder<D, Uint8Array> {
+    return this.#column(name, 'bytes', options)
+  }
+
+  bigint(name: string, options: ColumnOptions<bigint> = {}): EncryptedBuilder<D, bigint> {
+    return this.#column(name, 'bigint', options)
+  }
+
+  number(name: string, options: ColumnOptions<number> = {}): EncryptedBuilder<D, number> {
+    return this.#column(name, 'number', options)
+  }
+
+  boolean(name: string, options: ColumnOptions<boolean> = {}): EncryptedBuilder<D, boolean> {
+    return this.#column(name, 'boolean', options)
+  }
+
+  /** To the millisecond. */
+  date(name: string, options: ColumnOptions<Date> = {}): EncryptedBuilder<D, Date> {
+    return this.#column(name, 'date', options)
+  }
+
+  /** A column beside an encrypted one, by which equal values are found (SPEC §8). `enc.row` fills it. */
+  blindIndex(name: string, options: BlindIndexColumnOptions): BlindIndexBuilder<D> {
+    checkOptions(options, ['of', 'bits'], 'EncryptedColumns.blindIndex')
+    const { of, bits = 64 } = options
+    checkName(name)
+    checkName(of)
+    if (!Number.isInteger(bits) || bits < 16 || bits > 256) throw badInput(`bits is ${bits}, not 16 to 256`)
+    const { dialect, family } = this.#settings
+    return blindIndexBuilder(dialect, name, { family, of, bits })
+  }
+
+  /** The same columns under other keys: those of the tenant whose rows are at stake. */
+  withKey(
+    key: KeySource<DataKeyHandle>,
+    options: { readonly indexKey?: KeySource<BlindIndexKey> } = {},
+  ): EncryptedColumns<D> {
+    checkOptions(options, ['indexKey'], 'EncryptedColumns.withKey')
+    return new EncryptedColumns({ ...this.#settings, key, indexKey: options.indexKey })
+  }
+
+  /**
+   * A row for `insert(…).values`: encrypts values, bound to table, column and the row's id, and fills blind indexes. `null`
+   * stays NULL. The id must be among the values; one that the database makes is not known yet.
+   *
+   * @throws LongholdError `bad_input` for a property that is no column, or an id that is missing; `bad_value` for a value
+   * that is not of its column's type, which is not repeated; what `DataKeyHandle.ready` throws.
+   */
+  async row<TTable extends Table>(
+    table: TTable,
+    values: PlainRow<TTable>,
+  ): Promise<InferInsertModel<TTable>> {
+    // The mapped type has the table's own properties, with what its columns take.
+    return (await this.#sealed(table, values)) as InferInsertModel<TTable>
+  }
+
+  /** As `row`, for `update(…).set`: what is given is changed, and the blind indexes of that. The id must be given. */
+  async changes<TTable extends Table>(
+    table: TTable,
+    values: PlainChanges<TTable>,
+  ): Promise<Partial<InferInsertModel<TTable>>> {
+    return await this.#sealed(table, values)
+  }
+
+  /**
+   * Rows as a select returned them, with plain values in place of encrypted ones. Each needs the properties that name it.
+   * Rows of joined tables are opened one by one: `enc.open(rows.map(({ users }) => users))`.
+   *
+   * @throws LongholdError `cannot_open` when a value was moved to another row or altered, or is of another key; `bad_input`
+   * when the id is missing; `bad_value` for a value of another type; `malformed` for one that is no record; what loading
+   * data keys throws. No message has a value.
+   */
+  open<R extends object>(rows: readonly R[]): Promise<Opened<R>[]>
+  open<R extends object>(row: R): Promise<Opened<R>>
+  async open(rows: object | readonly object[]): Promise<unknown> {
+    const { key, table, rowIdKeys, family } = this.#settings
+    const handle = await resolved(key)
+    const isList = Array.isArray(rows)
+    const opened = await openRows(isList ? rows : [rows], { handle, table, rowIdKeys, family })
+    return isList ? opened : opened[0]
+  }
+
+  /**
+   * The condition that an encrypted column equals a value, by its blind index. With few bits it finds more rows than are
+   * meant: compare again what `open` gives.
+   *
+   * @throws LongholdError `bad_input` when the column has no blind index; `bad_value`.
+   */
+  async eq<TColumn extends Column>(column: TColumn, value: PlaintextOf<TColumn>): Promise<SQL> {
+    const index = this.#indexOf(column)
+    return eq(index.column, await this.#indexBytes(index, value))
+  }
+
+  /** As `eq`, for any of several values. */
+  async inArray<TColumn extends Column>(
+    column: TColumn,
+    values: readonly PlaintextOf<TColumn>[],
+  ): Promise<SQL> {
+    const index = this.#indexOf(column)
+    return inArray(index.column, await Promise.all(values.map((value) => this.#indexBytes(index, value))))
+  }
+
+  /** The blind index of a value, for conditions of other kinds. */
+  async indexOf<TColumn extends Column>(
+    column: TColumn,
+    value: PlaintextOf<TColumn>,
+  ): Promise<BlindIndexBytes> {
+    return await this.#indexBytes(this.#indexOf(column), value)
+  }
+
+  #column<T>(name: string, type: ValueType, options: ColumnOptions<T>): EncryptedBuilder<D, T> {
+    checkName(name)
+    checkOptions(options, ['form', 'open', 'decode'], `column "${name}"`)
+    if (options.form !== undefined && options.form !== 'bytes' && options.form !== 'text')
+      throw badInput(`column "${name}": form is "bytes" or "text"`)
+    const { dialect, family } = this.#settings
+    // `decode` and `open` make values of this column's type, which is known here alone.
+    const descriptor = { family, name, type, options: options as ColumnOptions<unknown> }
+    return encryptedBuilder(dialect, descriptor)
+  }
+
+  async #sealed(table: Table, values: object): Promise<object> {
+    const plan = this.#planOf(table)
+    for (const name of Object.keys(values)) {
+      if (!plan.keys.has(name)) throw badInput(`the table has no column "${name}"`)
+      if (plan.indexes.has(name)) throw badInput(`the blind index "${name}" is filled in, not given`)
+    }
+    const given = new Map<string, unknown>(Object.entries(values))
+    const own = [...plan.encrypted].filter(
+      ([name]) => given.get(name) !== undefined && given.get(name) !== null,
+    )
+    const id = rowIdText(
+      this.#settings.rowIdKeys.map((key) => ({ key, value: given.get(key), isUuid: plan.uuids.has(key) })),
+    )
+    const encoded = own.map(([name, column]) => ({
+      name,
+      column,
+      plaintext: encodedFor(column, given.get(name)),
+      recordContext: { table: this.#settings.table, column: column.name, id },
+    }))
+    const indexes = await Promise.all(
+      [...plan.indexes].map(async ([name, index]) => {
+        const value = encoded.find((one) => one.name === index.source)
+        if (value !== undefined) return [name, await this.#index(index, value.plaintext)] as const
+        return [name, given.get(index.source) === null ? null : undefined] as const
+      }),
+    )
+    const records = await encryptAll(await resolved(this.#settings.key), encoded)
+    const sealed = encoded.map(({ name, column }, at) => {
+      const record = records[at] ?? concat() // one for each
+      return [name, new Encrypted({ column, stored: storedForm(record, column), isNew: true })] as const
+    })
+    return {
+      ...values,
+      ...Object.fromEntries(sealed),
+      ...Object.fromEntries(indexes.filter(([, value]) => value !== undefined)),
+    }
+  }
+
+  #planOf(table: Table): Plan {
+    const known = this.#plans.get(table)
+    if (known !== undefined) return known
+    const columns: [string, Column][] = Object.entries(getTableColumns(table))
+    const encrypted = new Map<string, Descriptor>()
+    for (const [name, column] of columns) {
+      const descriptor = descriptorOf(column)
+      if (descriptor?.family === this.#settings.family) encrypted.set(name, descriptor)
+    }
+    const indexes = new Map<string, IndexDescriptor & { source: string }>()
+    for (const [name, column] of columns) {
+      const index = indexDescriptorOf(column)
+      if (index?.family !== this.#settings.family) continue
+      const source = [...encrypted].find(([, descriptor]) => descriptor.name === index.of)?.[0]
+      if (source === undefined)
+        throw badInput(`blind index "${name}": there is no encrypted column "${index.of}"`)
+      indexes.set(name, { ...index, source })
+    }
+    const uuids = columns.filter(([, column]) => column.getSQLType() === 'uuid').map(([name]) => name)
+    const plan = { keys: new Set(columns.map(([name]) => name)), encrypted, indexes, uuids: new Set(uuids) }
+    this.#plans.set(table, plan)
+    return plan
+  }
+
+  /** The index column that stands beside an encrypted one, in whatever alias of the table that is of. */
+  #indexOf(column: Column): { column: Column; of: Descriptor; index: IndexDescriptor } {
+    const of = descriptorOf(column)
+    if (of?.family !== this.#settings.family)
+      throw badInput(`"${column.name}" is no encrypted column of these`)
+    for (const other of Object.values<Column>(getTableColumns(getColumnTable(column)))) {
+      const index = indexDescriptorOf(other)
+      if (index?.family === of.family && index.of === of.name) return { column: other, of, index }
+    }
+    throw badInput(
+      `the encrypted column "${of.name}" has no blind index`,
+      'enc.blindIndex(name, { of }) beside it',
+    )
+  }
+
+  async #indexBytes(
+    { of, index }: { of: Descriptor; index: IndexDescriptor },
+    value: unknown,
+  ): Promise<BlindIndexBytes> {
+    if (value === null || value === undefined)
+      throw badInput(`"${of.name}" compared with nothing`, 'use isNull(column)')
+    return await this.#index(index, encodedFor(of, value))
+  }
+
+  async #index({ of, bits }: IndexDescriptor, value: Uint8Array): Promise<BlindIndexBytes> {
+    const { indexKey, table } = this.#settings
+    if (indexKey === undefined)
+      throw badInput(
+        'encryptedColumns: a blind index needs the option indexKey',
+        'keyring.indexKey gives one',
+      )
+    const key = await resolved(indexKey)
+    // Made here, and so what the type says.
+    return key.blindIndex({ table, column: of, value, bits }) as BlindIndexBytes
+  }
+}
+
+function encodedFor({ name, type }: Descriptor, value: unknown): Uint8Array {
+  try {
+    return encodeValue({ type, value } as TypedValue) // encodeValue looks at the value itself
+  } catch (error) {
+    if (!(error instanceof LongholdError)) throw error
+    throw new LongholdError(error.code, error.message, { hint: `it was given for column "${name}"` })
+  }
+}
+
+async function resolved<K extends object>(source: KeySource<K>): Promise<K> {
+  return typeof source === 'function' ? await source() : source
+}
+
+function checkName(name: unknown): void {
+  if (typeof name !== 'string' || name === '' || !name.isWellFormed())
+    throw badInput('a column is given by its name in the database')
+}

@@ -1,0 +1,10 @@
+/** Encrypted columns for Drizzle: `@longhold/core/drizzle`. */
+
+export { encryptedColumns } from './encrypted-columns.ts'
+export type { EncryptedColumns, EncryptedColumnsOptions, KeySource } from './encrypted-columns.ts'
+export { Encrypted } from './encrypted.ts'
+export type { BlindIndexBytes } from './encrypted.ts'
+export type { BlindIndexBuilder, BlindIndexColumnOptions, Dialect, EncryptedBuilder } from './builders.ts'
+export { afterMigrating, whileMigrating } from './migrating.ts'
+export type { ColumnOptions, StoredForm } from './migrating.ts'
+export type { Opened, PlainChanges, PlainRow, PlaintextOf } from './row-types.ts'
