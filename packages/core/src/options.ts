@@ -20,7 +20,15 @@ export function checkOptions(options: object, known: readonly string[], where: s
   }
 }
 
-/** @throws LongholdError `bad_input` when `value` is not a Uint8Array. */
+/**
+ * @throws LongholdError `bad_input` when `value` is not a Uint8Array, its memory was transferred away, or other threads
+ * may write to it: what they change between the check of a tag and the decryption would pass for authentic.
+ */
 export function checkBytes(value: unknown, what: string): asserts value is Uint8Array {
   if (!(value instanceof Uint8Array)) throw badInput(`${what} must be a Uint8Array`)
+  const { buffer } = value
+  // Where pages are not isolated there is no SharedArrayBuffer.
+  if (typeof SharedArrayBuffer !== 'undefined' && buffer instanceof SharedArrayBuffer)
+    throw badInput(`${what} must not be in shared memory`, 'copy it first')
+  if ('detached' in buffer && buffer.detached) throw badInput(`${what} was transferred to another owner`)
 }

@@ -4,6 +4,7 @@ import {
   LocalIdentity,
   PublicKeyRecipient,
   attach,
+  blindIndex,
   decrypt,
   detach,
   encrypt,
@@ -157,4 +158,51 @@ test('a data key is no bytes, and bytes are no data key', async () => {
   const bytes = new Uint8Array(32) as never
   expect(await codeOf(() => wrapDataKey(bytes, { recipients }))).toBe('bad_input')
   expect(await codeOf(() => encrypt(patterned(1), { recipients, dataKey: bytes }))).toBe('bad_input')
+})
+
+test('no index without a data key', async () => {
+  const index = { table: 't', column: 'c', value: patterned(1) }
+  for (const wrong of [undefined, {}, new Uint8Array(32)])
+    expect(await codeOf(() => blindIndex(wrong as never, index))).toBe('bad_input')
+})
+
+test.each([null, '25722', {}])('%s is no KEM', async (kemId) => {
+  const bytes = new Uint8Array(32)
+  expect(await codeOf(() => PublicKeyRecipient.fromPublicKey(kemId as never, bytes))).toBe('bad_input')
+  expect(await codeOf(() => LocalIdentity.fromSeed(bytes, kemId as never))).toBe('bad_input')
+})
+
+test('an identity is generated of a suite alone', async () => {
+  expect(await codeOf(() => LocalIdentity.generate({} as never))).toBe('bad_input')
+  expect(await codeOf(() => generateIdentity({ suite: null as never }))).toBe('bad_input')
+})
+
+describe('memory that is not the caller’s alone', () => {
+  const bound = { recordContext: {} }
+  const shared = (bytes: Uint8Array) => {
+    const copy = new Uint8Array(new SharedArrayBuffer(bytes.length))
+    copy.set(bytes)
+    return copy
+  }
+  const transferred = (bytes: Uint8Array) => {
+    const copy = new Uint8Array(bytes)
+    structuredClone(copy, { transfer: [copy.buffer] })
+    return copy
+  }
+
+  test.each([
+    ['shared', shared],
+    ['transferred', transferred],
+  ])('%s', async (_, into) => {
+    expect(await codeOf(() => dataKey.encrypt(into(patterned(5)), bound))).toBe('bad_input')
+    expect(await codeOf(() => dataKey.decrypt(into(record), bound))).toBe('bad_input')
+    expect(await codeOf(() => decrypt(into(envelope), { identities }))).toBe('bad_input')
+    expect(await codeOf(() => unwrapDataKey(into(wrappedKey), { identities }))).toBe('bad_input')
+  })
+
+  test('memory that may grow is as good as any', () => {
+    const growing = new Uint8Array(new ArrayBuffer(5, { maxByteLength: 100 }))
+    growing.set(patterned(5))
+    expect(dataKey.decrypt(dataKey.encrypt(growing, bound), bound)).toEqual(patterned(5))
+  })
 })

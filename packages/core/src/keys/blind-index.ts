@@ -35,10 +35,11 @@ export function blindIndex(indexDataKey: DataKey, options: BlindIndexOptions): U
   if (!Number.isInteger(bits) || bits < 16 || bits > 256)
     throw badInput(`blindIndex: bits is ${bits}, not 16 to 256`)
 
+  const names = [nameBytes(table, 'table'), nameBytes(column, 'column')]
   const indexKey = indexKeyOf(indexDataKey)
   const hmac = backend().hmac('sha256', indexKey)
   indexKey.fill(0)
-  const mac = hmac.mac(labels.index, nameBytes(table, 'table'), nameBytes(column, 'column'), value)
+  const mac = hmac.mac(labels.index, ...names, value)
   hmac.wipe()
 
   const index = new Uint8Array(mac.subarray(0, Math.ceil(bits / 8)))

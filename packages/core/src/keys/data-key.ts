@@ -145,8 +145,9 @@ export class DataKey {
 
 // What follows is for the library's own files: the package does not export it.
 
-/** HMAC-SHA-512 under the data key. Throws `bad_input` once the key was wiped. */
+/** HMAC-SHA-512 under the data key. Throws `bad_input` once the key was wiped, and for what is no DataKey. */
 export function hmacOf(dataKey: DataKey): Hmac {
+  if (!(dataKey instanceof DataKey)) throw badInput('the data key must be a DataKey')
   const hmac = privateHmac(dataKey)
   if (hmac === undefined) throw badInput('this data key was wiped')
   return hmac

@@ -1,7 +1,7 @@
 /** Who can unwrap a data key. */
 
 import { equalBytes } from '../bytes.ts'
-import { LongholdError, badInput, cannotOpen } from '../errors.ts'
+import { badInput, cannotOpen } from '../errors.ts'
 import { stanzaPrefixBytes } from '../format/header.ts'
 import type { Stanza } from '../format/header.ts'
 import { checkBytes, checkOptions } from '../options.ts'
@@ -12,7 +12,7 @@ import { Secret } from '../secret.ts'
 import { formatIdentity } from './key-text.ts'
 import { PublicKeyRecipient } from './recipient.ts'
 import type { Bound } from './recipient.ts'
-import { defaultSuite, suiteTable } from './suite.ts'
+import { defaultSuite, suiteOfKem, suiteTable } from './suite.ts'
 import type { Suite, SuitesOption } from './suite.ts'
 import { wrapInfo } from './wrap-info.ts'
 
@@ -50,6 +50,7 @@ export class LocalIdentity implements Identity {
 
   /** A new identity, of the default suite unless said otherwise. */
   static generate(suite: Suite = defaultSuite): LocalIdentity {
+    suiteTable([suite]) // refuses what is no suite
     const seed = randomBytes(suite.kem.seedBytes)
     try {
       return new LocalIdentity(suite, seed)
@@ -69,10 +70,7 @@ export class LocalIdentity implements Identity {
   ): LocalIdentity {
     checkOptions(options, ['suites'], 'LocalIdentity.fromSeed')
     checkBytes(seed, 'LocalIdentity: seed')
-    const suite = suiteTable(options.suites).ofKem(kemId)
-    if (suite === undefined)
-      throw new LongholdError('unsupported', `no suite with KEM 0x${kemId.toString(16)}`)
-    return new LocalIdentity(suite, seed)
+    return new LocalIdentity(suiteOfKem(options.suites, kemId), seed)
   }
 
   /** 16 bytes (SPEC §2). */

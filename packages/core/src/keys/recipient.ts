@@ -1,7 +1,7 @@
 /** Who a data key can be wrapped for. */
 
 import { concat, copyBytes, u16, utf8 } from '../bytes.ts'
-import { LongholdError, badInput } from '../errors.ts'
+import { badInput } from '../errors.ts'
 import type { EncryptionContext } from '../format/context.ts'
 import { recipientIdBytes } from '../format/header.ts'
 import type { Stanza } from '../format/header.ts'
@@ -10,7 +10,7 @@ import { backend } from '../primitives/backend.ts'
 import { sealBase } from '../primitives/hpke.ts'
 import type { EncapsulationKey } from '../primitives/kem.ts'
 import { formatRecipient } from './key-text.ts'
-import { suiteTable } from './suite.ts'
+import { suiteOfKem } from './suite.ts'
 import type { Suite, SuitesOption } from './suite.ts'
 import { wrapInfo } from './wrap-info.ts'
 
@@ -62,10 +62,7 @@ export class PublicKeyRecipient implements Recipient {
   static fromPublicKey(kemId: number, publicKey: Uint8Array, options: SuitesOption = {}): PublicKeyRecipient {
     checkOptions(options, ['suites'], 'PublicKeyRecipient.fromPublicKey')
     checkBytes(publicKey, 'PublicKeyRecipient: publicKey')
-    const suite = suiteTable(options.suites).ofKem(kemId)
-    if (suite === undefined)
-      throw new LongholdError('unsupported', `no suite with KEM 0x${kemId.toString(16)}`)
-    return new PublicKeyRecipient(suite, publicKey)
+    return new PublicKeyRecipient(suiteOfKem(options.suites, kemId), publicKey)
   }
 
   /** 16 bytes, a copy (SPEC §2). */

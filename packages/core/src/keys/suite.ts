@@ -1,6 +1,6 @@
 /** The suites: one row says all there is to know about each (SPEC §1). */
 
-import { badInput } from '../errors.ts'
+import { LongholdError, badInput } from '../errors.ts'
 import { decodeStanza, stanzaPrefixBytes } from '../format/header.ts'
 import type { Stanza, StanzaLength, SuiteIds } from '../format/header.ts'
 import { checkBytes, checkOptions } from '../options.ts'
@@ -64,6 +64,14 @@ export function suiteTable(suites: readonly Suite[] | undefined): SuiteTable {
   if (new Set(suites.map(({ kemId }) => kemId)).size < suites.length)
     throw badInput('two suites with one KEM')
   return tableOf(suites)
+}
+
+/** @throws LongholdError `bad_input` when `kemId` is no number, `unsupported` when no suite has it. */
+export function suiteOfKem(suites: readonly Suite[] | undefined, kemId: number): Suite {
+  if (typeof kemId !== 'number') throw badInput('the KEM must be a number')
+  const suite = suiteTable(suites).ofKem(kemId)
+  if (suite === undefined) throw new LongholdError('unsupported', `no suite with KEM 0x${kemId.toString(16)}`)
+  return suite
 }
 
 function tableOf(suites: readonly Suite[]): SuiteTable {
