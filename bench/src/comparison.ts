@@ -62,13 +62,14 @@ export function ratioOf({ title, rows }: Comparison, slow: string, fast: string)
 export function printComparison({ title, rows }: Comparison): void {
   print(`\n${title}`)
   printTable(
-    ['', 'median µs', 'middle half', 'per second', '× ours'],
-    rows.map(({ name, note, microseconds, timesOurs }) => [
+    ['', 'median µs', 'middle half', 'per second', '× ours', 'time'],
+    rows.map(({ name, note, microseconds, timesOurs, time }) => [
       note === undefined ? name : `${name} *`,
       formatMicroseconds(microseconds.median),
       `${formatMicroseconds(microseconds.q1)}–${formatMicroseconds(microseconds.q3)}`,
       formatPerSecond(microseconds.median),
       formatRatio(timesOurs.median),
+      time,
     ]),
   )
   for (const { name, note } of rows) if (note !== undefined) print(`  * ${name}: ${note}`)

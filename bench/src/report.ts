@@ -54,6 +54,9 @@ export function startOrigin(command: string, packages: readonly string[]): () =>
   }
 }
 
+/** Load above which others were at work: what waits for other threads then waits for them too. */
+const quietLoad = 0.7
+
 export function describeOrigin({ machine, versions, commit, uncommitted, command, date }: Origin): string {
   const { cpu, cores, memoryGiB, platform, load } = machine
   const { node, openssl, v8: _v8, ...libraries } = versions
@@ -67,6 +70,7 @@ export function describeOrigin({ machine, versions, commit, uncommitted, command
     used.join(', '),
     `commit ${commit.slice(0, 12)}${uncommitted > 0 ? ` and ${uncommitted} files not committed` : ''}, ${date}`,
     `command: ${command}`,
+    ...(load.before > quietLoad ? ['not a quiet machine: numbers of clock time are not to be quoted'] : []),
   ].join('\n')
 }
 
