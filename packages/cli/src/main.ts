@@ -1,6 +1,9 @@
 #!/usr/bin/env node
 /** The process: its streams, its environment and its signals become an `Io`; everything else is `run`. */
 
+import { openSync, writeSync } from 'node:fs'
+import { ReadStream } from 'node:tty'
+
 import { reportCrash, run } from './run.ts'
 import { exit } from './shell/errors.ts'
 
@@ -20,6 +23,7 @@ const io = {
   env: Object.freeze({ ...process.env }),
   cwd: process.cwd(),
   signal: interrupted.signal,
+  openTty,
 }
 
 // Exit code 1, which Node would give, says that data was refused.
@@ -29,3 +33,15 @@ process.on('uncaughtException', (error) => {
 })
 
 process.exitCode = await run(argv, io)
+
+/** Where passphrases are typed, also while standard input is a pipe. */
+function openTty() {
+  let fd: number
+  try {
+    fd = openSync('/dev/tty', 'r+')
+  } catch {
+    return undefined // no terminal, as under cron
+  }
+  const input = new ReadStream(fd)
+  return { input, write: (text: string) => void writeSync(fd, text), close: () => void input.destroy() }
+}

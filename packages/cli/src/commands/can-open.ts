@@ -11,6 +11,7 @@ import { kmsTokenFileOption, kmsUrlOption } from '../shell/key-service.ts'
 import { contextOption, identityOption, parseContext, resolveIdentities } from '../shell/keys.ts'
 import type { NamedIdentity } from '../shell/keys.ts'
 import { tidyAfter } from '../shell/memory.ts'
+import { passphraseFileOption } from '../shell/passphrase.ts'
 import type { Terminal } from '../shell/terminal.ts'
 import { count, plural, table } from '../shell/text.ts'
 import { ByteProgress } from './byte-progress.ts'
@@ -43,6 +44,7 @@ export function canOpenCommand(terminal: Terminal) {
     )
     .argument('[files...]', 'what to try; standard input without it')
     .addOption(identityOption())
+    .addOption(passphraseFileOption())
     .addOption(contextOption())
     .addOption(kmsUrlOption())
     .addOption(kmsTokenFileOption())

@@ -16,6 +16,7 @@ import {
   wouldHitScreen,
 } from '../shell/output.ts'
 import type { OutputOptions } from '../shell/output.ts'
+import { passphraseFileOption } from '../shell/passphrase.ts'
 import type { Terminal } from '../shell/terminal.ts'
 import { ByteProgress } from './byte-progress.ts'
 import { openEnvelope, openRecord } from './opening.ts'
@@ -35,6 +36,7 @@ export function decryptCommand(terminal: Terminal) {
     )
     .argument('[file]', 'what to open; standard input without it')
     .addOption(identityOption())
+    .addOption(passphraseFileOption())
     .addOption(contextOption())
     .option('--wrapped-key <file>', 'the wrapped data key of a record')
     .option('--key-context <key=value>', 'a pair bound to the wrapped key of a record (repeatable)', collect)

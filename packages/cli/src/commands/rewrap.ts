@@ -15,6 +15,7 @@ import {
   recipientsFileOption,
 } from '../shell/keys.ts'
 import { OutputFile } from '../shell/output-file.ts'
+import { passphraseFileOption } from '../shell/passphrase.ts'
 import { openRewrapper, recipientChange } from '../shell/rewrapper.ts'
 import type { RecipientChange, Rewrapper } from '../shell/rewrapper.ts'
 import type { Terminal } from '../shell/terminal.ts'
@@ -38,6 +39,7 @@ export function rewrapCommand(terminal: Terminal) {
     .addOption(recipientOption())
     .addOption(recipientsFileOption())
     .addOption(identityOption())
+    .addOption(passphraseFileOption())
     .addOption(contextOption())
     .addOption(busyTimeoutOption())
     .option('--unwrap-here', 'unwrap data keys in this process even where the key service could do it all')

@@ -17,6 +17,7 @@ export interface Config {
   readonly recipient: readonly string[]
   readonly recipientsFile: readonly string[]
   readonly identity: readonly string[]
+  readonly passphraseFile: string | undefined
   readonly kmsUrl: string | undefined
   readonly kmsTokenFile: string | undefined
   readonly kms: { readonly dataDir: string | undefined; readonly listen: string | undefined }
@@ -26,7 +27,16 @@ export interface Config {
   resolve(path: string): string
 }
 
-const entries = ['recipient', 'recipients-file', 'identity', 'kms-url', 'kms-token-file', 'kms', 'reencrypt']
+const entries = [
+  'recipient',
+  'recipients-file',
+  'identity',
+  'passphrase-file',
+  'kms-url',
+  'kms-token-file',
+  'kms',
+  'reencrypt',
+]
 const kmsEntries = ['data-dir', 'listen']
 
 const loaded = new WeakMap<Terminal, Promise<Config>>()
@@ -61,6 +71,7 @@ function emptyConfig(terminal: Terminal): Config {
     recipient: [],
     recipientsFile: [],
     identity: [],
+    passphraseFile: undefined,
     kmsUrl: undefined,
     kmsTokenFile: undefined,
     kms: { dataDir: undefined, listen: undefined },
@@ -86,6 +97,7 @@ async function parseConfig(text: string, path: string, shown: string): Promise<C
     recipient: list,
     'recipients-file': list,
     identity: list,
+    'passphrase-file': z.string().optional(),
     'kms-url': z.string().optional(),
     'kms-token-file': z.string().optional(),
     kms: z.strictObject({ 'data-dir': z.string().optional(), listen: z.string().optional() }).default({}),
@@ -104,6 +116,7 @@ async function parseConfig(text: string, path: string, shown: string): Promise<C
     recipient: data.recipient,
     recipientsFile: data['recipients-file'].map(absolute),
     identity: data.identity.map(absolute),
+    passphraseFile: optional(data['passphrase-file']),
     kmsUrl: data['kms-url'],
     kmsTokenFile: optional(data['kms-token-file']),
     kms: { dataDir: optional(data.kms['data-dir']), listen: data.kms.listen },

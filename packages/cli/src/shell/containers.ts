@@ -179,6 +179,7 @@ const strangers: readonly { readonly start: string; readonly what: string; reado
   { start: 'lhrecipient1-', what: 'a recipient, which is a public key' },
   { start: 'LONGHOLD-IDENTITY-1-', what: 'an identity, which is a secret key' },
   { start: '# created: ', what: 'a file of identities' },
+  { start: '-----BEGIN LONGHOLD', what: 'an identity protected by a passphrase' },
   { start: '-----BEGIN ', what: 'a PEM file' },
 ]
 

@@ -1,19 +1,21 @@
 /** Who may open, and with what: recipients, identities, the key service and the context of a command. */
 
 import { Option } from '@commander-js/extra-typings'
-import { canonicalContext, LongholdError, parseIdentity, parseRecipient } from '@longhold/core'
+import { canonicalContext, LongholdError, parseRecipient } from '@longhold/core'
 import type { Identity, LocalIdentity, PublicKeyRecipient, Recipient } from '@longhold/core'
 
 import { loadConfig } from './config.ts'
 import { usage } from './errors.ts'
-import { readInput, warnWhenShared } from './files.ts'
+import { readIdentities } from './identity-files.ts'
+import { keyLines, readKeyFile, unreadableKey } from './key-files.ts'
 import { keyServiceRecipient, openKmsClient } from './key-service.ts'
 import type { KeyServiceOptions } from './key-service.ts'
+import type { PassphraseOptions } from './passphrase.ts'
 import { withSuites } from './suites.ts'
 import type { Terminal } from './terminal.ts'
 
 /** What commander makes of the options below. */
-export interface KeyOptions extends KeyServiceOptions {
+export interface KeyOptions extends KeyServiceOptions, PassphraseOptions {
   readonly recipient?: string[] | undefined
   readonly recipientsFile?: string[] | undefined
   readonly identity?: string[] | undefined
@@ -60,8 +62,6 @@ export function contextOption() {
   ).argParser(collect)
 }
 
-const maxKeyFileBytes = 1024 * 1024
-const keyFileLimit = { maxBytes: maxKeyFileBytes, reason: 'that is too long to be a file of keys' }
 const kmsPrefix = 'kms:'
 
 /**
@@ -85,7 +85,9 @@ export async function resolveNamedRecipients(
     words.set(text, given ? '--recipient' : `${config.path ?? ''} recipient`)
   }
   for (const path of (given ? options.recipientsFile : config.recipientsFile) ?? []) {
-    for (const { text, line } of await readKeyLines(terminal, path)) words.set(text, `${path} line ${line}`)
+    for (const { text, line } of keyLines(await readKeyFile(terminal, path))) {
+      words.set(text, `${path} line ${line}`)
+    }
   }
   if (words.size === 0) {
     throw usage('no recipients: nobody could open it', {
@@ -137,7 +139,7 @@ export async function resolveIdentities(terminal: Terminal, options: KeyOptions)
   const config = await loadConfig(terminal)
   const named: NamedIdentity[] = []
   for (const path of options.identity ?? config.identity) {
-    for (const local of await readIdentities(terminal, path))
+    for (const local of await readIdentities(terminal, path, options))
       named.push({ name: path, identity: local, local })
   }
   if (options.identity === undefined || options.kmsUrl !== undefined) {
@@ -153,50 +155,6 @@ export async function resolveIdentities(terminal: Terminal, options: KeyOptions)
     })
   }
   return named
-}
-
-/** All identities of one file. Warns when others can read it. */
-export async function readIdentities(terminal: Terminal, path: string): Promise<LocalIdentity[]> {
-  const lines = await readKeyLines(terminal, path)
-  await warnWhenShared(terminal, path)
-  if (lines.length === 0) throw usage(`${path} holds no identity`, { hint: 'longhold keygen makes one' })
-  const identities: LocalIdentity[] = []
-  for (const { text, line } of lines) {
-    if (text.startsWith('lhrecipient')) {
-      throw usage(`${path} line ${line}: this is a recipient, which cannot open anything`, {
-        hint: 'give the file with LONGHOLD-IDENTITY-1-… that keygen wrote',
-      })
-    }
-    try {
-      identities.push(await withSuites((suites) => parseIdentity(text, { suites })))
-    } catch (error) {
-      throw unreadableKey(error, `${path} line ${line}`)
-    }
-  }
-  return identities
-}
-
-interface KeyLine {
-  readonly text: string
-  readonly line: number
-}
-
-/** The lines of a file of keys without empty ones and comments. */
-async function readKeyLines(terminal: Terminal, path: string): Promise<KeyLine[]> {
-  const bytes = await readInput(terminal, path, keyFileLimit)
-  return new TextDecoder()
-    .decode(bytes)
-    .split('\n')
-    .map((text, index) => ({ text: text.replace(/\r$/u, ''), line: index + 1 }))
-    .filter(({ text }) => text.trim() !== '' && !text.startsWith('#'))
-}
-
-function unreadableKey(error: unknown, where: string): unknown {
-  if (!(error instanceof LongholdError)) return error
-  return usage(`${where}: ${error.message}`, {
-    hint: error.hint ?? 'it must be whole, as keygen wrote it: one line, nothing around it',
-    cause: error,
-  })
 }
 
 /**

@@ -17,6 +17,15 @@ export interface Io {
   readonly cwd: string
   /** Aborted by the first SIGINT or SIGTERM. */
   readonly signal: AbortSignal
+  /** The terminal itself, for secrets; undefined when there is none. */
+  readonly openTty?: () => Tty | undefined
+}
+
+/** The terminal itself, whatever standard input and output are connected with. */
+export interface Tty {
+  readonly input: Readable & { setRawMode(on: boolean): unknown }
+  write(text: string): void
+  close(): void
 }
 
 /** An answer in both its forms. An empty text prints nothing. */

@@ -47,7 +47,7 @@ describe('longhold keygen', () => {
   test('--json names the file, and holds the identity only when there is no file', async () => {
     using space = new Workspace()
     const toFile = JSON.parse((await space.ok(['keygen', '--json', '-o', 'id.txt'])).stdout)
-    expect(Object.keys(toFile)).toEqual(['output', 'recipient', 'recipient_id'])
+    expect(Object.keys(toFile)).toEqual(['output', 'recipient', 'recipient_id', 'protected'])
     const toPipe = JSON.parse((await space.ok(['keygen', '--json'])).stdout)
     expect(parseIdentity(toPipe.identity).recipient.toString()).toBe(toPipe.recipient)
   })

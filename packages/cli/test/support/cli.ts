@@ -3,7 +3,7 @@
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { Readable, Writable } from 'node:stream'
+import { PassThrough, Readable, Writable } from 'node:stream'
 
 import { run } from '../../src/run.ts'
 
@@ -21,6 +21,8 @@ export interface CliInput {
   /** Which streams are terminals. */
   readonly tty?: readonly ('stdin' | 'stdout' | 'stderr')[]
   readonly stdout?: Writable
+  /** What a person types at the terminal when asked; `tty.shown` is what they saw there. */
+  readonly typed?: Typed
 }
 
 export class Workspace implements Disposable {
@@ -67,6 +69,7 @@ export class Workspace implements Disposable {
       env: input.env ?? {},
       cwd: this.path,
       signal: input.signal ?? new AbortController().signal,
+      ...(input.typed === undefined ? {} : { openTty: () => input.typed }),
     })
     return {
       code,
@@ -86,6 +89,33 @@ export class Workspace implements Disposable {
 
   [Symbol.dispose](): void {
     rmSync(this.path, { recursive: true, force: true })
+  }
+}
+
+/** A terminal with somebody at it, who answers each question with the next of some lines. */
+export class Typed {
+  readonly input = Object.assign(new PassThrough(), {
+    setRawMode: (on: boolean) => void (this.#echoes = !on),
+  })
+  shown = ''
+  readonly #answers: string[]
+  #echoes = true
+
+  constructor(...answers: readonly string[]) {
+    this.#answers = [...answers]
+  }
+
+  write(text: string): void {
+    this.shown += text
+    const answer = text.endsWith(': ') ? this.#answers.shift() : undefined
+    if (answer === undefined) return
+    if (this.#echoes) this.shown += answer
+    this.input.write(answer)
+  }
+
+  close(): void {
+    if (!this.#echoes) this.shown += '[no echo]'
+    this.input.destroy()
   }
 }
 
