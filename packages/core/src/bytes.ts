@@ -4,6 +4,20 @@ const utf8Encoder = new TextEncoder()
 const utf8Decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 const asciiDecoder = new TextDecoder()
 
+/** Whether `value` is a Uint8Array, of this realm or another: of a frame, a vm context, the world around a test. */
+export function isBytes(value: unknown): value is Uint8Array {
+  return value instanceof Uint8Array || (ArrayBuffer.isView(value) && tagOf(value) === 'Uint8Array')
+}
+
+/** Whether other threads may write to the bytes. */
+export function isShared({ buffer }: Uint8Array): boolean {
+  return tagOf(buffer) === 'SharedArrayBuffer'
+}
+
+function tagOf(value: object): string {
+  return Object.prototype.toString.call(value).slice(8, -1)
+}
+
 /** Joins byte strings into a new one. */
 export function concat(...parts: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
   let length = 0

@@ -1,5 +1,6 @@
 /** Refuses option names a function does not have: a misspelt security option must not become an omitted one. */
 
+import { isBytes, isShared } from './bytes.ts'
 import { badInput } from './errors.ts'
 
 /**
@@ -25,10 +26,8 @@ export function checkOptions(options: object, known: readonly string[], where: s
  * may write to it: what they change between the check of a tag and the decryption would pass for authentic.
  */
 export function checkBytes(value: unknown, what: string): asserts value is Uint8Array {
-  if (!(value instanceof Uint8Array)) throw badInput(`${what} must be a Uint8Array`)
+  if (!isBytes(value)) throw badInput(`${what} must be a Uint8Array`)
   const { buffer } = value
-  // Where pages are not isolated there is no SharedArrayBuffer.
-  if (typeof SharedArrayBuffer !== 'undefined' && buffer instanceof SharedArrayBuffer)
-    throw badInput(`${what} must not be in shared memory`, 'copy it first')
+  if (isShared(value)) throw badInput(`${what} must not be in shared memory`, 'copy it first')
   if ('detached' in buffer && buffer.detached) throw badInput(`${what} was transferred to another owner`)
 }

@@ -1,3 +1,5 @@
+import { runInNewContext } from 'node:vm'
+
 import { describe, expect, test } from 'vitest'
 
 import {
@@ -7,6 +9,7 @@ import {
   blindIndex,
   decrypt,
   detach,
+  encodeValue,
   encrypt,
   generateIdentity,
   inspect,
@@ -198,6 +201,25 @@ describe('memory that is not the caller’s alone', () => {
     expect(await codeOf(() => dataKey.decrypt(into(record), bound))).toBe('bad_input')
     expect(await codeOf(() => decrypt(into(envelope), { identities }))).toBe('bad_input')
     expect(await codeOf(() => unwrapDataKey(into(wrappedKey), { identities }))).toBe('bad_input')
+  })
+
+  test('bytes of another realm are bytes, its other arrays are not', async () => {
+    const foreign = runInNewContext('new Uint8Array([1, 2, 3])') as Uint8Array
+    const own = Uint8Array.of(1, 2, 3)
+    expect(dataKey.decrypt(dataKey.encrypt(foreign, bound), bound)).toEqual(own)
+    expect(await decrypt(await encrypt(foreign, { recipients }), { identities })).toEqual(own)
+    expect(encodeValue({ type: 'bytes', value: foreign })).toEqual(encodeValue({ type: 'bytes', value: own }))
+    for (const wrong of [
+      'new Int8Array(3)',
+      'new DataView(new ArrayBuffer(3))',
+      '[1, 2, 3]',
+      'new ArrayBuffer(3)',
+    ]) {
+      const value = runInNewContext(wrong) as never
+      expect(await codeOf(() => dataKey.encrypt(value, bound))).toBe('bad_input')
+    }
+    const foreignShared = runInNewContext('new Uint8Array(new SharedArrayBuffer(3))') as never
+    expect(await codeOf(() => dataKey.encrypt(foreignShared, bound))).toBe('bad_input')
   })
 
   test('memory that may grow is as good as any', () => {

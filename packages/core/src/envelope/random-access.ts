@@ -1,6 +1,6 @@
 /** Reading any part of a long envelope or record without reading the rest (SPEC §6.4). */
 
-import { copyBytes, wipe } from '../bytes.ts'
+import { copyBytes, isBytes, wipe } from '../bytes.ts'
 import { LongholdError, badInput, cannotOpen, malformed } from '../errors.ts'
 import { checkPrefix, minBodyBytes, prefixBytes } from '../format/container.ts'
 import { canonicalize } from '../format/context.ts'
@@ -244,7 +244,7 @@ function randomAccess(source: Blob | RandomAccessSource): RandomAccessSource {
 
 async function read(source: RandomAccessSource, offset: number, length: number): Promise<Uint8Array> {
   const bytes = await source.read(offset, length)
-  if (!(bytes instanceof Uint8Array) || bytes.length !== length) {
+  if (!isBytes(bytes) || bytes.length !== length) {
     throw badInput(`the source did not give the ${length} bytes from ${offset} that it has`)
   }
   return bytes

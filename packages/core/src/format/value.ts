@@ -1,6 +1,6 @@
 /** Typed values: a type byte and a payload with one spelling for each value (SPEC §9). */
 
-import { concat, fromUtf8, u8, utf8 } from '../bytes.ts'
+import { concat, fromUtf8, isBytes, u8, utf8 } from '../bytes.ts'
 import { LongholdError } from '../errors.ts'
 import { checkBytes } from '../options.ts'
 
@@ -32,7 +32,7 @@ type ValueOf<T extends ValueType> = Extract<TypedValue, { type: T }>['value']
 const codecs: { readonly [T in ValueType]: Codec<ValueOf<T>> } = {
   bytes: {
     code: 0,
-    encode: (value) => (value instanceof Uint8Array ? value : undefined),
+    encode: (value) => (isBytes(value) ? value : undefined),
     decode: (payload) => new Uint8Array(payload),
   },
   string: {

@@ -1,6 +1,6 @@
 /** Writing and opening headers: where recipients, identities and data keys meet (SPEC §5). */
 
-import { concat, equalBytes, toHex, utf8 } from '../bytes.ts'
+import { concat, equalBytes, isBytes, toHex, utf8 } from '../bytes.ts'
 import { LongholdError, badInput, cannotOpen } from '../errors.ts'
 import { canonicalize } from '../format/context.ts'
 import type { CanonicalContext, ContextInput, EncryptionContext } from '../format/context.ts'
@@ -158,14 +158,13 @@ export function checkRecipients(recipients: readonly Recipient[], suites: SuiteT
 }
 
 function isRecipient(recipient: Partial<Recipient> | undefined): recipient is Recipient {
-  if (!(recipient?.recipientId instanceof Uint8Array) || recipient.recipientId.length !== recipientIdBytes)
-    return false
+  if (!isBytes(recipient?.recipientId) || recipient.recipientId.length !== recipientIdBytes) return false
   return typeof recipient.kemId === 'number' && typeof recipient.wrap === 'function'
 }
 
 /** What no reader would accept, or a suite that may not be post-quantum, is refused before anything is written. */
 function checkStanza(stanza: Stanza, { kemId, recipientId }: Recipient, suites: SuiteTable): void {
-  if (!(stanza?.recipientId instanceof Uint8Array) || !(stanza.payload instanceof Uint8Array))
+  if (!isBytes(stanza?.recipientId) || !isBytes(stanza.payload))
     throw badInput(`recipient ${toHex(recipientId)} made no stanza`)
   if (stanza.kemId !== kemId || !equalBytes(stanza.recipientId, recipientId))
     throw badInput(`recipient ${toHex(recipientId)} wrapped the data key for another one`)
