@@ -20,6 +20,12 @@ const commands: Readonly<Record<Config['command'], (config: Config) => number | 
   'verify-audit': verify,
 }
 
+/** Characters of log that wait for a reader; later lines are lost. */
+const maxLogBacklog = 4 * 1024 * 1024
+/** A tenth of a second apart. */
+const maxLastRetries = 10
+const maxFlushMs = 2000
+
 /** Codes of what may be over at the next try. */
 const passing: ReadonlySet<string> = new Set([
   'database_in_use',
@@ -52,7 +58,16 @@ async function init(config: Config): Promise<number> {
 }
 
 async function serve(config: Config): Promise<number> {
-  const destination = pino.destination({ dest: 2, sync: false })
+  let retries = Number.POSITIVE_INFINITY
+  // Opened by Node, stderr does not block: where nobody reads it, the log is given up in the end, not the service.
+  const destination = pino.destination({
+    dest: process.stderr.fd,
+    sync: false,
+    maxLength: maxLogBacklog,
+    retryEAGAIN: () => retries-- > 0,
+  })
+  // A log that cannot be written ends nothing: what must be on record is in the audit log.
+  destination.on('error', () => undefined)
   const options = {
     level: config.logLevel,
     base: null,
@@ -68,7 +83,16 @@ async function serve(config: Config): Promise<number> {
   print(`listening on ${service.url}`)
   await stopped
   await service.close()
-  destination.flushSync()
+  retries = maxLastRetries
+  await new Promise<void>((resolve) => {
+    // Then thrown away: at the end of a process pino would try for ever to write it.
+    const patience = setTimeout(() => destination.destroy(), maxFlushMs)
+    destination.once('close', () => {
+      clearTimeout(patience)
+      resolve()
+    })
+    destination.end()
+  })
   return 0
 }
 

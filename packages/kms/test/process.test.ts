@@ -9,7 +9,7 @@ import { describe, expect, test } from 'vitest'
 import { initService } from '../src/server/init.ts'
 import { verifyAudit } from '../src/server/start.ts'
 import { temporaryDirectory } from './support/files.ts'
-import { run, serve, serveOnFullDisk } from './support/process.ts'
+import { run, serve, serveOnFullDisk, serveWithFullLog } from './support/process.ts'
 import type { Serving } from './support/process.ts'
 import { hexOf, readToken } from './support/service.ts'
 
@@ -144,6 +144,14 @@ describe('serve', () => {
     expect(await clientOf(again, dataDir).rotateKey('first')).toMatchObject({ primary_version: answered + 1 })
     await again.stop('SIGTERM')
     expect(await verifyAudit({ dataDir })).toMatchObject({ ok: true })
+  })
+
+  test('a log that cannot be written ends nothing, and does not hold up the end', async () => {
+    const dataDir = await initialised()
+    const serving = await serveWithFullLog(join(dataDir, 'log'), '--data-dir', dataDir)
+    const client = clientOf(serving, dataDir)
+    for (let i = 0; i < 20; i++) expect(await client.getKey('first')).toMatchObject({ key: 'first' })
+    expect(await serving.stop('SIGTERM')).toEqual({ code: 0, signal: null })
   })
 
   test('refuses a second service on the same data, and a missing or wrong key file', async () => {

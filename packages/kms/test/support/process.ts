@@ -3,6 +3,7 @@
 import { spawn } from 'node:child_process'
 import type { ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
+import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 
 import { onTestFinished } from 'vitest'
@@ -39,6 +40,14 @@ export async function serve(...argv: string[]): Promise<Serving> {
 /** The same where no file may grow beyond so many blocks of 512 bytes: a disk that is full, for this process. */
 export async function serveOnFullDisk(blocks: number, ...argv: string[]): Promise<Serving> {
   const limit = ['sh', '-c', `ulimit -f ${blocks} && exec "$@"`, 'sh'] as const
+  return await serving(start(['serve', '--listen', '127.0.0.1:0', ...argv], limit))
+}
+
+/** The same with a log that has no room for one more byte. */
+export async function serveWithFullLog(file: string, ...argv: string[]): Promise<Serving> {
+  const blocks = 2000
+  writeFileSync(file, Buffer.alloc(blocks * 512))
+  const limit = ['sh', '-c', `ulimit -f ${blocks} && exec "$@" 2>>'${file}'`, 'sh'] as const
   return await serving(start(['serve', '--listen', '127.0.0.1:0', ...argv], limit))
 }
 
