@@ -42,9 +42,10 @@ try {
 }
 
 async function verify(config: Config): Promise<number> {
-  const { ok, runs, entries, faults } = await verifyAudit(config)
+  const { ok, runs, entries, faults, newest } = await verifyAudit(config)
   print(`${entries} entries in ${runs} chains: ${ok ? 'whole and unaltered' : 'NOT as they were written'}`)
   for (const fault of faults) print(fault)
+  if (newest !== undefined) print(`newest chain ${newest.run} ends at ${newest.seq}, ${newest.mac}`)
   return ok ? 0 : 1
 }
 

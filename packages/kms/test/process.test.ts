@@ -1,13 +1,21 @@
-import { copyFileSync, readdirSync, readFileSync, statSync, unlinkSync, writeFileSync } from 'node:fs'
+import {
+  copyFileSync,
+  existsSync,
+  readdirSync,
+  readFileSync,
+  statSync,
+  unlinkSync,
+  writeFileSync,
+} from 'node:fs'
 import { createConnection } from 'node:net'
 import { join } from 'node:path'
 
 import { DataKey, unwrapDataKey, wrapDataKey } from '@longhold/core'
 import { KmsClient, KmsIdentity, kmsRecipient } from '@longhold/core/kms'
-import { describe, expect, test } from 'vitest'
+import { describe, expect, onTestFinished, test } from 'vitest'
 
 import { initService } from '../src/server/init.ts'
-import { verifyAudit } from '../src/server/start.ts'
+import { startService, verifyAudit } from '../src/server/start.ts'
 import { temporaryDirectory } from './support/files.ts'
 import { run, serve, serveOnFullDisk, serveWithFullLog } from './support/process.ts'
 import type { Serving } from './support/process.ts'
@@ -53,11 +61,11 @@ describe('init', () => {
     const [keyFile, tokenFile] = [join(place, 'my.key'), join(place, 'my.token')]
     writeFileSync(keyFile, Buffer.alloc(32, 7), { mode: 0o600 })
     writeFileSync(tokenFile, 'precious')
-    const argv = ['init', '--data-dir', join(place, 'data'), '--key-file', keyFile, '--token-file']
-    const refused = await run(...argv, tokenFile)
-    expect(refused.code).toBe(2)
+    const options = { dataDir: join(place, 'data'), keyFile }
+    await expect(initService({ ...options, tokenFile })).rejects.toMatchObject({ code: 'bad_config' })
     expect(readFileSync(tokenFile, 'utf8')).toBe('precious')
-    expect(await run(...argv, join(place, 'other.token'))).toMatchObject({ code: 0 })
+    const made = await initService({ ...options, tokenFile: join(place, 'other.token') })
+    expect(made).toMatchObject({ keyFile, keyFileIsNew: false })
     expect(readFileSync(keyFile)).toEqual(Buffer.alloc(32, 7))
   })
 
@@ -66,11 +74,12 @@ describe('init', () => {
     expect(code).toBe(2)
     expect(stderr).toMatch(/^longhold-kms: error: .*--data-dri/u)
     expect(stderr).toMatch(/^longhold-kms: hint: /mu)
-    const bad = await run('init', '--data-dir', join(temporaryDirectory(), 'd'), '--first-key', 'No')
-    expect(bad).toMatchObject({
-      code: 2,
-      stderr: expect.stringContaining('cannot be the name of a key') as string,
+    const dataDir = join(temporaryDirectory(), 'd')
+    await expect(initService({ dataDir, firstKey: 'No' })).rejects.toMatchObject({
+      code: 'bad_config',
+      message: expect.stringContaining('cannot be the name of a key') as string,
     })
+    expect(existsSync(dataDir)).toBe(false)
   })
 })
 
@@ -93,7 +102,9 @@ describe('serve', () => {
     expect(await second.stop('SIGINT')).toEqual({ code: 0, signal: null })
     expect(await run('verify-audit', '--data-dir', dataDir)).toMatchObject({
       code: 0,
-      stdout: '5 entries in 3 chains: whole and unaltered\n',
+      stdout: expect.stringMatching(
+        /^5 entries in 3 chains: whole and unaltered\nnewest chain [0-9a-f]{32} ends at 2, [0-9a-f]{64}\n$/u,
+      ) as string,
     })
   })
 
@@ -166,21 +177,23 @@ describe('serve', () => {
     copyFileSync(keyFile, join(dataDir, 'kept.key'))
     const before = readFileSync(join(dataDir, 'kms.db'))
     unlinkSync(keyFile)
-    const missing = await run('serve', '--data-dir', dataDir)
-    expect(missing.code).toBe(2)
-    expect(missing.stderr).toContain(`there is no key file ${keyFile}`)
+    await expect(startService({ dataDir, port: 0 })).rejects.toMatchObject({
+      code: 'wrong_key_file',
+      message: `there is no key file ${keyFile}`,
+    })
     expect(readdirSync(dataDir)).not.toContain('root.key')
     writeFileSync(keyFile, Buffer.alloc(32, 7), { mode: 0o600 })
     const wrong = await run('serve', '--data-dir', dataDir)
     expect(wrong.code).toBe(2)
     expect(wrong.stderr).toContain(`${keyFile} is not the key file of this database`)
-    expect(await run('init', '--data-dir', dataDir)).toMatchObject({ code: 2 })
+    await expect(initService({ dataDir })).rejects.toMatchObject({ code: 'already_initialised' })
     expect(readFileSync(join(dataDir, 'kms.db'))).toEqual(before)
 
     copyFileSync(join(dataDir, 'kept.key'), keyFile)
-    const restored = await serve('--data-dir', dataDir)
-    expect(await clientOf(restored, dataDir).getKey('first')).toMatchObject({ primary_version: 1 })
-    await restored.stop('SIGTERM')
+    const restored = await startService({ dataDir, port: 0 })
+    onTestFinished(() => restored.close())
+    const client = new KmsClient({ url: restored.url, token: readToken(join(dataDir, 'admin.token')) })
+    expect(await client.getKey('first')).toMatchObject({ primary_version: 1 })
   })
 
   test('refuses what was never initialised, and another machine’s address', async () => {
@@ -190,23 +203,26 @@ describe('serve', () => {
       stderr: expect.stringContaining('there is no key service in') as string,
     })
     const dataDir = await initialised()
-    for (const host of ['0.0.0.0', '[::]', '192.0.2.1', '127.0.0.1.example']) {
-      const { code, stderr } = await run('serve', '--data-dir', dataDir, '--listen', `${host}:0`)
-      expect(code, host).toBe(2)
-      expect(stderr).toContain('is not this machine alone, and this is plain HTTP')
+    for (const host of ['0.0.0.0', '::', '192.0.2.1', '127.0.0.1.example']) {
+      await expect(startService({ dataDir, host, port: 0 }), host).rejects.toMatchObject({
+        code: 'not_loopback',
+      })
     }
+    const { code, stderr } = await run('serve', '--data-dir', dataDir, '--listen', '0.0.0.0:0')
+    expect(code).toBe(2)
+    expect(stderr).toContain('is not this machine alone, and this is plain HTTP')
   })
 
   test('refuses an address that is taken', async () => {
     const [dataDir, other] = [await initialised(), await initialised()]
-    const serving = await serve('--data-dir', dataDir)
+    const serving = await startService({ dataDir, port: 0 })
+    onTestFinished(() => serving.close())
     const address = serving.url.replace('http://', '')
     const taken = await run('serve', '--data-dir', other, '--listen', address)
     expect(taken).toMatchObject({
       code: 4,
       stderr: expect.stringContaining(`something else listens on ${address}`) as string,
     })
-    await serving.stop('SIGTERM')
   })
 
   test('ends what is not HTTP, or has headers without end', async () => {

@@ -14,6 +14,8 @@ export interface AuditReport {
   readonly entries: number
   /** One line each, at most `maxFaults`. */
   readonly faults: readonly string[]
+  /** Where the newest chain ends: what nothing in the database vouches for. */
+  readonly newest: PreviousRun | undefined
 }
 
 const maxFaults = 100
@@ -21,8 +23,8 @@ const maxFaults = 100
 const pageSize = 100
 
 /**
- * Finds edited, missing, reordered and foreign entries, cut tails and missing chains. What it cannot find is a
- * database put back whole to an earlier state: keep the newest head elsewhere for that.
+ * Finds edited, missing, reordered and foreign entries, cut tails and missing chains. What it cannot find is the newest
+ * chain taken away whole, or the database put back to an earlier state: keep `newest` elsewhere for that.
  */
 export async function verifyAuditLog(
   store: KeyStore,
@@ -56,8 +58,20 @@ export async function verifyAuditLog(
     else if (head.seq !== seq || toHex(head.mac) !== mac)
       faults.push(`chain ${run}: ends at ${head.seq}, where the next chain saw it end at ${seq}`)
   }
+  // Each chain but the newest is named by the one after it, or another may have been made to look like the newest.
+  const newest = [...heads.values()].at(-1)
+  const isNamed = new Set(named.map(({ run }) => run))
+  for (const run of heads.keys()) {
+    if (run !== newest?.run && !isNamed.has(run)) faults.push(`chain ${run}: no later chain names it`)
+  }
   if (runs.size === 0) faults.push('there is no audit log')
-  return { ok: faults.length === 0, runs: runs.size, entries, faults: faults.slice(0, maxFaults) }
+  return {
+    ok: faults.length === 0,
+    runs: runs.size,
+    entries,
+    faults: faults.slice(0, maxFaults),
+    newest: newest && { run: newest.run, seq: newest.seq, mac: toHex(newest.mac) },
+  }
 }
 
 async function verifyChain(

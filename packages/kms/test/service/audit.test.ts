@@ -29,9 +29,10 @@ async function serviceWithHistory() {
 
 describe('the audit log', () => {
   test('is whole when nobody touched it', async () => {
-    const { verifyAudit } = await serviceWithHistory()
+    const { verifyAudit, runs } = await serviceWithHistory()
     // Initialised; started, two keys, a rotation; started, two rotations.
-    expect(await verifyAudit()).toEqual({ ok: true, runs: 3, entries: 1 + 4 + 3, faults: [] })
+    const newest = { run: runs[2], seq: 3, mac: expect.stringMatching(/^[0-9a-f]{64}$/u) as string }
+    expect(await verifyAudit()).toEqual({ ok: true, runs: 3, entries: 1 + 4 + 3, faults: [], newest })
   })
 
   test('says who did what when, and nothing else', async () => {
@@ -88,6 +89,11 @@ describe('the audit log', () => {
       'a whole chain gone',
       `delete from audit_entries where run = :run; delete from audit_heads where run = :run`,
       /the whole chain is missing/u,
+    ],
+    [
+      'another chain made to look like the newest',
+      `update audit_heads set ordinal = 99 where run = :run`,
+      /no later chain names it/u,
     ],
     [
       'an entry copied from another chain',

@@ -8,6 +8,9 @@ import { join } from 'node:path'
 
 import { onTestFinished } from 'vitest'
 
+import { childEnvironment } from './files.ts'
+
+const env = childEnvironment()
 const main = join(import.meta.dirname, '..', '..', 'src', 'main.ts')
 
 export interface Ran {
@@ -73,7 +76,7 @@ async function serving(child: ReturnType<typeof start>): Promise<Serving> {
 
 function start(argv: readonly string[], before: readonly string[] = []) {
   const [command = process.execPath, ...rest] = [...before, process.execPath, main, ...argv]
-  const child = spawn(command, rest, { stdio: ['ignore', 'pipe', 'pipe'] })
+  const child = spawn(command, rest, { env, stdio: ['ignore', 'pipe', 'pipe'] })
   onTestFinished(() => void child.kill('SIGKILL'))
   const said = { stdout: '', stderr: '' }
   child.stdout.setEncoding('utf8').on('data', (text: string) => (said.stdout += text))
