@@ -6,21 +6,22 @@ import { expect, test } from 'vitest'
 
 import type { KeyStore } from '../../src/service/key-store.ts'
 import { SqliteStore } from '../../src/store/sqlite/store.ts'
-import { temporaryDirectory } from '../support/files.ts'
+import { childEnvironment, temporaryDirectory } from '../support/files.ts'
 import { newKey, TestChain } from '../support/rows.ts'
 
 const script = join(import.meta.dirname, '..', 'support', 'killed-writer.ts')
+const env = childEnvironment()
 const all = { after: undefined, limit: 100 }
 
-async function writeAndDie(path: string, statement: number, name: string): Promise<string> {
-  const child = spawn(process.execPath, [script, path, String(statement), name], {
+async function write(path: string, name: string, end: 'die' | 'survive') {
+  const child = spawn(process.execPath, [script, path, name, end], {
+    env,
     stdio: ['ignore', 'pipe', 'inherit'],
   })
   let said = ''
   child.stdout.setEncoding('utf8').on('data', (text: string) => (said += text))
   const [code, signal] = (await once(child, 'close')) as [number | null, string | null]
-  expect(code === 0 || signal === 'SIGKILL').toBe(true)
-  return said
+  return { code, signal, statements: Number(said) }
 }
 
 async function contents(store: KeyStore): Promise<unknown> {
@@ -35,31 +36,40 @@ async function contents(store: KeyStore): Promise<unknown> {
   }
 }
 
-/** The store before and after a write in a process that dies before its n-th statement, if it has so many. */
-async function aroundDeath(name: string, statement: number) {
+async function contentsOf(path: string): Promise<unknown> {
+  const store = SqliteStore.open({ path })
+  try {
+    return await contents(store)
+  } finally {
+    await store.close()
+  }
+}
+
+/** A database ready for the write. */
+async function prepared(name: string): Promise<string> {
   const path = join(temporaryDirectory(), 'kms.db')
-  const first = SqliteStore.open({ path })
-  if (name !== 'initialize') await first.createKey(newKey('a'), new TestChain().next())
-  const before = await contents(first)
-  await first.close()
-  const said = await writeAndDie(path, statement, name)
-  const again = SqliteStore.open({ path })
-  const after = await contents(again)
-  await again.close()
-  return { said, before, after }
+  const store = SqliteStore.open({ path })
+  if (name !== 'initialize') await store.createKey(newKey('a'), new TestChain().next())
+  await store.close()
+  return path
 }
 
 test.each(['initialize', 'createKey', 'rotate'])(
   '%s, killed before any of its statements, is not made at all',
   async (name) => {
-    let statement = 1
-    let last = await aroundDeath(name, statement)
-    for (; last.said === ''; last = await aroundDeath(name, ++statement)) {
-      expect(last.after, `killed before statement ${statement}`).toEqual(last.before)
-    }
-    expect(last.said).toBe(`survived done ${statement - 1}`)
-    expect(last.after).not.toEqual(last.before)
+    const path = await prepared(name)
+    const before = await contentsOf(path)
+    const killed = await write(path, name, 'die')
+    expect(killed).toMatchObject({ code: null, signal: 'SIGKILL' })
+    expect(await contentsOf(path)).toEqual(before)
     // begin, what it writes, its entries and commit.
-    expect(statement).toBeGreaterThan(6)
+    expect(killed.statements).toBeGreaterThan(6)
+    for (let statement = 1; statement <= killed.statements; statement++) {
+      expect(await contentsOf(`${path}.${statement}`), `killed before statement ${statement}`).toEqual(before)
+    }
+
+    const survived = await write(path, name, 'survive')
+    expect(survived).toEqual({ code: 0, signal: null, statements: killed.statements })
+    expect(await contentsOf(path)).not.toEqual(before)
   },
 )
