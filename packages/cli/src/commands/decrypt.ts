@@ -6,12 +6,12 @@ import { usage } from '../shell/errors.ts'
 import { examples } from '../shell/help.ts'
 import { kmsTokenFileOption, kmsUrlOption } from '../shell/key-service.ts'
 import { contextOption, identityOption, collect, parseContext, resolveIdentities } from '../shell/keys.ts'
-import { tidyAfter } from '../shell/memory.ts'
 import {
   forceOption,
   openSink,
   outputFile,
   outputOption,
+  pour,
   prepareOutput,
   wouldHitScreen,
 } from '../shell/output.ts'
@@ -92,12 +92,9 @@ async function toFile(terminal: Terminal, plaintext: Plaintext, options: OutputO
   using progress = new ByteProgress(terminal, plaintext.name, plaintext.size)
   await using sink = await openSink(terminal, options, 0o600)
   let written = 0
-  for await (const piece of plaintext.pieces()) {
-    await sink.write(piece)
-    written += piece.length
-    progress.add(piece.length)
-    tidyAfter(piece.length)
-  }
-  await sink.commit()
+  await pour(plaintext.pieces(), sink, ({ length }) => {
+    written += length
+    progress.add(length)
+  })
   return written
 }

@@ -15,11 +15,11 @@ import {
   recipientsFileOption,
   resolveRecipients,
 } from '../shell/keys.ts'
-import { tidyAfter } from '../shell/memory.ts'
 import {
   forceOption,
   openSink,
   outputOption,
+  pour,
   prepareOutput,
   sendOutput,
   wouldHitScreen,
@@ -103,20 +103,17 @@ async function encryptPieces(
   await using input = await openInput(terminal, file)
   using progress = new ByteProgress(terminal, input.name, input.size)
   await using sink = await openSink(terminal, options, 0o666)
-  let head = new Uint8Array()
+  let head: Uint8Array = new Uint8Array()
   let plaintextBytes = 0
   let envelopeBytes = 0
   const counted = watch(input.pieces(), (piece) => {
     plaintextBytes += piece.length
     progress.add(piece.length)
   })
-  for await (const piece of through(counted, transform)) {
-    if (envelopeBytes === 0) head = Uint8Array.from(piece)
+  await pour(through(counted, transform), sink, (piece) => {
+    if (envelopeBytes === 0) head = piece
     envelopeBytes += piece.length
-    await sink.write(piece)
-    tidyAfter(piece.length)
-  }
-  await sink.commit()
+  })
   return { head, plaintextBytes, envelopeBytes }
 }
 

@@ -4,6 +4,7 @@ import { Option } from '@commander-js/extra-typings'
 
 import { usage } from './errors.ts'
 import { standardStream } from './files.ts'
+import { tidyAfter } from './memory.ts'
 import { checkOutput, OutputFile } from './output-file.ts'
 import type { Terminal } from './terminal.ts'
 
@@ -62,6 +63,24 @@ export async function openSink(terminal: Terminal, options: OutputOptions, mode:
     commit: async () => {},
     [Symbol.asyncDispose]: async () => {},
   }
+}
+
+/** Pours pieces that nobody else needs into a sink: while one is written the next one is made. */
+export async function pour(
+  pieces: AsyncIterable<Uint8Array>,
+  sink: Sink,
+  see: (piece: Uint8Array) => void,
+): Promise<void> {
+  let writing = Promise.resolve()
+  for await (const piece of pieces) {
+    await writing
+    writing = sink.write(piece)
+    writing.catch(() => {}) // it is awaited in its turn, perhaps after it failed
+    see(piece)
+    tidyAfter(piece.length)
+  }
+  await writing
+  await sink.commit()
 }
 
 export async function sendOutput(
