@@ -65,9 +65,15 @@ export function timeOrNull(at: number | null): string | null {
   return at === null ? null : time(at)
 }
 
-/** @throws ServiceError `malformed_request`: the alphabet was checked, the unused low bits were not. */
+/**
+ * By the platform, which is several times as fast and takes almost anything: strict is what it writes back alike.
+ *
+ * @throws ServiceError `malformed_request`.
+ */
 export function bytesOf(text: string): Uint8Array {
-  const bytes = fromBase64url(text)
-  if (bytes === undefined) throw new ServiceError('malformed_request', 'bytes are base64url, strictly')
+  const bytes = Buffer.from(text, 'base64url')
+  if (bytes.toString('base64url') !== text) {
+    throw new ServiceError('malformed_request', 'bytes are base64url, strictly')
+  }
   return bytes
 }
