@@ -8,7 +8,7 @@ import { setImmediate } from 'node:timers/promises'
 import { equalBytes, fromText, LongholdError } from '@longhold/core'
 
 import { Problem } from '../sources/problem.ts'
-import type { DecidedPage, Page, RowSource, SeenCounts, SourceRow } from '../sources/row-source.ts'
+import type { DecidedPage, Page, PageLimits, RowSource, SeenCounts, SourceRow } from '../sources/row-source.ts'
 import { addsUp, noCounts } from '../sources/run-state.ts'
 import type { DeadLetter, RunState } from '../sources/run-state.ts'
 import { DataKeys } from './data-keys.ts'
@@ -26,6 +26,7 @@ export interface RunSettings extends Omit<DataKeySettings, 'store'> {
   readonly batchBytes: number
   /** Each record of this number in a row is opened through a real identity before it is written. */
   readonly checkEvery: number
+  /** It gives up after so many of them. */
   readonly maxPasses: number
   /** The workers' too. */
   readonly digestKey: Uint8Array
@@ -62,6 +63,10 @@ class Run {
   readonly #source: RowSource
   readonly #dataKeys: DataKeys
   #ours: Set<string>
+  /** Limits of a page: no batch is larger than what a data key may live for. */
+  readonly #pageLimits: PageLimits
+  /** Where it gives up. */
+  readonly #lastPass: number
   #state: RunState
   #untilCheck: number
 
@@ -70,6 +75,13 @@ class Run {
     this.#source = settings.source
     this.#state = { ...settings.state, status: 'running' }
     this.#ours = new Set(this.#state.dataKeys)
+    const { batchRows, batchBytes, life, maxPasses } = settings
+    this.#pageLimits = {
+      maxRows: Math.min(batchRows, life.maxRecords),
+      maxBytes: Math.min(batchBytes, life.maxBytes),
+    }
+    // A run that goes on first ends the pass it was in, then has as many as a new one.
+    this.#lastPass = this.#state.pass + maxPasses - (this.#state.position === undefined ? 1 : 0)
     // The first record is always checked.
     this.#untilCheck = 1
     this.#dataKeys = new DataKeys({
@@ -103,7 +115,7 @@ class Run {
         this.#source.finish()
         return this.#end('finished')
       }
-      if (pass >= this.#settings.maxPasses) return this.#end('stopped')
+      if (pass >= this.#lastPass) return this.#end('stopped')
       this.#state = { ...this.#state, pass: pass + 1, position: undefined, counts: noCounts }
       this.#source.store(this.#state)
     }
@@ -122,14 +134,14 @@ class Run {
 
   /** @returns False when it was interrupted. */
   async #pass(): Promise<boolean> {
-    const { signal, transformer, batchRows, batchBytes, onProgress } = this.#settings
+    const { signal, transformer, onProgress } = this.#settings
     const queue: Pending[] = []
     let after = this.#state.position
     let isRead = false
     try {
       for (;;) {
         while (!isRead && !signal.aborted && queue.length < transformer.width) {
-          const page = this.#source.read(after, { maxRows: batchRows, maxBytes: batchBytes })
+          const page = this.#source.read(after, this.#pageLimits)
           after = page.position
           isRead = page.isLast
           queue.push(this.#send(page))

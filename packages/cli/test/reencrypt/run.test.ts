@@ -92,6 +92,18 @@ describe('a run', () => {
     database.close()
   })
 
+  test('a batch is not larger than what a data key may live for', async () => {
+    using directory = new Directory()
+    const path = directory.file('notes.db')
+    await makeNotes(path, 30)
+    const life = { maxRecords: 7, maxBytes: 2 ** 30, maxAgeMs: 3_600_000 }
+    await migrateTable(notesOptions(path), { formats, run: { life, batchRows: 256 } })
+    const database = new Database(path)
+    const counts = database.prepare('SELECT messages FROM longhold_data_keys').pluck().all() as number[]
+    expect(counts.toSorted((a, b) => a - b)).toEqual([2, 7, 7, 7, 7])
+    database.close()
+  })
+
   test.each([
     ['bytes', { maxRecords: 1e6, maxBytes: 10_000, maxAgeMs: 3_600_000 }],
     ['age', { maxRecords: 1e6, maxBytes: 1e9, maxAgeMs: 0 }],
@@ -230,6 +242,10 @@ describe('a run', () => {
       run: { maxPasses: 3, onProgress: () => void put.run(value) },
     })
     expect(state).toMatchObject({ status: 'stopped', pass: 3 })
+    // Once they no longer do, the same call comes to an end.
+    const again = await migrateTable(notesOptions(path), { formats, run: { maxPasses: 3 } })
+    expect(again).toMatchObject({ runId: state.runId, status: 'finished' })
+    expect(again.counts).toMatchObject({ found: 20, migrated: 0, conflict: 0 })
     writer.close()
   })
 
