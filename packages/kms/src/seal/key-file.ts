@@ -83,7 +83,11 @@ function readKeyFile(path: string): Uint8Array {
     }
     const content = new Uint8Array(fileBytes)
     if (stats.size === fileBytes && readSync(file, content) === fileBytes) return content
-    throw wrong(`the key file ${path} is not ${fileBytes} bytes long`, 'restore it from its backup')
+    const hint =
+      stats.size === 0
+        ? 'its making was cut short: delete it if no database was made with it, else restore it from its backup'
+        : 'restore it from its backup'
+    throw wrong(`the key file ${path} is not ${fileBytes} bytes long`, hint)
   } finally {
     closeSync(file)
   }

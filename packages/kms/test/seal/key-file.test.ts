@@ -53,6 +53,15 @@ describe('a key file', () => {
     expect(readFileSync(path)).toEqual(content)
   })
 
+  test('that is empty may be one whose making was cut short: says so', () => {
+    const path = join(temporaryDirectory(), 'root.key')
+    writeFileSync(path, '', { mode: 0o600 })
+    const hint = expect.stringContaining('delete it if no database was made with it') as string
+    expect(() => KeyFile.readOrCreate(path)).toThrow(
+      expect.objectContaining({ code: 'wrong_key_file', hint }),
+    )
+  })
+
   test('that is missing, a directory or in no directory is refused by name', () => {
     const place = temporaryDirectory()
     mkdirSync(join(place, 'directory.key'))

@@ -33,7 +33,7 @@ describe.each([
     expect(new Set(versions.map(({ recipientId }) => toHex(recipientId))).size).toBe(65)
     expect(await service.keys.get(admin, 'a')).toMatchObject({ generation: 65, primaryVersion: 65 })
     // Initialised; started, made, 64 rotations.
-    expect(await verifyAudit()).toEqual({ ok: true, runs: 2, entries: 1 + 2 + 64, faults: [] })
+    expect(await verifyAudit()).toMatchObject({ ok: true, runs: 2, entries: 1 + 2 + 64, faults: [] })
   })
 })
 
