@@ -8,7 +8,14 @@ import { setImmediate } from 'node:timers/promises'
 import { equalBytes, fromText, LongholdError } from '@longhold/core'
 
 import { Problem } from '../sources/problem.ts'
-import type { DecidedPage, Page, PageLimits, RowSource, SeenCounts, SourceRow } from '../sources/row-source.ts'
+import type {
+  DecidedPage,
+  Page,
+  PageLimits,
+  RowSource,
+  SeenCounts,
+  SourceRow,
+} from '../sources/row-source.ts'
 import { addsUp, noCounts } from '../sources/run-state.ts'
 import type { DeadLetter, RunState } from '../sources/run-state.ts'
 import { DataKeys } from './data-keys.ts'

@@ -2,6 +2,7 @@
 
 import type Database from 'better-sqlite3'
 
+import { Problem } from './problem.ts'
 import type { StoredDataKey } from './row-source.ts'
 import { newRunState } from './run-state.ts'
 import type { DeadLetter, PassCounts, RunState } from './run-state.ts'
@@ -53,6 +54,25 @@ CREATE TABLE IF NOT EXISTS longhold_run_dead (
   code TEXT NOT NULL,
   PRIMARY KEY (run_id, locator)
 ) WITHOUT ROWID`
+
+/** The columns that are read or written. A table of the same name made by somebody else has others. */
+const columnsOf: Readonly<Record<string, readonly string[]>> = {
+  longhold_data_keys: [
+    'key_id',
+    'wrapped_key',
+    'key_context',
+    'name',
+    'state',
+    'messages',
+    'bytes',
+    'created_at',
+    'updated_at',
+  ],
+  longhold_run: Object.keys(
+    rowOf(newRunState({ runId: '', table: '', column: '', dataset: '', startedAt: '' })),
+  ),
+  longhold_run_dead: ['run_id', 'locator', 'format', 'key_id', 'code'],
+}
 
 interface RunRow extends Record<keyof PassCounts, number> {
   readonly run_id: string
@@ -127,11 +147,31 @@ export class JournalReader {
   }
 
   #hasTable(name: string): boolean {
-    return (
-      this.database.prepare("SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = ?").get(name) !==
-      undefined
-    )
+    return isOurTable(this.database, name)
   }
+}
+
+/** @throws Problem `wrong` for something else of that name. */
+function isOurTable(database: Database.Database, name: string): boolean {
+  const type = database
+    .prepare<[string], string>(
+      "SELECT type FROM pragma_table_list WHERE schema = 'main' AND name = ? COLLATE NOCASE",
+    )
+    .pluck()
+    .get(name)
+  if (type === undefined) return false
+  const there = new Set(
+    database.prepare<[string], string>('SELECT name FROM pragma_table_info(?)').pluck().all(name),
+  )
+  const missing = columnsOf[name]?.filter((column) => !there.has(column)) ?? []
+  if (type === 'table' && missing.length === 0) return true
+  throw new Problem(
+    'wrong',
+    type === 'table'
+      ? `the table ${name} has no column ${missing.join(', ')}: it is not the one that longhold makes`
+      : `${name} is a ${type}, where longhold would make a table`,
+    { hint: 'longhold keeps its state in tables of these names: rename yours first' },
+  )
 }
 
 /** What changes the journal. Callers choose the transaction. */
@@ -140,14 +180,17 @@ export class Journal extends JournalReader {
   readonly #insertDead: Database.Statement<[string, string, string | null, string | null, string]>
   readonly #countMessages: Database.Statement<[number, number, string, Uint8Array]>
 
-  /** Makes the tables where they are missing. */
+  /**
+   * Makes the tables where they are missing.
+   *
+   * @throws Problem `wrong` for something else of their names.
+   */
   constructor(database: Database.Database) {
+    for (const name of Object.keys(columnsOf)) isOurTable(database, name)
     database.exec(dataKeysSchema)
     database.exec(runSchema)
     super(database)
-    const columns = Object.keys(
-      rowOf(newRunState({ runId: '', table: '', column: '', dataset: '', startedAt: '' })),
-    )
+    const columns = columnsOf['longhold_run'] ?? []
     this.#saveRun = database.prepare(
       `INSERT INTO longhold_run (${columns.join(', ')}) VALUES (${columns.map((name) => `@${name}`).join(', ')})
        ON CONFLICT (run_id) DO UPDATE SET ${columns.map((name) => `${name} = excluded.${name}`).join(', ')}`,

@@ -305,6 +305,32 @@ describe('what is refused before anything is done', () => {
   })
 })
 
+test.each([
+  [
+    'CREATE TABLE longhold_data_keys (key_id BLOB, note TEXT)',
+    /longhold_data_keys has no column wrapped_key/,
+  ],
+  ['CREATE TABLE longhold_run (a)', /longhold_run has no column run_id/],
+  ['CREATE TABLE Longhold_Run_Dead (a)', /longhold_run_dead has no column run_id/],
+  ['CREATE VIEW longhold_run AS SELECT 1 AS run_id', /longhold_run is a view/],
+])("somebody else's table is not taken for ours: %s", async (sql, message) => {
+  using directory = new Directory()
+  const value = await jweOf(1)
+  const path = withTable(directory, 'CREATE TABLE t (k INTEGER PRIMARY KEY, v TEXT)', [[1, value]])
+  const database = new Database(path)
+  database.exec(sql)
+  await expect(migrateTable(options(path))).rejects.toMatchObject({
+    kind: 'wrong',
+    message: expect.stringMatching(message) as string,
+    hint: expect.stringMatching(/rename/) as string,
+  })
+  expect(database.prepare('SELECT v FROM t').pluck().all()).toEqual([value])
+  expect(
+    database.prepare("SELECT count(*) FROM sqlite_schema WHERE name LIKE 'longhold%'").pluck().get(),
+  ).toBe(1)
+  database.close()
+})
+
 test('a page ends where its bytes do', () => {
   using directory = new Directory()
   const path = withTable(
