@@ -1,11 +1,11 @@
 /** `FILE.keys.ndjson`: the wrapped data keys of the records in FILE (SPEC §12), replaced whole or not at all. */
 
-import { closeSync, fsyncSync, openSync, readFileSync, renameSync, writeSync } from 'node:fs'
+import { closeSync, fsyncSync, openSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
 import { dirname } from 'node:path'
 
 import { fromText, toText } from '@longhold/core'
 
-import { isObject, parseStrictJson } from '../json-text.ts'
+import { isObject, parseStrictObject } from '../json-text.ts'
 import { fileProblem, Problem } from './problem.ts'
 import type { StoredDataKey } from './row-source.ts'
 
@@ -23,6 +23,12 @@ interface KeyLine {
   readonly updated_at: string
 }
 
+interface KeyLines {
+  readonly keys: Map<string, KeyLine>
+  /** Lines of destroyed keys by key id, as they stand there. */
+  readonly destroyed: ReadonlyMap<string, string>
+}
+
 export class NdjsonKeys {
   readonly #path: string
   readonly #shown: string
@@ -34,7 +40,7 @@ export class NdjsonKeys {
 
   /** @throws Problem `refused` when the file holds anything else than wrapped keys. */
   find(keyId: string): StoredDataKey | undefined {
-    const line = this.#read().get(keyId)
+    const line = this.#read().keys.get(keyId)
     if (line === undefined) return undefined
     const { wrapped_key, key_context: keyContext, name, state, messages, bytes } = line
     return { keyId, wrappedKey: fromText(wrapped_key), keyContext, name: name ?? '', state, messages, bytes }
@@ -45,8 +51,10 @@ export class NdjsonKeys {
    * have been rewrapped since. Durable when it returns.
    */
   merge(keys: readonly StoredDataKey[], now: string): void {
-    const lines = this.#read()
+    const { keys: lines, destroyed } = this.#read()
     for (const { keyId, wrappedKey, keyContext, name, state, messages, bytes } of keys) {
+      // What somebody destroyed on purpose does not come back from the journal.
+      if (destroyed.has(keyId)) continue
       const before = lines.get(keyId)
       const about = before ?? {
         key_id: keyId,
@@ -70,29 +78,39 @@ export class NdjsonKeys {
         updated_at,
       })
     }
-    this.#write([...lines.values()].map((line) => `${JSON.stringify(line)}\n`).join(''))
+    const texts = [...[...lines.values()].map((line) => JSON.stringify(line)), ...destroyed.values()]
+    this.#write(texts.map((text) => `${text}\n`).join(''))
   }
 
-  #read(): Map<string, KeyLine> {
+  #read(): KeyLines {
     let text: string
     try {
       text = readFileSync(this.#path, 'utf8')
     } catch (error) {
-      if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return new Map()
+      if (error instanceof Error && 'code' in error && error.code === 'ENOENT') {
+        return { keys: new Map(), destroyed: new Map() }
+      }
       throw fileProblem(error, this.#shown, 'read')
     }
-    const lines = new Map<string, KeyLine>()
+    const keys = new Map<string, KeyLine>()
+    const destroyed = new Map<string, string>()
     for (const [index, line] of text.split('\n').entries()) {
       if (line.trim() === '') continue
-      const key = parseKeyLine(line)
+      const value = parseLine(line)
+      const destroyedId = value === undefined ? undefined : destroyedKeyId(value)
+      if (destroyedId !== undefined) {
+        destroyed.set(destroyedId, line)
+        continue
+      }
+      const key = value === undefined ? undefined : keyLineOf(value)
       if (key === undefined) {
         throw new Problem('refused', `${this.#shown} line ${index + 1} is no wrapped key`, {
           hint: 'the records cannot be read without it: restore the file from a backup',
         })
       }
-      lines.set(key.key_id, key)
+      keys.set(key.key_id, key)
     }
-    return lines
+    return { keys, destroyed }
   }
 
   #write(text: string): void {
@@ -100,7 +118,8 @@ export class NdjsonKeys {
     try {
       const fd = openSync(temporary, 'w', 0o644)
       try {
-        writeSync(fd, text)
+        // A nearly full disk takes a part: this goes on until all is written, or throws.
+        writeFileSync(fd, text)
         fsyncSync(fd)
       } finally {
         closeSync(fd)
@@ -123,14 +142,20 @@ export function syncDirectory(path: string): void {
   }
 }
 
-function parseKeyLine(line: string): KeyLine | undefined {
-  let value: unknown
+function parseLine(line: string): Readonly<Record<string, unknown>> | undefined {
   try {
-    value = parseStrictJson(line)
+    return parseStrictObject(line)
   } catch {
     return undefined
   }
-  if (!isObject(value)) return undefined
+}
+
+/** Of a line that only says that a key was destroyed (SPEC §12). */
+function destroyedKeyId({ key_id, state }: Readonly<Record<string, unknown>>): string | undefined {
+  return state === 'destroyed' && typeof key_id === 'string' ? key_id : undefined
+}
+
+function keyLineOf(value: Readonly<Record<string, unknown>>): KeyLine | undefined {
   const { key_id, wrapped_key, key_context, name, state, messages, bytes, created_at, updated_at } = value
   if (typeof key_id !== 'string' || !/^[0-9a-f]{32}$/.test(key_id)) return undefined
   if (typeof wrapped_key !== 'string' || !/^[\w-]+$/.test(wrapped_key)) return undefined

@@ -348,6 +348,21 @@ describe('stopping and going on', () => {
     expect(keys[1]).toEqual(foreign)
   })
 
+  test('a key that was destroyed stays so, also one of the run itself', async () => {
+    using directory = new Directory()
+    const path = directory.file('rows.ndjson')
+    await makeFile(path, 40)
+    await stopEarly(path)
+    const keysPath = `${path}.keys.ndjson`
+    const { key_id } = JSON.parse(readFileSync(keysPath, 'utf8')) as { key_id: string }
+    const line = `{"key_id":"${key_id}","state":"destroyed","destroyed_at":"2026-01-01T00:00:00.000Z"}`
+    writeFileSync(keysPath, `${line}\n`)
+    await migrateFile(options(path))
+    const lines = readFileSync(keysPath, 'utf8').trim().split('\n')
+    expect(lines.length).toBe(2)
+    expect(lines.filter((one) => one.includes(key_id))).toEqual([line])
+  })
+
   test('a damaged file of keys stops the run before a record needs it', async () => {
     using directory = new Directory()
     const path = directory.file('rows.ndjson')
