@@ -17,6 +17,7 @@ import { openKmsClient } from '../shell/key-service.ts'
 import { resolveIdentities, resolveRecipients } from '../shell/keys.ts'
 import type { KeyOptions } from '../shell/keys.ts'
 import { Progress } from '../shell/progress.ts'
+import { suitesOf } from '../shell/suites.ts'
 import type { Terminal } from '../shell/terminal.ts'
 import { count, plural, table } from '../shell/text.ts'
 import type { RowSource } from '../sources/row-source.ts'
@@ -35,6 +36,8 @@ import type { WorkerSettings } from './reencrypt-worker.ts'
 
 const batchBytes = 4 * 1024 * 1024
 const trialValues = 64
+/** Locators kept in memory. */
+const maxKnownDead = 100_000
 const hourMs = 3_600_000
 
 export async function runReencryption(
@@ -109,7 +112,7 @@ class RunCommand {
     const finished = this.#source.finishedRun()
     if (finished !== undefined) return await this.#report(finished, 0, 0)
     const state = this.#startState()
-    if (state.migrated === 0 && flags.skipTrial !== true) await this.#trial()
+    if (flags.skipTrial !== true) await this.#trial(state)
     const digestKey = Uint8Array.from(randomBytes(32))
     const { table: tableName, column, columns } = this.#source.target
     const settings: WorkerSettings = {
@@ -140,6 +143,7 @@ class RunCommand {
         dataset: state.dataset,
         recipients,
         identities,
+        suites: await suitesOf(recipients),
         life: {
           maxRecords: flags.dataKeyRecords ?? config['data-key-records'] ?? defaultLife.maxRecords,
           maxBytes: flags.dataKeyBytes ?? config['data-key-bytes'] ?? defaultLife.maxBytes,
@@ -191,8 +195,11 @@ class RunCommand {
     return latest
   }
 
-  /** A wrong key or layout is found out on the first values, not by a dead letter for each row. */
-  async #trial(): Promise<void> {
+  /**
+   * A wrong key or layout is found out on the first values that are still to be done, not by a dead letter for each
+   * row. What the latest run has listed as dead proves nothing: a run over a finished target meets only that.
+   */
+  async #trial(state: RunState): Promise<void> {
     const { formats, privateKeys } = this.#legacy
     const found = await survey({
       reader: this.#source,
@@ -202,6 +209,8 @@ class RunCommand {
       tryToOpen: true,
       samples: trialValues,
       maxLegacy: trialValues,
+      after: state.position,
+      skipped: this.#knownDead(),
       onProgress: () => {},
       checkStop: () => this.#terminal.checkStop(),
     })
@@ -218,15 +227,28 @@ class RunCommand {
     const strange = found.unrecognized.count
     if (tried === 0 && strange === 0) return
     if (found.groups.some(({ opened }) => opened > 0)) return
+    // What opened before says that keys and layouts were right, and the last few values may well be broken.
+    if (state.migrated > 0 && tried + strange < trialValues) return
     const reasons = found.groups.flatMap(({ failures }) => [...failures.values()].map(({ reason }) => reason))
     const names = formats.map((choice) => (choice.kind === 'jwe' ? 'jwe' : choice.layout.name)).join(', ')
     const why = reasons[0] ?? `none of them is of a format that was named (${names})`
     throw usage(
-      `none of the first ${plural(tried + strange, 'value')} of ${this.#source.target.name} opens: ${why}`,
+      `none of the first ${plural(tried + strange, 'value')} to be done in ${this.#source.target.name} opens: ${why}`,
       {
         hint: 'check --private-key, --format and --column; reencrypt plan shows what is there; --skip-trial goes on',
       },
     )
+  }
+
+  #knownDead(): Set<string> {
+    const known = new Set<string>()
+    const latest = this.#source.latestRun()
+    if (latest === undefined) return known
+    for (const { locator } of this.#source.deadLetters(latest.runId)) {
+      known.add(locator)
+      if (known.size >= maxKnownDead) break
+    }
+    return known
   }
 
   async #report(state: RunState, replaced: number, seconds: number): Promise<void> {

@@ -5,6 +5,7 @@ import type { Verification } from '../reencrypt/verify.ts'
 import { refused } from '../shell/errors.ts'
 import { resolveIdentities } from '../shell/keys.ts'
 import { Progress } from '../shell/progress.ts'
+import { everySuite } from '../shell/suites.ts'
 import type { Terminal } from '../shell/terminal.ts'
 import { count, plural, table } from '../shell/text.ts'
 import { withProblems } from './problems.ts'
@@ -28,6 +29,7 @@ export async function verifyReencryption(
       const found = await verify({
         reader,
         identities,
+        suites: await everySuite(),
         onProgress: (done) => progress.update(pace.line('verified', done)),
         checkStop: () => terminal.checkStop(),
       })

@@ -4,7 +4,7 @@
  */
 
 import { DataKey, equalBytes, LongholdError, toHex, unwrapDataKey, wrapDataKey } from '@longhold/core'
-import type { Identity, Recipient } from '@longhold/core'
+import type { Identity, Recipient, Suite, UnwrapOptions } from '@longhold/core'
 
 import { Problem } from '../sources/problem.ts'
 import type { StoredDataKey } from '../sources/row-source.ts'
@@ -28,6 +28,8 @@ export interface DataKeySettings {
   /** Empty: data keys are not tried. */
   readonly identities: readonly Identity[]
   readonly life: DataKeyLife
+  /** Of the recipients. Default: the default suite alone. */
+  readonly suites?: readonly Suite[] | undefined
   /** Makes it durable. */
   readonly store: (key: StoredDataKey) => void
 }
@@ -107,11 +109,12 @@ export class DataKeys {
   }
 
   async #make(): Promise<Held> {
-    const { dataset, recipients, identities, store } = this.#settings
+    const { dataset, recipients, identities, suites, store } = this.#settings
     const dataKey = DataKey.generate()
     const keyContext = { dataset }
-    const wrappedKey = await wrapDataKey(dataKey, { recipients, keyContext })
-    const unwrapped = await tryToUnwrap(dataKey, wrappedKey, identities, keyContext)
+    const options = { keyContext, ...(suites === undefined ? {} : { suites }) }
+    const wrappedKey = await wrapDataKey(dataKey, { recipients, ...options })
+    const unwrapped = await tryToUnwrap(dataKey, wrappedKey, { identities, ...options })
     const keyId = toHex(dataKey.keyId)
     store({ keyId, wrappedKey, keyContext, name: dataset, state: 'writing', messages: 0, bytes: 0 })
     const held: Held = { keyId, dataKey, unwrapped, bornMs: performance.now(), records: 0, bytes: 0, lent: 0 }
@@ -132,13 +135,12 @@ export class DataKeys {
 async function tryToUnwrap(
   dataKey: DataKey,
   wrappedKey: Uint8Array,
-  identities: readonly Identity[],
-  keyContext: Readonly<Record<string, string>>,
+  options: UnwrapOptions,
 ): Promise<DataKey | undefined> {
-  if (identities.length === 0) return undefined
+  if (options.identities.length === 0) return undefined
   let unwrapped: DataKey
   try {
-    unwrapped = await unwrapDataKey(wrappedKey, { identities, keyContext })
+    unwrapped = await unwrapDataKey(wrappedKey, options)
   } catch (error) {
     if (!(error instanceof LongholdError) || error.code === 'unavailable') throw error
     throw new Problem('wrong', `no identity that was given opens what the recipients can: ${error.message}`, {

@@ -3,7 +3,7 @@
 import { setImmediate } from 'node:timers/promises'
 
 import { decrypt, fromText, LongholdError, unwrapDataKey } from '@longhold/core'
-import type { DataKey, Identity } from '@longhold/core'
+import type { DataKey, Identity, Suite } from '@longhold/core'
 
 import type { RowReader, SourceRow } from '../sources/row-source.ts'
 import { isEmpty, longholdValue } from './longhold-value.ts'
@@ -12,6 +12,7 @@ import type { LongholdValue } from './longhold-value.ts'
 export interface VerifySettings {
   readonly reader: RowReader
   readonly identities: readonly Identity[]
+  readonly suites: readonly Suite[]
   readonly onProgress: (values: number) => void
   /** Called between pages; throws to stop. */
   readonly checkStop: () => void
@@ -121,8 +122,8 @@ class Verifier {
       return
     }
     try {
-      const { identities } = this.#settings
-      const plaintext = await decrypt(bytesOf(row), { identities, context: this.#contextOf(row) })
+      const { identities, suites } = this.#settings
+      const plaintext = await decrypt(bytesOf(row), { identities, suites, context: this.#contextOf(row) })
       plaintext.fill(0)
       this.#opened++
     } catch (error) {
@@ -131,11 +132,12 @@ class Verifier {
   }
 
   async #unwrap(keyId: string): Promise<DataKey | Refused> {
-    const { reader, identities } = this.#settings
+    const { reader, identities, suites } = this.#settings
     const stored = reader.dataKey(keyId)
     if (stored === undefined) return { code: 'no_data_key' }
     try {
-      return await unwrapDataKey(stored.wrappedKey, { identities, keyContext: stored.keyContext })
+      const { wrappedKey, keyContext } = stored
+      return await unwrapDataKey(wrappedKey, { identities, suites, keyContext })
     } catch (error) {
       return refusal(error)
     }

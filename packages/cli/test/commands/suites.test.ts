@@ -1,6 +1,8 @@
 import { describe, expect, test } from 'vitest'
 
 import { Workspace } from '../support/cli.ts'
+import { javaYaml, oldPem } from '../support/legacy-values.ts'
+import { makeNotes } from '../support/migration.ts'
 
 const second = 'MLKEM1024-P384, HKDF-SHA384, AES-256-GCM'
 
@@ -80,4 +82,21 @@ describe('keys of the second suite', () => {
     const result = await space.cli(['encrypt', '-r', space.strong.slice(0, -1)], { stdin: 'x' })
     expect(`${result.code} ${result.stderr}`).toContain('2 longhold: error: --recipient')
   })
+})
+
+test('re-encryption to a key of the second suite, and its verification', async () => {
+  using space = new Workspace()
+  await makeNotes(space.file('notes.db'), 12)
+  space.write('old.pem', oldPem)
+  space.write(
+    'longhold.yaml',
+    `reencrypt:\n  table: notes\n  column: body\n  private-keys: [old.pem]${javaYaml}`,
+  )
+  await space.ok(['keygen', '--suite', 'mlkem1024-p384', '--output', 'id.txt'])
+  const recipient = /lhrecipient1-\S+/.exec(space.read('id.txt'))?.[0] ?? ''
+  const keys = ['--recipient', recipient, '--identity', 'id.txt']
+  const ran = await space.ok(['reencrypt', 'run', 'notes.db', '--execute', '--workers', '1', ...keys])
+  expect(ran.stdout).toMatch(/ migrated +12\n/)
+  const verified = await space.ok(['reencrypt', 'verify', 'notes.db', '--identity', 'id.txt'])
+  expect(verified.stdout).toMatch(/opened +12 under 1 data key\n/)
 })
