@@ -8,6 +8,7 @@ import { basename, dirname } from 'node:path'
 
 import Database from 'better-sqlite3'
 
+import { cellBytes, isSameCell } from './cells.ts'
 import { Journal, JournalReader } from './journal.ts'
 import { fileProblem } from './problem.ts'
 import type { Cell, DecidedPage, Page, PageLimits, RowReader, RowSource, SourceRow } from './row-source.ts'
@@ -91,6 +92,7 @@ class SqliteTable implements RowSource {
   readonly #firstPage: Database.Statement<unknown[], Cell[]>
   readonly #nextPage: Database.Statement<unknown[], Cell[]>
   #replace: Database.Statement | undefined
+  #again: Database.Statement<unknown[], Cell[]> | undefined
   #savedAtMs = -Infinity
 
   constructor(options: SqliteTableOptions, lock: TargetLock | undefined) {
@@ -108,8 +110,8 @@ class SqliteTable implements RowSource {
       // A data key must be on the disk before the first record under it, and a position with its rows.
       if (lock !== undefined) database.pragma('synchronous = FULL')
       this.#shape = readTableShape(database, options.shown, options.table, options.columns)
-      this.#firstPage = database.prepare<unknown[], Cell[]>(selectSql(this.#shape, false)).raw(true)
-      this.#nextPage = database.prepare<unknown[], Cell[]>(selectSql(this.#shape, true)).raw(true)
+      this.#firstPage = database.prepare<unknown[], Cell[]>(selectSql(this.#shape, 'first')).raw(true)
+      this.#nextPage = database.prepare<unknown[], Cell[]>(selectSql(this.#shape, 'next')).raw(true)
     } catch (error) {
       database?.close()
       throw translate(error, options.shown)
@@ -182,6 +184,7 @@ class SqliteTable implements RowSource {
     this.#transaction(() => {
       this.#journal = new Journal(this.#database)
       this.#replace = this.#database.prepare(this.#replaceSql())
+      this.#again = this.#database.prepare<unknown[], Cell[]>(selectSql(this.#shape, 'same')).raw(true)
       this.#journal.retireDataKeys(state.dataKeys, state.updatedAt)
       this.#journal.save(state)
     })
@@ -265,8 +268,8 @@ class SqliteTable implements RowSource {
       const row = page.rows[index]
       if (row === undefined) throw new RangeError('a replacement for a row that the page does not have')
       const outcome = this.#replaceRow(page, index, row, replacement)
-      if (outcome === 'constraint') {
-        dead.push({ locator: row.locator, format: undefined, keyId: undefined, code: 'constraint' })
+      if (outcome === 'constraint' || outcome === 'not_replaced') {
+        dead.push({ locator: row.locator, format: undefined, keyId: undefined, code: outcome })
       }
       if (outcome !== 'replaced') continue
       migrated++
@@ -286,21 +289,34 @@ class SqliteTable implements RowSource {
     index: number,
     row: SourceRow,
     replacement: string | Uint8Array,
-  ): 'replaced' | 'changed' | 'constraint' {
+  ): 'replaced' | 'changed' | 'constraint' | 'not_replaced' {
     const key = page instanceof TablePage ? page.keys[index] : undefined
     if (key === undefined || this.#replace === undefined) throw new RangeError('a page of another source')
-    const parameters: unknown[] = [replacement]
-    if (this.#shape.rowid === undefined) parameters.push(...keyParameters(key.parts))
-    else parameters.push(key.rowid)
-    parameters.push(...keyParameters(key.parts))
+    const whichRow = [
+      ...(this.#shape.rowid === undefined ? keyParameters(key.parts) : [key.rowid]),
+      ...keyParameters(key.parts),
+    ]
+    const parameters: unknown[] = [replacement, ...whichRow]
     if (this.#options.testingWithoutCompareAndSwap !== true) parameters.push(...this.#ownCells(row))
     try {
-      return this.#replace.run(...parameters).changes === 1 ? 'replaced' : 'changed'
+      if (this.#replace.run(...parameters).changes === 1) return 'replaced'
+      return this.#isStillThere(row, whichRow) ? 'not_replaced' : 'changed'
     } catch (error) {
       // A trigger may have ended the whole transaction: then nothing of this commit may count.
       if (isConstraint(error) && this.#database.inTransaction) return 'constraint'
       throw error
     }
+  }
+
+  /**
+   * Nobody changed it, and still it was not replaced: a trigger ignores the change, or the value is text that is not
+   * UTF-8, which no comparison finds again. Another pass would meet it the same way.
+   */
+  #isStillThere(row: SourceRow, whichRow: readonly unknown[]): boolean {
+    const result = this.#again?.get(...whichRow)
+    if (result === undefined) return false
+    const cellsAt = 1 + 2 * this.#shape.key.length + 1
+    return this.#ownCells(row).every((cell, index) => isSameCell(cell, result[cellsAt + index] ?? null))
   }
 
   #ownCells(row: SourceRow): readonly Cell[] {
@@ -311,10 +327,7 @@ class SqliteTable implements RowSource {
     const { table, key, columns, rowid } = this.#shape
     const own = columns.slice(0, this.target.ownColumns).map(({ name }) => quoted(name))
     const set = own.map((name, index) => `${name} = ${index === 0 ? '?' : 'NULL'}`)
-    // The first condition finds the row by its index; the others compare bytes, whatever collation a column has.
-    const where =
-      rowid === undefined ? key.map((name) => `${quoted(name)} = ${keyParameter}`) : [`${rowid} = ?`]
-    where.push(...key.map((name) => `${quoted(name)} IS ${keyParameter} COLLATE BINARY`))
+    const where = [...whichRowSql({ key, rowid })]
     if (this.#options.testingWithoutCompareAndSwap !== true) {
       where.push(...own.map((name) => `${name} IS ? COLLATE BINARY`))
     }
@@ -341,7 +354,16 @@ class SqliteTable implements RowSource {
   }
 }
 
-function selectSql({ table, key, columns, rowid }: TableShape, isNext: boolean): string {
+/** The first condition finds the row by its index; the others compare bytes, whatever collation a column has. */
+function whichRowSql({ key, rowid }: Pick<TableShape, 'key' | 'rowid'>): string[] {
+  return [
+    ...(rowid === undefined ? key.map((name) => `${quoted(name)} = ${keyParameter}`) : [`${rowid} = ?`]),
+    ...key.map((name) => `${quoted(name)} IS ${keyParameter} COLLATE BINARY`),
+  ]
+}
+
+/** The first page, the next one, or the row that was read before. */
+function selectSql({ table, key, columns, rowid }: TableShape, which: 'first' | 'next' | 'same'): string {
   const names = columns.map(({ name }) => quoted(name))
   const order = rowid === undefined ? key.map(quoted) : [rowid]
   const results = [
@@ -354,10 +376,9 @@ function selectSql({ table, key, columns, rowid }: TableShape, isNext: boolean):
     rowid === undefined
       ? `(${order.join(', ')}) > (${order.map(() => keyParameter).join(', ')})`
       : `${rowid} > ?`
-  return (
-    `SELECT ${results.join(', ')} FROM ${quoted(table)} ${isNext ? `WHERE ${after} ` : ''}` +
-    `ORDER BY ${order.join(', ')} LIMIT ?`
-  )
+  const select = `SELECT ${results.join(', ')} FROM ${quoted(table)}`
+  if (which === 'same') return `${select} WHERE ${whichRowSql({ key, rowid }).join(' AND ')}`
+  return `${select} ${which === 'next' ? `WHERE ${after} ` : ''}ORDER BY ${order.join(', ')} LIMIT ?`
 }
 
 function positionOf({
@@ -368,10 +389,4 @@ function positionOf({
   parts: readonly KeyPart[]
 }): readonly KeyPart[] {
   return rowid === undefined ? parts : [{ type: 'integer', value: rowid }]
-}
-
-function cellBytes(cell: Cell): number {
-  if (typeof cell === 'string') return Buffer.byteLength(cell)
-  if (cell instanceof Uint8Array) return cell.length
-  return cell === null ? 0 : 8
 }

@@ -234,6 +234,34 @@ describe('what is written where', () => {
     source.close()
   })
 
+  test('what stays as it was although nobody changed it is a dead letter, not a conflict for ever', async () => {
+    using directory = new Directory()
+    const path = withTable(
+      directory,
+      'CREATE TABLE t (k INTEGER PRIMARY KEY, v TEXT);' +
+        'CREATE TRIGGER keep BEFORE UPDATE ON t WHEN old.k = 2 BEGIN SELECT RAISE(IGNORE); END',
+      await Promise.all([1, 2, 3].map(async (id) => [id, await jweOf(id)])),
+    )
+    const database = new Database(path)
+    // JSON whose other member is not UTF-8: it opens, but no comparison with what was read finds it again.
+    const [header, key, iv, ciphertext, tag] = (await jweOf(3)).split('.')
+    const members = { protected: header, encrypted_key: key, iv, ciphertext, tag, note: 'caf@' }
+    const [before = '', after = ''] = JSON.stringify(members).split('@')
+    const bytes = Buffer.concat([Buffer.from(before), Buffer.from([0xe9]), Buffer.from(after)])
+    database.prepare('UPDATE t SET v = CAST(? AS TEXT) WHERE k = 3').run(bytes)
+    const state = await migrateTable(options(path))
+    expect(state).toMatchObject({ status: 'finished', pass: 2, migrated: 1 })
+    expect(state.counts).toMatchObject({ found: 3, earlier: 1, dead: 2, conflict: 0 })
+    const source = openSqliteTable(options(path))
+    expect([...source.deadLetters(state.runId)].map(({ locator, code }) => [locator, code])).toEqual([
+      ['2', 'not_replaced'],
+      ['3', 'not_replaced'],
+    ])
+    source.close()
+    expect(database.prepare('SELECT CAST(v AS BLOB) FROM t WHERE k = 3').pluck().get()).toEqual(bytes)
+    database.close()
+  })
+
   test('a trigger that ends the transaction ends the run, and nothing of that commit is written', async () => {
     using directory = new Directory()
     const path = withTable(
