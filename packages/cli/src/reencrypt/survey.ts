@@ -50,6 +50,10 @@ export interface SurveySettings extends Omit<
   readonly samples: number
   /** Ends the survey early: so many values that are not longhold's. */
   readonly maxLegacy: number
+  /** Begins after this position; undefined: at the start. */
+  readonly after?: string | undefined
+  /** Locators of rows that are not looked at. */
+  readonly skipped?: ReadonlySet<string>
   readonly onProgress: (values: number) => void
   /** Called between pages; throws to stop. */
   readonly checkStop: () => void
@@ -70,14 +74,16 @@ const maxExamples = 3
 
 export async function survey(settings: SurveySettings): Promise<Survey> {
   const surveyor = new Surveyor(settings)
-  let after: string | undefined
+  let { after } = settings
   for (;;) {
     // A turn of the event loop, so that Ctrl-C is heard.
     await setImmediate()
     settings.checkStop()
     const page = settings.reader.read(after, pageLimits)
     after = page.position
-    for (const row of page.rows) surveyor.look(row)
+    for (const row of page.rows) {
+      if (settings.skipped?.has(row.locator) !== true) surveyor.look(row)
+    }
     settings.onProgress(surveyor.values + surveyor.empty)
     if (page.isLast || surveyor.legacy >= settings.maxLegacy) return surveyor.result()
   }

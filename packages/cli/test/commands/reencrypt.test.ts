@@ -6,9 +6,11 @@ import type { AddressInfo } from 'node:net'
 import Database from 'better-sqlite3'
 import { describe, expect, test } from 'vitest'
 
+import type { FormatChoice } from '../../src/commands/reencrypt-formats.ts'
 import { openSqliteTable } from '../../src/sources/sqlite-table.ts'
 import { Workspace } from '../support/cli.ts'
 import {
+  javaLayout,
   javaOaep,
   javaYaml,
   makeJwe,
@@ -18,7 +20,7 @@ import {
   otherPem,
   wrapOaep,
 } from '../support/legacy-values.ts'
-import { jweOf, makeNotes, notesOptions, plaintextOf } from '../support/migration.ts'
+import { jweOf, makeNotes, migrateTable, notesOptions, plaintextOf } from '../support/migration.ts'
 
 const table = ['--table', 'notes', '--column', 'body']
 const run = ['reencrypt', 'run', 'notes.db', '--execute', '--workers', '1']
@@ -236,7 +238,7 @@ describe('what does not open', () => {
     const result = await space.cli([...run, '--private-key', 'other.pem'])
     expect(result.code).toBe(2)
     expect(result.stderr).toMatch(
-      /none of the first 6 values of notes.db, table notes, column body opens: the private key is another/,
+      /none of the first 6 values to be done in notes.db, table notes, column body opens: the private key is another/,
     )
     expect(result.stderr).toMatch(/hint: check --private-key, --format and --column/)
     expect(contentOf(space)).toEqual(before)
@@ -244,6 +246,46 @@ describe('what does not open', () => {
     expect(forced.code).toBe(1)
     expect(parse(forced.stdout)).toMatchObject({ found: 6, migrated: 0, dead: 6 })
     expect(contentOf(space)).toEqual(before)
+  })
+
+  test('also by a run that goes on', async () => {
+    using space = new Workspace()
+    await prepare(space, 200)
+    space.write('other.pem', otherPem)
+    const controller = new AbortController()
+    const formats: FormatChoice[] = [{ kind: 'declared', layout: javaLayout }, { kind: 'jwe' }]
+    await migrateTable(notesOptions(space.file('notes.db')), {
+      formats,
+      run: { batchRows: 10, signal: controller.signal, onProgress: () => controller.abort() },
+    })
+    const before = contentOf(space)
+    const result = await space.cli([...run, '--private-key', 'other.pem'])
+    expect(result.code).toBe(2)
+    expect(result.stderr).toMatch(
+      /none of the first \d+ values to be done .* opens: the private key is another/,
+    )
+    expect(contentOf(space)).toEqual(before)
+    const { stdout } = await space.ok([...run, '--json'])
+    expect(parse(stdout)).toMatchObject({ found: 200, migrated: 200, dead: 0 })
+  })
+
+  test('what was listed before is listed again, and is no reason to refuse', async () => {
+    using space = new Workspace()
+    await prepare(space, 6)
+    const database = new Database(space.file('notes.db'))
+    database.prepare("UPDATE notes SET body = 'eyJ.a.b.c.d', wrapped_key = NULL WHERE id = 3").run()
+    database.close()
+    const answers: RunAnswer[] = []
+    for (let time = 0; time < 2; time++) {
+      const result = await space.cli([...run, '--json'])
+      expect(result.code).toBe(1)
+      expect(result.stderr).toMatch(/1 value could not be re-encrypted/)
+      answers.push(parse(result.stdout))
+    }
+    expect(answers).toMatchObject([
+      { found: 6, migrated: 5, dead: 1 },
+      { found: 6, already: 5, dead: 1, replaced_this_time: 0 },
+    ])
   })
 
   test('a wrong column or format too', async () => {
