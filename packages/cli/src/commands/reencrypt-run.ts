@@ -112,7 +112,8 @@ class RunCommand {
     const finished = this.#source.finishedRun()
     if (finished !== undefined) return await this.#report(finished, 0, 0)
     const state = this.#startState()
-    if (flags.skipTrial !== true) await this.#trial(state)
+    // A later pass looks for the few values that an earlier one left.
+    if (flags.skipTrial !== true && state.pass === 1) await this.#trial(state)
     const digestKey = Uint8Array.from(randomBytes(32))
     const { table: tableName, column, columns } = this.#source.target
     const settings: WorkerSettings = {
@@ -223,21 +224,27 @@ class RunCommand {
         },
       )
     }
+    const { name, kind } = this.#source.target
+    const problems = [...found.problems.values()].reduce((sum, problem) => sum + problem.count, 0)
     const tried = found.groups.reduce((sum, group) => sum + group.tried, 0)
-    const strange = found.unrecognized.count
-    if (tried === 0 && strange === 0) return
-    if (found.groups.some(({ opened }) => opened > 0)) return
+    const failed = tried + found.unrecognized.count + problems
+    const isNew = state.position === undefined
+    if (isNew && kind === 'NDJSON file' && found.values === 0 && found.empty > 0) {
+      throw usage(`no line of ${name} has a value there`, { hint: 'check --column; --skip-trial goes on' })
+    }
+    if (failed === 0 || found.groups.some(({ opened }) => opened > 0)) return
     // What opened before says that keys and layouts were right, and the last few values may well be broken.
-    if (state.migrated > 0 && tried + strange < trialValues) return
+    if (state.migrated > 0 && failed < trialValues) return
     const reasons = found.groups.flatMap(({ failures }) => [...failures.values()].map(({ reason }) => reason))
     const names = formats.map((choice) => (choice.kind === 'jwe' ? 'jwe' : choice.layout.name)).join(', ')
-    const why = reasons[0] ?? `none of them is of a format that was named (${names})`
-    throw usage(
-      `none of the first ${plural(tried + strange, 'value')} to be done in ${this.#source.target.name} opens: ${why}`,
-      {
-        hint: 'check --private-key, --format and --column; reencrypt plan shows what is there; --skip-trial goes on',
-      },
-    )
+    const why =
+      reasons[0] ??
+      (found.unrecognized.count > 0
+        ? `none of them is of a format that was named (${names})`
+        : `their rows cannot be worked on (${[...found.problems.keys()].join(', ')})`)
+    throw usage(`none of the first ${plural(failed, 'value')} to be done in ${name} opens: ${why}`, {
+      hint: `check --private-key, --format${kind === 'NDJSON file' ? ', --id' : ''} and --column; reencrypt plan shows what is there; --skip-trial goes on`,
+    })
   }
 
   #knownDead(): Set<string> {

@@ -17,7 +17,7 @@ export class RsaPrivateKey implements PrivateKey {
     if (key.type !== 'private' || key.asymmetricKeyType !== 'rsa' || bits === undefined) {
       throw new PrivateKeyError(
         'not_rsa',
-        `it is ${key.asymmetricKeyType ?? 'no'} key, not an RSA private key`,
+        `its type is ${key.asymmetricKeyType ?? 'none'}, it is not an RSA private key`,
       )
     }
     this.name = name

@@ -269,6 +269,21 @@ describe('what does not open', () => {
     expect(parse(stdout)).toMatchObject({ found: 200, migrated: 200, dead: 0 })
   })
 
+  test('a wrong member of a file, and a wrong name of its lines', async () => {
+    using space = new Workspace()
+    await prepare(space, 1)
+    space.write('rows.ndjson', `${JSON.stringify({ id: 1, body: await jweOf(1) })}\n`)
+    const file = ['reencrypt', 'run', 'rows.ndjson', '--execute', '--format', 'jwe']
+    const column = await space.cli([...file, '--id', 'id', '--column', 'bdoy'])
+    expect(column.code).toBe(2)
+    expect(column.stderr).toMatch(/no line of rows.ndjson, member bdoy has a value there\n.*check --column/)
+    const id = await space.cli([...file, '--id', 'nope'])
+    expect(id.code).toBe(2)
+    expect(id.stderr).toMatch(/their rows cannot be worked on \(bad_id\)\n.*check .*--id/)
+    expect(space.list().filter((name) => name.startsWith('rows'))).toEqual(['rows.ndjson'])
+    await space.ok([...file, '--id', 'id'])
+  })
+
   test('what was listed before is listed again, and is no reason to refuse', async () => {
     using space = new Workspace()
     await prepare(space, 6)
