@@ -97,6 +97,7 @@ class NdjsonFile extends NdjsonReader implements RowSource {
   }
 
   begin(state: RunState): void {
+    this.#refuseAnotherMember(state)
     this.#files(() => {
       this.#identity = identityOf(this.fd)
       const before = this.#storedIdentity(state.runId)
@@ -182,6 +183,21 @@ class NdjsonFile extends NdjsonReader implements RowSource {
     this.#database.close()
     super.close()
     this.#lock.release()
+  }
+
+  /** A file has one new file: two runs on two members would write into it by turns. */
+  #refuseAnotherMember({ runId }: RunState): void {
+    const column = this.#database
+      .prepare<[string], string>(
+        "SELECT column_name FROM longhold_run WHERE status <> 'finished' AND run_id <> ? LIMIT 1",
+      )
+      .pluck()
+      .get(runId)
+    if (column === undefined) return
+    const { shown } = this.options
+    throw new Problem('wrong', `an unfinished run on ${shown} is on the member ${column}`, {
+      hint: `finish it first, with --column ${column}; or remove ${shown}.longhold.partial and ${this.names.journal} to begin anew`,
+    })
   }
 
   #writePage({ page, replacements }: DecidedPage): { bytesBefore: number; bytesAfter: number } {

@@ -317,6 +317,18 @@ describe('stopping and going on', () => {
     expect(existsSync(`${path}.longhold`)).toBe(false)
   })
 
+  test('a run on another member waits until the first is finished', async () => {
+    using directory = new Directory()
+    const path = directory.file('rows.ndjson')
+    await makeFile(path, 60)
+    await stopEarly(path)
+    const partial = readFileSync(`${path}.longhold.partial`)
+    const other = options(path, { columns: { own: ['other'], read: [] } })
+    await expect(migrateFile(other)).rejects.toThrow(/unfinished run on rows.ndjson is on the member body/)
+    expect(readFileSync(`${path}.longhold.partial`)).toEqual(partial)
+    expect((await migrateFile(options(path))).status).toBe('finished')
+  })
+
   test('two runs on one file cannot meet, by whatever name', async () => {
     using directory = new Directory()
     const path = directory.file('rows.ndjson')
