@@ -246,8 +246,15 @@ class NdjsonFile extends NdjsonReader implements RowSource {
       }
       return fd
     }
-    // A run that broke off after its last step left the file with its final name.
-    const fd = openSync(existsSync(partial) ? partial : output, 'r+')
+    // A run that broke off after its last step left the file with its final name; before, only the partial is its own.
+    const isWhole = decodePosition(state.position).offset === this.size().total
+    const own = !existsSync(partial) && isWhole ? output : partial
+    if (!existsSync(own)) {
+      throw new Problem('wrong', `${shown}.partial, which the run had begun, is gone`, {
+        hint: `bring it back, or remove ${this.names.journal} to begin anew: ${this.options.shown} is unchanged`,
+      })
+    }
+    const fd = openSync(own, 'r+')
     if (fstatSync(fd).size < this.#written) {
       closeSync(fd)
       throw new Problem('wrong', `${shown}.partial is shorter than the run left it`, {

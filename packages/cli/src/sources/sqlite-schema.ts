@@ -57,9 +57,13 @@ export function readTableShape(
     )
   const table = found.name
   if (found.type !== 'table') {
-    throw new Problem('wrong', `${shown}: ${table} is a ${found.type}, not a table`, {
-      hint: 'give the table that holds the rows',
-    })
+    throw new Problem(
+      'wrong',
+      `${shown}: ${table} is a ${found.type === 'view' ? 'view' : `${found.type} table`}, not one with rows of its own`,
+      {
+        hint: 'give the table that holds the rows',
+      },
+    )
   }
   const columns = database
     .prepare<[string], ColumnRow>('SELECT name, type, "notnull", pk, hidden FROM pragma_table_xinfo(?)')

@@ -44,6 +44,11 @@ export class TargetLock {
           hint: 'longhold reencrypt status shows it; wait until it has ended',
         })
       }
+      if (code === 'SQLITE_FULL' || code === 'SQLITE_IOERR_WRITE') {
+        throw new Problem('stopped', `cannot lock ${shown}: ${path} cannot grow`, {
+          hint: 'free some space on its disk and run the same command again',
+        })
+      }
       throw new Problem('wrong', `cannot lock ${shown}: ${path}: ${code === '' ? String(error) : code}`, {
         hint: 'the directory must be on a file system with locks, and writable for you',
       })

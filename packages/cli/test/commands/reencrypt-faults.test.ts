@@ -57,6 +57,21 @@ test('a table whose database cannot grow stops where it is, and goes on once it 
   expect(await target.check()).toBe(600)
 })
 
+test('a disk without room for the lock is no reason to look for another file system', async () => {
+  using directory = new Directory()
+  writeSettings(directory)
+  await makeNotes(directory.file('notes.db'), 2)
+  const database = new Database(directory.file('notes.db'))
+  // With a write-ahead log even reading needs room for its index.
+  database.pragma('journal_mode = DELETE')
+  database.close()
+  const full = runWithLimit(directory, runTable, 0)
+  expect(full.stderr).toMatch(/cannot lock notes\.db, table notes: .*\.lock cannot grow/)
+  expect(full.stderr).toMatch(/hint: free some space/)
+  expect(full.status).toBe(4)
+  expect(run(directory, runTable).status).toBe(0)
+})
+
 test('a file whose disk is full stops where it is, and goes on once it is not', async () => {
   using directory = new Directory()
   writeSettings(directory)

@@ -317,6 +317,21 @@ describe('stopping and going on', () => {
     expect(existsSync(`${path}.longhold`)).toBe(false)
   })
 
+  test('without the file it had begun it goes on in no other', async () => {
+    using directory = new Directory()
+    const path = directory.file('rows.ndjson')
+    await makeFile(path, 60)
+    await stopEarly(path)
+    renameSync(`${path}.longhold.partial`, directory.file('elsewhere'))
+    writeFileSync(`${path}.longhold`, 'precious'.repeat(10_000))
+    await expect(migrateFile(options(path))).rejects.toMatchObject({
+      kind: 'wrong',
+      message: 'rows.ndjson.longhold.partial, which the run had begun, is gone',
+      hint: expect.stringMatching(/begin anew/) as string,
+    })
+    expect(readFileSync(`${path}.longhold`, 'utf8')).toBe('precious'.repeat(10_000))
+  })
+
   test('a run on another member waits until the first is finished', async () => {
     using directory = new Directory()
     const path = directory.file('rows.ndjson')
