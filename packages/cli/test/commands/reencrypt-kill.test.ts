@@ -32,7 +32,7 @@ test.each(['wal', 'delete'])(
     const argv = ['reencrypt', 'run', 'notes.db', '--table', 'notes', '--execute']
     const target = tableTarget({ pristine, path }, argv, identity, plaintextOf)
     const report = await killRuns(directory.path, target, 8)
-    expect(report.kills).toBe(8)
+    expect(report.kills).toBeGreaterThanOrEqual(8)
     expect(report.inTheMiddle).toBeGreaterThan(0)
   },
   120_000,
