@@ -3,8 +3,9 @@
  * holds them to the types of `@longhold/core/kms`.
  */
 
-// zod itself gets `.openapi()` from here.
 import { z } from '@hono/zod-openapi'
+// zod itself gets `.openapi()` from here.
+import { permissions } from '@longhold/core/kms'
 import type {
   CreatedToken,
   CreateKeyRequest,
@@ -45,22 +46,7 @@ export function wire<T>() {
   ): S => schema
 }
 
-const permission = wire<Permission>()(
-  z.enum([
-    'keys.create',
-    'keys.list',
-    'keys.read',
-    'keys.rotate',
-    'versions.list',
-    'versions.update',
-    'wrap',
-    'unwrap',
-    'rewrap',
-    'tokens.create',
-    'tokens.list',
-    'tokens.revoke',
-  ]),
-)
+const permission = wire<Permission>()(z.enum(permissions))
 
 const versionState = wire<VersionState>()(
   z.enum(['pending', 'primary', 'unwrap_only', 'disabled', 'compromised', 'destroy_scheduled', 'destroyed']),

@@ -1,4 +1,5 @@
 import { Command, Option } from '@commander-js/extra-typings'
+import { permissions } from '@longhold/core/kms'
 import type { Permission, TokenInfo } from '@longhold/core/kms'
 
 import { usage } from '../shell/errors.ts'
@@ -9,21 +10,6 @@ import { writeOutput } from '../shell/output-file.ts'
 import { outputFile, outputOption, wouldHitScreen } from '../shell/output.ts'
 import type { Terminal } from '../shell/terminal.ts'
 import { closest, table } from '../shell/text.ts'
-
-const permissions: readonly Permission[] = [
-  'keys.create',
-  'keys.list',
-  'keys.read',
-  'keys.rotate',
-  'versions.list',
-  'versions.update',
-  'wrap',
-  'unwrap',
-  'rewrap',
-  'tokens.create',
-  'tokens.list',
-  'tokens.revoke',
-]
 
 /** `longhold kms tokens …`: who may ask the key service for what. */
 export function kmsTokensCommand(terminal: Terminal) {

@@ -35,3 +35,4 @@ export type {
   VersionInfo,
   VersionState,
 } from './wire.ts'
+export { permissions } from './wire.ts'

@@ -1,23 +1,26 @@
 /**
  * What travels between the key service and its clients, as JSON: bytes are base64url without padding, times RFC
- * 3339 in UTC. Types only; the service checks its schemas against them at compile time.
+ * 3339 in UTC. The service checks its schemas against these types when it is compiled.
  */
 
 /** What a token may be allowed to do. None implies another. */
-export type Permission =
-  | 'keys.create'
-  | 'keys.list'
-  | 'keys.read'
-  | 'keys.rotate'
-  | 'versions.list'
-  | 'versions.update'
-  /** Read the public key; be the target of a rewrap. */
-  | 'wrap'
-  | 'unwrap'
-  | 'rewrap'
-  | 'tokens.create'
-  | 'tokens.list'
-  | 'tokens.revoke'
+export const permissions = [
+  'keys.create',
+  'keys.list',
+  'keys.read',
+  'keys.rotate',
+  'versions.list',
+  'versions.update',
+  // Read the public key; be the target of a rewrap.
+  'wrap',
+  'unwrap',
+  'rewrap',
+  'tokens.create',
+  'tokens.list',
+  'tokens.revoke',
+] as const
+
+export type Permission = (typeof permissions)[number]
 
 export type VersionState =
   | 'pending'
