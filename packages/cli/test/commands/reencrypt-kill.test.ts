@@ -33,7 +33,7 @@ test.each(['wal', 'delete'])(
     const target = tableTarget({ pristine, path }, argv, identity, plaintextOf)
     const report = await killRuns(directory.path, target, 8)
     expect(report.kills).toBeGreaterThanOrEqual(8)
-    expect(report.inTheMiddle).toBeGreaterThan(0)
+    expect(report.inTheMiddle).toBeGreaterThanOrEqual(2)
   },
   120_000,
 )
@@ -48,4 +48,5 @@ test('a file survives kill -9 at any instant', async () => {
   const argv = ['reencrypt', 'run', 'rows.ndjson', '--id', 'id', '--format', 'jwe', '--execute']
   const report = await killRuns(directory.path, fileTarget(path, argv, identity, plaintextOf), 6)
   expect(report.kills).toBeGreaterThanOrEqual(6)
+  expect(report.inTheMiddle).toBeGreaterThanOrEqual(2)
 }, 120_000)
