@@ -82,34 +82,58 @@ function backendFrom(crypto: NodeCryptoModule): Backend {
 
 const blockBytes = { sha256: 64, sha384: 128, sha512: 128 } as const
 const digestBytes = { sha256: 32, sha384: 48, sha512: 64 } as const
-/** Longest message for which the buffer of an HMAC is kept. */
-const shortMessageBytes = 512
+/** Longest message for which the buffer of an HMAC is kept; a header with one recipient is one. */
+const shortMessageBytes = 1536
+
+/** The two inputs of the hash, each behind its pad: the message's, and the inner digest's. */
+interface HmacInputs {
+  readonly inner: Uint8Array
+  readonly outer: Uint8Array
+}
+/** Inputs that were wiped, for the next HMAC under the hash: new buffers cost as much as hashing does. */
+const spareInputs: Readonly<Record<HashName, HmacInputs[]>> = { sha256: [], sha384: [], sha512: [] }
+const maxSpareInputs = 16
+
+function takeInputs(hash: HashName): HmacInputs {
+  const block = blockBytes[hash]
+  return (
+    spareInputs[hash].pop() ?? {
+      inner: new Uint8Array(block + shortMessageBytes),
+      outer: new Uint8Array(block + digestBytes[hash]),
+    }
+  )
+}
 
 /** RFC 2104 §2 in two calls of the one-shot hash, which cost two thirds of one `createHmac`. */
 function hmacFrom(crypto: NodeCryptoModule, hash: HashName, key: Uint8Array): Hmac {
   const block = blockBytes[hash]
-  // Both inputs of the hash stand ready behind their pads: what is hashed here is short, and new buffers for
-  // each message would cost as much as a third hash.
-  const ready = new Uint8Array(block + shortMessageBytes).fill(0x36, 0, block)
-  const outer = new Uint8Array(block + digestBytes[hash]).fill(0x5c, 0, block)
+  let inputs: HmacInputs | undefined = takeInputs(hash)
   const short = key.length > block ? crypto.hash(hash, key, 'buffer') : key
-  short.forEach((byte, i) => {
-    ready[i] = byte ^ 0x36
-    outer[i] = byte ^ 0x5c
-  })
+  for (let i = 0; i < block; i++) {
+    const byte = short[i] ?? 0
+    inputs.inner[i] = byte ^ 0x36
+    inputs.outer[i] = byte ^ 0x5c
+  }
   return {
     mac(...message) {
+      if (inputs === undefined) throw new Error('this HMAC was wiped')
+      const { inner, outer } = inputs
       let length = block
       for (const part of message) length += part.length
-      const inner = length > ready.length ? concat(ready.subarray(0, block), ...message) : ready
-      if (inner === ready) joinInto(ready, block, message)
-      outer.set(crypto.hash(hash, inner.subarray(0, length), 'buffer'), block)
+      const input = length > inner.length ? concat(inner.subarray(0, block), ...message) : inner
+      if (input === inner) joinInto(inner, block, message)
+      outer.set(crypto.hash(hash, input.subarray(0, length), 'buffer'), block)
       const mac = crypto.hash(hash, outer, 'buffer')
-      inner.fill(0, inner === ready ? block : 0, length)
+      input.fill(0, input === inner ? block : 0, length)
       outer.fill(0, block)
       return mac
     },
-    wipe: () => wipe(ready, outer),
+    wipe() {
+      if (inputs === undefined) return
+      wipe(inputs.inner, inputs.outer)
+      if (spareInputs[hash].length < maxSpareInputs) spareInputs[hash].push(inputs)
+      inputs = undefined
+    },
   }
 }
 
@@ -172,8 +196,10 @@ function x25519From(crypto: NodeCryptoModule): DhGroup<KeyObject> {
     privateKey: fromScalar,
     ephemeral(testingScalar) {
       if (testingScalar !== undefined) return fromScalar(testingScalar)
-      const { privateKey, publicKey } = crypto.generateKeyPairSync('x25519')
-      return withKeys(privateKey, exportPublic(publicKey))
+      const { privateKey, publicKey } = crypto.generateKeyPairSync('x25519', {
+        publicKeyEncoding: { format: 'raw-public' },
+      })
+      return withKeys(privateKey, publicKey)
     },
   }
 }

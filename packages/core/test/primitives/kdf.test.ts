@@ -1,3 +1,5 @@
+import { createHmac } from 'node:crypto'
+
 import { expect, test } from 'vitest'
 
 import { toHex } from '../../src/bytes.ts'
@@ -54,6 +56,28 @@ describeBackends(() => {
     for (const length of [63, 64, 65, 127, 128, 129]) {
       const key = filled(5, length)
       expect(backend().hmac('sha512', key).mac(key)).toHaveLength(64)
+    }
+  })
+
+  test('an HMAC that was wiped is of no use, and leaves nothing to the next one', () => {
+    const message = new TextEncoder().encode('what do ya want for nothing?')
+    const wiped = backend().hmac('sha256', filled(0xaa, 64))
+    wiped.mac(filled(7, 3000)) // longer than the buffer that is kept
+    wiped.mac(filled(7, 1000))
+    wiped.wipe()
+    wiped.wipe()
+    expect(() => wiped.mac(message)).toThrow()
+
+    const next = backend().hmac('sha256', hex('4a656665'))
+    const other = backend().hmac('sha256', hex('4a656665')) // two that are alive share nothing
+    const otherKey = backend().hmac('sha256', filled(1, 32))
+    expect(toHex(otherKey.mac(message))).toBe(
+      createHmac('sha256', filled(1, 32)).update(message).digest('hex'),
+    )
+    for (const hmac of [next, other]) {
+      expect(toHex(hmac.mac(message))).toBe(
+        '5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843',
+      )
     }
   })
 
