@@ -108,12 +108,12 @@ export function sealStanza(
   const { suite, encapsulationKey } = keyOf(recipient)
   const { kemId, kdfId, aeadId } = suite
   const { recipientId } = recipient
-  const { encapsulatedKey, ciphertext } = sealBase(suite, encapsulationKey, {
+  const payload = sealBase(suite, encapsulationKey, {
     info: wrapInfo(keyId, recipientId, keyContext),
     plaintext: dataKey,
     testingRandomness,
   })
-  return { kemId, kdfId, aeadId, recipientId, payload: concat(encapsulatedKey, ciphertext) }
+  return { kemId, kdfId, aeadId, recipientId, payload }
 }
 
 const label = utf8('longhold/v1/recipient')

@@ -22,7 +22,7 @@ const keyBytes = 32
 const nonceBytes = 12
 const tagBytes = 16
 
-/** Encapsulates to the key and seals `plaintext` under the outcome. */
+/** Encapsulates to the key and seals `plaintext` under the outcome: encapsulated key ‖ ciphertext. */
 export function sealBase(
   suite: HpkeSuite,
   theirKey: EncapsulationKey,
@@ -31,13 +31,14 @@ export function sealBase(
     plaintext,
     testingRandomness,
   }: { info: Uint8Array; plaintext: Uint8Array; testingRandomness?: Uint8Array | undefined },
-): { encapsulatedKey: Uint8Array; ciphertext: Uint8Array } {
-  const { sharedSecret, encapsulatedKey } = theirKey.encapsulate(testingRandomness)
+): Uint8Array {
+  const sealed = new Uint8Array(theirKey.encapsulatedKeyBytes + plaintext.length + tagBytes)
+  const sharedSecret = theirKey.encapsulateInto(sealed, testingRandomness)
   const { key, baseNonce } = keySchedule(suite, sharedSecret, info)
-  const ciphertext = new Uint8Array(plaintext.length + tagBytes)
+  const ciphertext = sealed.subarray(theirKey.encapsulatedKeyBytes)
   backend().aes256gcm(key).seal(baseNonce, plaintext, nothing, ciphertext)
   wipe(key)
-  return { encapsulatedKey, ciphertext }
+  return sealed
 }
 
 /**

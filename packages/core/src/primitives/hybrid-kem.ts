@@ -57,13 +57,20 @@ export function hybridKem({
       const theirPq = refusing(() => pq.encapsulationKey(publicKey.subarray(0, pq.publicKeyBytes)))
       const theirDh = refusing(() => dh.publicKey(theirShare))
       refusing(() => dh.checkPublicKey(theirDh))
+      const encapsulateInto = (out: Uint8Array, testingRandomness?: Uint8Array): Uint8Array => {
+        const fromPq = theirPq.encapsulate(testingRandomness?.subarray(0, mlKemSecretBytes))
+        const ours = dh.ephemeral(testingRandomness?.subarray(mlKemSecretBytes))
+        const fromDh = ours.agree(theirDh)
+        out.set(fromPq.ciphertext)
+        out.set(ours.publicKey, pq.ciphertextBytes)
+        return combine(from, fromPq.sharedSecret, fromDh, ours.publicKey, theirShare)
+      }
       return {
+        encapsulatedKeyBytes,
+        encapsulateInto,
         encapsulate(testingRandomness) {
-          const fromPq = theirPq.encapsulate(testingRandomness?.subarray(0, mlKemSecretBytes))
-          const ours = dh.ephemeral(testingRandomness?.subarray(mlKemSecretBytes))
-          const fromDh = ours.agree(theirDh)
-          const sharedSecret = combine(from, fromPq.sharedSecret, fromDh, ours.publicKey, theirShare)
-          return { sharedSecret, encapsulatedKey: concat(fromPq.ciphertext, ours.publicKey) }
+          const encapsulatedKey = new Uint8Array(encapsulatedKeyBytes)
+          return { sharedSecret: encapsulateInto(encapsulatedKey, testingRandomness), encapsulatedKey }
         },
       }
     },

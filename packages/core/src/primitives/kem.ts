@@ -13,8 +13,11 @@ export interface Kem {
 }
 
 export interface EncapsulationKey {
+  readonly encapsulatedKeyBytes: number
   /** `testingRandomness` replaces the randomness of the encapsulation; the native backend refuses it. */
   encapsulate(testingRandomness?: Uint8Array): { sharedSecret: Uint8Array; encapsulatedKey: Uint8Array }
+  /** The same, the encapsulated key written to the start of `out`; returns the shared secret. */
+  encapsulateInto(out: Uint8Array, testingRandomness?: Uint8Array): Uint8Array
 }
 
 export interface DecapsulationKey {

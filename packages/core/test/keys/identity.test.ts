@@ -1,6 +1,5 @@
 import { describe, expect, test } from 'vitest'
 
-import { concat } from '../../src/bytes.ts'
 import { LocalIdentity, generateIdentity } from '../../src/index.ts'
 import type { Stanza } from '../../src/index.ts'
 import { defaultSuite } from '../../src/keys/suite.ts'
@@ -58,12 +57,11 @@ describe('unwrap answers cannot_open to', () => {
 
   test('a stanza made for its public key under another recipient id', async () => {
     const recipientId = filled(9, 16)
-    const { encapsulatedKey, ciphertext } = sealBase(
-      defaultSuite,
-      mlKem768X25519.encapsulationKey(identity.recipient.publicKey),
-      { info: wrapInfo(dataKey.keyId, recipientId, []), plaintext: filled(3) },
-    )
-    const disguised = { ...stanza, recipientId, payload: concat(encapsulatedKey, ciphertext) }
+    const payload = sealBase(defaultSuite, mlKem768X25519.encapsulationKey(identity.recipient.publicKey), {
+      info: wrapInfo(dataKey.keyId, recipientId, []),
+      plaintext: filled(3),
+    })
+    const disguised = { ...stanza, recipientId, payload }
     expect(await codeOf(() => identity.unwrap(disguised, bound))).toBe('cannot_open')
   })
 

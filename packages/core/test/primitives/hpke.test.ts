@@ -90,13 +90,16 @@ describeBackends(() => {
     const key = mlKem768X25519.decapsulationKey(filled(4))
     const message = { info: filled(1), plaintext: filled(2) }
     const sealed = sealBase(ours, mlKem768X25519.encapsulationKey(key.publicKey), message)
-    const open = (suite: HpkeSuite, ciphertext = sealed.ciphertext) =>
-      openBase(suite, key, { encapsulatedKey: sealed.encapsulatedKey, info: message.info, ciphertext })
+    const encapsulatedKey = sealed.subarray(0, 1120)
+    const sealedText = sealed.subarray(1120)
+    expect(sealedText).toHaveLength(32 + 16)
+    const open = (suite: HpkeSuite, ciphertext = sealedText) =>
+      openBase(suite, key, { encapsulatedKey, info: message.info, ciphertext })
     expect(open(ours)).toEqual(message.plaintext)
     expect(open({ ...ours, kdfId: 3 })).toBeUndefined()
     expect(open({ ...ours, aeadId: 1 })).toBeUndefined()
     expect(open({ ...ours, kemId: 0x0050 })).toBeUndefined()
-    expect(open(ours, flipped(sealed.ciphertext, 0))).toBeUndefined()
+    expect(open(ours, flipped(sealedText, 0))).toBeUndefined()
   })
 
   test('the shared secret is wiped by the schedule', () => {
