@@ -65,7 +65,7 @@ export function readU16(bytes: Uint8Array, offset: number): number {
   return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength).getUint16(offset)
 }
 
-/** A byte string with its length in front as two bytes (`lp16` of SPEC §0). */
+/** A byte string with its length in front as two bytes (`lp16` of SPEC, Notation). */
 export function lp16(bytes: Uint8Array): Uint8Array {
   return concat(u16(bytes.length), bytes)
 }
@@ -119,7 +119,7 @@ export function toBase64url(bytes: Uint8Array): string {
 }
 
 /**
- * Bytes of base64url `text`; `undefined` unless it is the one spelling `toBase64url` gives: no padding, no
+ * Bytes of base64url `text` (RFC 4648 §5); `undefined` unless it is the one spelling `toBase64url` gives: no padding, no
  * white space, no other alphabet, unused low bits zero.
  */
 export function fromBase64url(text: string): Uint8Array<ArrayBuffer> | undefined {

@@ -1,7 +1,7 @@
 /** The one error class of the library and its closed list of codes (SPEC §11). */
 
 /**
- * What went wrong, stable across releases:
+ * What went wrong (SPEC §11), stable across releases:
  *
  * - `malformed`: syntax, lengths, counts, trailing bytes, duplicates; found before any key is touched
  * - `unsupported`: another version, or no known suite
@@ -29,6 +29,7 @@ export type ErrorCode =
   | 'no_data_key'
   | 'destroyed'
 
+/** What an error has besides its code and its message. */
 export interface LongholdErrorOptions {
   /** What to do next, for people. */
   readonly hint?: string
@@ -40,6 +41,7 @@ export interface LongholdErrorOptions {
 export class LongholdError extends Error {
   override readonly name = 'LongholdError'
   readonly code: ErrorCode
+  /** What to do next, for people. */
   readonly hint: string | undefined
 
   constructor(code: ErrorCode, message: string, { hint, cause }: LongholdErrorOptions = {}) {

@@ -10,6 +10,7 @@ import { badInput } from './errors.ts'
  */
 export class Secret {
   #bytes: Uint8Array | undefined
+  /** In bytes; stays what it was when they are wiped. */
   readonly length: number
 
   private constructor(bytes: Uint8Array) {

@@ -13,6 +13,7 @@ import type { Descriptor, IndexDescriptor } from './descriptor.ts'
 import { Encrypted, encryptedContent } from './encrypted.ts'
 import type { BlindIndexBytes } from './encrypted.ts'
 
+/** The databases there are column types for. */
 export type Dialect = 'sqlite' | 'postgresql'
 
 interface EncryptedType<T> {
@@ -37,6 +38,7 @@ export type BlindIndexBuilder<D extends Dialect> = {
   postgresql: PgCustomColumnBuilder<PgConfig<IndexType>>
 }[D]
 
+/** Which encrypted column an index is of, and how much it shows. */
 export interface BlindIndexColumnOptions {
   /** The database's name of the encrypted column. */
   readonly of: string

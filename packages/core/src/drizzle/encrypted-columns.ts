@@ -40,6 +40,7 @@ import type { Opened, PlainChanges, PlainRow, PlaintextOf } from './row-types.ts
 /** A key, or where to get it when it is needed: a schema can then be imported without any key being there. */
 export type KeySource<K> = K | (() => K | Promise<K>)
 
+/** What the columns of one table have in common. */
 export interface EncryptedColumnsOptions<D extends Dialect> {
   /** The name records are bound to: the table's in the database, and the old one after it was renamed. */
   readonly table: string
@@ -89,7 +90,10 @@ interface Plan {
   readonly uuids: ReadonlySet<string>
 }
 
-/** See `encryptedColumns`. */
+/**
+ * The columns of one table, and what turns rows into what they hold; `encryptedColumns` makes it. What makes a column
+ * throws LongholdError `bad_input` for a name that is none and for options there are not.
+ */
 export class EncryptedColumns<D extends Dialect> {
   readonly #settings: Settings<D>
   readonly #plans = new WeakMap<Table, Plan>()
@@ -98,38 +102,51 @@ export class EncryptedColumns<D extends Dialect> {
     this.#settings = settings
   }
 
-  /** @param name In the database; with the table's, what the records are bound to. */
+  /**
+   * Text (SPEC §9).
+   *
+   * @param name In the database; with the table's, what the records are bound to.
+   * @throws LongholdError `bad_input`, as every method that makes a column.
+   */
   text(name: string, options: ColumnOptions<string> = {}): EncryptedBuilder<D, string> {
     return this.#column(name, 'string', options)
   }
 
-  /** Anything `JSON.stringify` has a text for. */
+  /** Anything `JSON.stringify` has a text for (SPEC §9). As `text`. */
   json<T = unknown>(name: string, options: ColumnOptions<T> = {}): EncryptedBuilder<D, T> {
     return this.#column(name, 'json', options)
   }
 
+  /** Bytes as they are (SPEC §9). As `text`. */
   bytes(name: string, options: ColumnOptions<Uint8Array> = {}): EncryptedBuilder<D, Uint8Array> {
     return this.#column(name, 'bytes', options)
   }
 
+  /** Whole numbers of any size (SPEC §9). As `text`. */
   bigint(name: string, options: ColumnOptions<bigint> = {}): EncryptedBuilder<D, bigint> {
     return this.#column(name, 'bigint', options)
   }
 
+  /** Doubles, of 8 bytes whatever the value (SPEC §9). As `text`. */
   number(name: string, options: ColumnOptions<number> = {}): EncryptedBuilder<D, number> {
     return this.#column(name, 'number', options)
   }
 
+  /** Truth values (SPEC §9). As `text`. */
   boolean(name: string, options: ColumnOptions<boolean> = {}): EncryptedBuilder<D, boolean> {
     return this.#column(name, 'boolean', options)
   }
 
-  /** To the millisecond. */
+  /** Times, to the millisecond (SPEC §9). As `text`. */
   date(name: string, options: ColumnOptions<Date> = {}): EncryptedBuilder<D, Date> {
     return this.#column(name, 'date', options)
   }
 
-  /** A column beside an encrypted one, by which equal values are found (SPEC §8). `enc.row` fills it. */
+  /**
+   * A column beside an encrypted one, by which equal values are found (SPEC §8). `enc.row` fills it.
+   *
+   * @throws LongholdError `bad_input` for bits outside 16 to 256, too.
+   */
   blindIndex(name: string, options: BlindIndexColumnOptions): BlindIndexBuilder<D> {
     checkOptions(options, ['of', 'bits'], 'EncryptedColumns.blindIndex')
     const { of, bits = 64 } = options
@@ -140,7 +157,11 @@ export class EncryptedColumns<D extends Dialect> {
     return blindIndexBuilder(dialect, name, { family, of, bits })
   }
 
-  /** The same columns under other keys: those of the tenant whose rows are at stake. */
+  /**
+   * The same columns under other keys: those of the tenant whose rows are at stake.
+   *
+   * @throws LongholdError `bad_input` for options there are not.
+   */
   withKey(
     key: KeySource<DataKeyHandle>,
     options: { readonly indexKey?: KeySource<BlindIndexKey> } = {},
@@ -210,7 +231,7 @@ export class EncryptedColumns<D extends Dialect> {
     return inArray(index.column, await Promise.all(values.map((value) => this.#indexBytes(index, value))))
   }
 
-  /** The blind index of a value, for conditions of other kinds. */
+  /** The blind index of a value, ⌈bits / 8⌉ bytes, for conditions of other kinds; throws as `eq`. */
   async indexOf<TColumn extends Column>(
     column: TColumn,
     value: PlaintextOf<TColumn>,

@@ -51,5 +51,5 @@ export function encryptedContent(encrypted: Encrypted<unknown>): EncryptedConten
   return contentOf(encrypted)
 }
 
-/** What a blind index column holds (SPEC §8). */
+/** What a blind index column holds: 2 to 32 bytes, ⌈bits / 8⌉ (SPEC §8). */
 export type BlindIndexBytes = Uint8Array & { readonly '~blindIndex': true }

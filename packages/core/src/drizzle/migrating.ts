@@ -7,6 +7,7 @@ import type { ValueType } from '../format/value.ts'
 /** Bytes in columns of type BLOB or bytea, the text form in columns of type TEXT (SPEC §6.6, §12). */
 export type StoredForm = 'bytes' | 'text'
 
+/** How a column is stored, and what else than records of typed values it may hold. */
 export interface ColumnOptions<T> {
   /** Default `bytes`. */
   readonly form?: StoredForm
@@ -28,7 +29,8 @@ interface Decoding<T> {
 /**
  * Options of a column in which both forms stand: records, written by `enc.row` or by `longhold reencrypt`, and values in
  * the form the application had before. New values are records; old ones are opened by the decryption the application
- * already has. When every value is a record, `afterMigrating` takes its place.
+ * already has. When every value is a record, `afterMigrating` takes its place. Never throws; what `open` throws reaches
+ * whoever called `enc.open`.
  */
 export function whileMigrating<T>(
   options: Decoding<T> & {
@@ -42,7 +44,7 @@ export function whileMigrating<T>(
   return { ...options, decode: options.decode ?? 'by type' }
 }
 
-/** Options of a column whose records `longhold reencrypt` wrote, besides those that `enc.row` writes. */
+/** Options of a column whose records `longhold reencrypt` wrote, besides those that `enc.row` writes. Never throws. */
 export function afterMigrating<T>(options: Decoding<T> = {}): ColumnOptions<T> {
   return { ...options, decode: options.decode ?? 'by type' }
 }

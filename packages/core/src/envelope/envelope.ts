@@ -14,6 +14,7 @@ import { openHeader, sealHeader } from '../keys/wrapped-key.ts'
 import { checkBytes, checkOptions } from '../options.ts'
 import { plaintextLength } from '../primitives/cobblestone.ts'
 
+/** What `encrypt` and `encryptStream` are told. */
 export interface EncryptOptions extends SuitesOption {
   /** 1 to 32, no one twice. */
   readonly recipients: readonly Recipient[]
@@ -23,6 +24,7 @@ export interface EncryptOptions extends SuitesOption {
   readonly dataKey?: DataKey
 }
 
+/** What `decrypt`, `decryptStream` and `openEncrypted` are told. */
 export interface DecryptOptions extends SuitesOption {
   /** The first stanza addressed to one of them is opened; if that fails nothing else is tried. */
   readonly identities: readonly Identity[]
@@ -31,7 +33,7 @@ export interface DecryptOptions extends SuitesOption {
 }
 
 /**
- * Encrypts up to 64 MiB for recipients.
+ * Encrypts up to 64 MiB for recipients (SPEC §5.2, §6.1).
  *
  * @returns An envelope: for one recipient of the default suite 1,317 bytes, and 16 for each full 16 KiB, more
  * than the plaintext.
@@ -59,7 +61,7 @@ export async function encrypt(plaintext: Uint8Array, options: EncryptOptions): P
 }
 
 /**
- * Decrypts an envelope of up to 64 MiB; nothing is returned before its last chunk was checked.
+ * Decrypts an envelope of up to 64 MiB (SPEC §5.3, §6.3); nothing is returned before its last chunk was checked.
  *
  * @throws LongholdError `malformed`, `unsupported`, `not_a_recipient`, `limit_exceeded`, `bad_context`,
  * `unavailable`; `cannot_open` when the key or the context is another, or bytes were altered.

@@ -18,6 +18,7 @@ import type { SuiteTable, SuitesOption } from '../keys/suite.ts'
 import { checkBytes, checkOptions } from '../options.ts'
 import { plaintextLength } from '../primitives/cobblestone.ts'
 
+/** What one stanza of a header says (SPEC §5.1). */
 export interface StanzaInspection {
   /** `undefined` for a suite that is not among `suites`. */
   readonly suite: string | undefined
@@ -30,6 +31,7 @@ export interface StanzaInspection {
   readonly bytes: number
 }
 
+/** What the bytes of a wrapped key, record or envelope say of themselves. */
 export interface Inspection {
   readonly kind: ContainerKind
   readonly version: number
@@ -46,7 +48,7 @@ export interface Inspection {
 }
 
 /**
- * Describes a wrapped key, record or envelope. Nothing of it is authenticated: it says what the bytes claim.
+ * Describes a wrapped key, record or envelope (SPEC §5.3 steps 1 to 6, §6.3 step 1). Nothing of it is authenticated: it says what the bytes claim.
  *
  * @throws LongholdError `malformed`, `unsupported`.
  */

@@ -35,7 +35,7 @@ const firstRead = 4096
 const chunksPerRead = 16
 
 /**
- * Opens an envelope for reading in parts. Reads its header and its final chunk, and checks the commitment and that
+ * Opens an envelope for reading in parts (SPEC §6.4). Reads its header and its final chunk, and checks the commitment and that
  * chunk: what was cut off is found here.
  *
  * @throws LongholdError what `decrypt` throws, except that there is no limit of size.
@@ -74,7 +74,7 @@ export async function openEncrypted(
 }
 
 /**
- * Opens a record, whose data key is kept elsewhere, for reading in parts.
+ * Opens a record, whose data key is kept elsewhere, for reading in parts (SPEC §6.4).
  *
  * @throws LongholdError what `DataKey.decrypt` throws, except that there is no limit of size.
  */
@@ -113,7 +113,7 @@ async function checkEnd(
   }
 }
 
-/** Plaintext that is decrypted as it is asked for. Every chunk it returns bytes of is checked. */
+/** Plaintext that is decrypted as it is asked for. Every chunk it returns bytes of is checked (SPEC §6.4). */
 export class EncryptedReader {
   /** Bytes of plaintext, authenticated. */
   readonly size: number
@@ -157,7 +157,7 @@ export class EncryptedReader {
   }
 
   /**
-   * The same as a stream, which has no limit.
+   * The same as a stream, which has no limit, in pieces of up to 256 KiB. `start` and `end` count bytes of plaintext.
    *
    * @throws LongholdError `bad_input`; the stream fails with `cannot_open`.
    */

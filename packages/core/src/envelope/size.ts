@@ -7,6 +7,7 @@ import { defaultSuite } from '../keys/suite.ts'
 import { checkOptions } from '../options.ts'
 import { bodyLength, chunkBytes, plaintextLength } from '../primitives/cobblestone.ts'
 
+/** For whom something is encrypted, as far as its size depends on it. */
 export interface SizeOptions {
   /** Recipients of the default suite in the header, 1 unless said otherwise; 0 for a record, which has none. */
   readonly recipients?: number
@@ -16,7 +17,7 @@ export interface SizeOptions {
 const maxStreamBytes = 2 ** 38 * chunkBytes - 1
 
 /**
- * Bytes of the envelope, or record, that holds `plaintextBytes` bytes.
+ * Bytes of the envelope, or record, that holds `plaintextBytes` bytes (SPEC §1, §5.1, §6.2).
  *
  * @throws LongholdError `bad_input` for what is no size, `limit_exceeded` from 4 PiB on.
  */
@@ -33,7 +34,7 @@ export function ciphertextSize(plaintextBytes: number, options: SizeOptions = {}
 }
 
 /**
- * Bytes of plaintext in an envelope, or record, of `ciphertextBytes` bytes. A claim: nothing was opened.
+ * Bytes of plaintext in an envelope, or record, of `ciphertextBytes` bytes (SPEC §6.2). A claim: nothing was opened.
  *
  * @returns `undefined` when none has that size.
  * @throws LongholdError `bad_input` for what is no size.

@@ -27,7 +27,7 @@ import type { DecryptOptions, EncryptOptions } from './envelope.ts'
 export type ByteTransform = TransformStream<Uint8Array, Uint8Array>
 
 /**
- * Encrypts a stream of any size, up to 4 PiB, for recipients. Gives the bytes of one envelope.
+ * Encrypts a stream of any size, up to 4 PiB, for recipients (SPEC §5.2, §6.1). Gives the bytes of one envelope.
  *
  * @throws LongholdError Here for wrong options; the stream fails with what `encrypt` throws.
  */
@@ -51,7 +51,7 @@ export function encryptStream(options: EncryptOptions): ByteTransform {
 }
 
 /**
- * Decrypts a stream that is one envelope. A chunk is released once its own tag was right, so a reader sees the
+ * Decrypts a stream that is one envelope (SPEC §5.3, §6.4). A chunk is released once its own tag was right, so a reader sees the
  * beginning of what was cut off later: the stream then ends with an error, never cleanly. Who writes a file writes
  * it under a temporary name and renames it at the end.
  *
@@ -83,7 +83,7 @@ export function decryptStream(options: DecryptOptions): ByteTransform {
 }
 
 /**
- * Encrypts a stream of any size under a data key kept elsewhere. Gives the bytes of one record.
+ * Encrypts a stream of any size under a data key kept elsewhere (SPEC §6.1). Gives the bytes of one record.
  *
  * @throws LongholdError `bad_input`, `bad_context`.
  */
@@ -97,7 +97,7 @@ export function encryptRecordStream(dataKey: DataKey, options: RecordOptions): B
 }
 
 /**
- * Decrypts a stream that is one record; what `decryptStream` says holds here too.
+ * Decrypts a stream that is one record (SPEC §6.4); what `decryptStream` says holds here too.
  *
  * @throws LongholdError `bad_input`, `bad_context`; the stream fails with what `DataKey.decrypt` throws.
  */

@@ -12,6 +12,7 @@ import type { SuitesOption } from '../keys/suite.ts'
 import { openHeader, sealHeader } from '../keys/wrapped-key.ts'
 import { checkBytes, checkOptions } from '../options.ts'
 
+/** What `wrapDataKey` is told. */
 export interface WrapOptions extends SuitesOption {
   /** 1 to 32, no one twice. */
   readonly recipients: readonly Recipient[]
@@ -19,6 +20,7 @@ export interface WrapOptions extends SuitesOption {
   readonly keyContext?: ContextInput
 }
 
+/** What `unwrapDataKey` is told. */
 export interface UnwrapOptions extends SuitesOption {
   /** The first stanza addressed to one of them is opened; if that fails nothing else is tried. */
   readonly identities: readonly Identity[]
@@ -27,9 +29,9 @@ export interface UnwrapOptions extends SuitesOption {
 }
 
 /**
- * Wraps a data key for recipients.
+ * Wraps a data key for recipients (SPEC §5.2).
  *
- * @returns A WrappedKey: 55 bytes, and 1,192 for each recipient of the default suite.
+ * @returns A WrappedKey: 53 bytes, and 1,192 for each recipient of the default suite.
  * @throws LongholdError `bad_input`, `bad_context`, `limit_exceeded`; `unavailable` from a recipient that asks a
  * service.
  */
@@ -42,7 +44,7 @@ export async function wrapDataKey(dataKey: DataKey, options: WrapOptions): Promi
 }
 
 /**
- * Unwraps a data key with one of our identities, its MAC checked. The caller wipes it.
+ * Unwraps a data key with one of our identities, its MAC checked (SPEC §5.3). The caller wipes it.
  *
  * @throws LongholdError `malformed`, `unsupported`, `not_a_recipient`, `cannot_open`, `bad_context`,
  * `unavailable`.

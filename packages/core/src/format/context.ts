@@ -6,7 +6,7 @@ import { LongholdError } from '../errors.ts'
 /** Pairs of key and value. Where the library hands a context on, the pairs are in canonical order. */
 export type EncryptionContext = readonly (readonly [key: string, value: string])[]
 
-/** What callers may write: an object, or pairs in any order. */
+/** What callers may write: an object, or pairs in any order; at most 64 pairs (SPEC §4). */
 export type ContextInput = Readonly<Record<string, string>> | EncryptionContext
 
 export interface CanonicalContext {
@@ -44,7 +44,12 @@ export function canonicalize(context: ContextInput | undefined): CanonicalContex
   return { pairs, bytes: encodePairs(pairs) }
 }
 
-/** The canonical bytes of a context (SPEC §4); throws as `canonicalize` does. */
+/**
+ * The canonical bytes of a context (SPEC §4), at most 8,192. No context and an empty one are the same two bytes.
+ *
+ * @throws LongholdError `bad_context` for an empty or repeated key, a lone surrogate, a value that is no string, more
+ * than 64 pairs or another kind of object; `limit_exceeded` above 8,192 bytes.
+ */
 export function canonicalContext(context: ContextInput | undefined): Uint8Array {
   return new Uint8Array(canonicalize(context).bytes)
 }

@@ -12,18 +12,18 @@ export const maxHeaderBytes = 65_536
 /** Three ids of two bytes, and the recipient id: what every stanza begins with, also in suites to come. */
 export const stanzaPrefixBytes: number = 6 + recipientIdBytes
 
-/** The three HPKE ids of a suite. */
+/** The three HPKE ids of a suite (SPEC §1). */
 export interface SuiteIds {
   readonly kemId: number
   readonly kdfId: number
   readonly aeadId: number
 }
 
-/** One recipient's entry in a header. */
+/** One recipient's entry in a header (SPEC §5.1). */
 export interface Stanza extends SuiteIds {
   /** 16 bytes. */
   readonly recipientId: Uint8Array
-  /** Encapsulated key ‖ wrapped data key, their lengths fixed by the suite. */
+  /** Encapsulated key ‖ wrapped data key (48 bytes): 1,168 bytes in the default suite. */
   readonly payload: Uint8Array
 }
 
@@ -43,7 +43,7 @@ export interface Header {
 /** The length a stanza of a known suite has, without its two length bytes; `undefined` for another suite. */
 export type StanzaLength = (ids: SuiteIds) => number | undefined
 
-/** A stanza without its two length bytes (1,190 bytes in the default suite). */
+/** A stanza without its two length bytes (SPEC §5.1): 1,190 bytes in the default suite. Never throws. */
 export function encodeStanza({ kemId, kdfId, aeadId, recipientId, payload }: Stanza): Uint8Array {
   return concat(u16(kemId), u16(kdfId), u16(aeadId), recipientId, payload)
 }

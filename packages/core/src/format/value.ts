@@ -4,7 +4,7 @@ import { concat, fromUtf8, isBytes, u8, utf8 } from '../bytes.ts'
 import { LongholdError } from '../errors.ts'
 import { checkBytes } from '../options.ts'
 
-/** A value with its type. `null` has none: in a column it stays NULL. */
+/** A value with its type (SPEC §9). `null` has none: in a column it stays NULL. */
 export type TypedValue =
   | { readonly type: 'bytes'; readonly value: Uint8Array }
   | { readonly type: 'string'; readonly value: string }
@@ -17,6 +17,7 @@ export type TypedValue =
   /** To the millisecond. */
   | { readonly type: 'date'; readonly value: Date }
 
+/** The types of SPEC §9, by the names JavaScript has for them: `number` is a double, `bigint` an integer. */
 export type ValueType = TypedValue['type']
 
 /** One row says all there is to know about a type. `encode` gives `undefined` for what has no payload. */
@@ -69,7 +70,7 @@ export function encodeValue(typed: TypedValue): Uint8Array {
 }
 
 /**
- * Reads what `encodeValue` wrote, strictly.
+ * Reads what `encodeValue` wrote, strictly (SPEC §9).
  *
  * @throws LongholdError `bad_value` for no bytes at all, an unknown type, or a payload no writer could have made;
  * `bad_input` for what is no Uint8Array.

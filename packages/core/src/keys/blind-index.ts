@@ -8,12 +8,13 @@ import { hkdfExpand } from '../primitives/kdf.ts'
 import { hmacOf } from './data-key.ts'
 import type { DataKey } from './data-key.ts'
 
+/** What is looked up, and how much an index shows. */
 export interface BlindIndexOptions {
   readonly table: string
   readonly column: string
-  /** The plaintext exactly as it is encrypted: for a typed value, `encodeValue` of it. */
+  /** The plaintext exactly as it is encrypted: for a typed value, `encodeValue` of it (SPEC §9). */
   readonly value: Uint8Array
-  /** 16 to 256. Fewer bits leak less about equality and find more rows that are not meant. */
+  /** 16 to 256, default 64. Fewer bits leak less about equality and find more rows that are not meant. */
   readonly bits?: number
 }
 
@@ -22,11 +23,12 @@ const indexKeyBytes = 32
 const maxNameBytes = 65_535
 
 /**
- * The first `bits` bits of an HMAC of the value, as ⌈bits/8⌉ bytes with unused low bits zero. Whoever holds the
+ * The first `bits` bits of an HMAC of the value (SPEC §8), as ⌈bits/8⌉ bytes with unused low bits zero. Whoever holds the
  * column sees which rows are equal; nothing more without the key.
  *
  * @param indexDataKey A data key of its own, with which no record is encrypted.
- * @throws LongholdError `bad_input`.
+ * @throws LongholdError `bad_input` for bits outside 16 to 256, names of more than 65,535 bytes or with a lone surrogate,
+ * and for a data key that was wiped.
  */
 export function blindIndex(indexDataKey: DataKey, options: BlindIndexOptions): Uint8Array {
   checkOptions(options, ['table', 'column', 'value', 'bits'], 'blindIndex')

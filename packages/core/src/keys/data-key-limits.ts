@@ -4,6 +4,7 @@ import { badInput } from '../errors.ts'
 import { checkOptions } from '../options.ts'
 import type { DataKeyUse } from './wrapped-key-store.ts'
 
+/** How much is written under one data key before the next one takes over; each a whole number, 1 or more. */
 export interface DataKeyLimits {
   /** Records. Default 100,000. */
   readonly maxMessages?: number

@@ -25,6 +25,7 @@ export const maxPlaintextBytes: number = 64 * 1024 * 1024
 
 const labels = { keyId: utf8('longhold/v1/key-id'), headerKey: utf8('longhold/v1/header-key') }
 
+/** What a record is bound to. */
 export interface RecordOptions {
   /** Bound to the record, not part of it: the same must be given to decrypt. `{}` must be said. */
   readonly recordContext: ContextInput
@@ -34,7 +35,7 @@ export interface RecordOptions {
 let privateHmac: (dataKey: DataKey) => Hmac | undefined
 
 /**
- * A data key. Encrypts and decrypts records synchronously; wrap it with `wrapDataKey` and keep the wrapped key
+ * A data key, 32 bytes (SPEC §3). Encrypts and decrypts records synchronously; wrap it with `wrapDataKey` and keep the wrapped key
  * where the records' readers find it by `keyId`.
  */
 export class DataKey {
@@ -48,7 +49,7 @@ export class DataKey {
     this.#keyId = copyBytes(hkdfExpand(this.#hmac, [labels.keyId], keyIdBytes))
   }
 
-  /** A fresh random data key. */
+  /** A fresh random data key. Throws only when the platform has no randomness. */
   static generate(): DataKey {
     return new DataKey(Secret.take(randomBytes(dataKeyBytes)))
   }
@@ -93,7 +94,8 @@ export class DataKey {
   }
 
   /**
-   * Encrypts one typed value (SPEC §9) as a record, which `decrypt` does not open.
+   * Encrypts one typed value (SPEC §9) as a record, which `decrypt` does not open: 93 bytes, and 16 for each full 16 KiB,
+   * more than its payload.
    *
    * @throws LongholdError `bad_value` for a value that cannot be written, and what `encrypt` throws.
    */
@@ -114,7 +116,11 @@ export class DataKey {
     return decodeValue(openBodyOf(this, keyId, body, context, 'value'))
   }
 
-  /** Lends the 32 bytes, for whoever wraps them. */
+  /**
+   * Lends the 32 bytes, for whoever wraps them. Borrowed: not to be changed or kept.
+   *
+   * @throws LongholdError `bad_input` after `wipe`.
+   */
   use<T>(read: (bytes: Uint8Array) => T): T {
     return this.#secret.use(read)
   }

@@ -18,10 +18,15 @@ import { wrapInfo } from './wrap-info.ts'
 
 /** Someone who can unwrap data keys; implementations may ask a service. */
 export interface Identity {
-  /** Whether a stanza with these two ids is addressed to this identity. */
+  /**
+   * Whether a stanza with these two ids is addressed to this identity.
+   *
+   * @param recipientId 16 bytes (SPEC §2).
+   * @throws LongholdError `unavailable` when the holder of the key could not be asked.
+   */
   owns(kemId: number, recipientId: Uint8Array): boolean | Promise<boolean>
   /**
-   * Opens a stanza addressed to this identity (`owns` said so).
+   * Opens a stanza addressed to this identity (`owns` said so; SPEC §5.3 step 7).
    *
    * @returns The data key, 32 bytes; the caller wipes it.
    * @throws LongholdError `cannot_open` when it does not open, `unavailable` when the holder of the key could
@@ -30,9 +35,10 @@ export interface Identity {
   unwrap(stanza: Stanza, bound: Bound): Promise<Secret>
 }
 
-/** An identity whose seed is in this process. */
+/** An identity whose seed, 32 bytes, is in this process (SPEC §1). */
 export class LocalIdentity implements Identity {
   readonly kemId: number
+  /** The public half: what others encrypt to. */
   readonly recipient: PublicKeyRecipient
   readonly #seed: Secret
   readonly #suite: Suite
@@ -48,7 +54,11 @@ export class LocalIdentity implements Identity {
     })
   }
 
-  /** A new identity, of the default suite unless said otherwise. */
+  /**
+   * A new identity, of the default suite unless said otherwise.
+   *
+   * @throws LongholdError `bad_input` for what is no suite.
+   */
   static generate(suite: Suite = defaultSuite): LocalIdentity {
     suiteTable([suite]) // refuses what is no suite
     const seed = randomBytes(suite.kem.seedBytes)
@@ -78,12 +88,20 @@ export class LocalIdentity implements Identity {
     return this.recipient.recipientId
   }
 
-  /** Lends the 32-byte seed, for whoever stores it. */
+  /**
+   * Lends the seed, 32 bytes, for whoever stores it. Borrowed: not to be changed or kept.
+   *
+   * @throws LongholdError `bad_input` after `wipe`.
+   */
   useSeed<T>(read: (seed: Uint8Array) => T): T {
     return this.#seed.use(read)
   }
 
-  /** The identity text, `LONGHOLD-IDENTITY-1-…` (SPEC §7): a secret, for a file only its owner reads. */
+  /**
+   * The identity text, `LONGHOLD-IDENTITY-1-…` (SPEC §7), 71 characters: a secret, for a file only its owner reads.
+   *
+   * @throws LongholdError `bad_input` after `wipe`.
+   */
   exportText(): string {
     return this.#seed.use((seed) => formatIdentity(this.kemId, seed))
   }

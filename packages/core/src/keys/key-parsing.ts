@@ -7,13 +7,19 @@ import { PublicKeyRecipient } from './recipient.ts'
 import { suiteTable } from './suite.ts'
 import type { Suite, SuitesOption } from './suite.ts'
 
-/** A new identity, of the default suite unless said otherwise: a random seed of 32 bytes and its recipient. */
+/**
+ * A new identity, of the default suite unless said otherwise: a random seed of 32 bytes and its recipient (SPEC §1).
+ *
+ * @throws LongholdError `bad_input` for what is no suite.
+ */
 export function generateIdentity(options: { readonly suite?: Suite } = {}): LocalIdentity {
   checkOptions(options, ['suite'], 'generateIdentity')
   return LocalIdentity.generate(options.suite)
 }
 
 /**
+ * The identity of an identity text (SPEC §7).
+ *
  * @param text `LONGHOLD-IDENTITY-1-…`, exactly: case counts, surrounding white space is refused.
  * @throws LongholdError `bad_text`, `unsupported`, `bad_key`; no message repeats the text.
  */
@@ -28,6 +34,8 @@ export function parseIdentity(text: string, options: SuitesOption = {}): LocalId
 }
 
 /**
+ * The recipient of a recipient text (SPEC §7), its public key checked (SPEC §1.3).
+ *
  * @param text `lhrecipient1-…`, exactly.
  * @throws LongholdError `bad_text`, `unsupported`, `bad_key`.
  */

@@ -10,6 +10,7 @@ import type { DataKey } from './data-key.ts'
 import { keyContextJson, ownerText } from './wrapped-key-store.ts'
 import type { DataKeyOwner } from './wrapped-key-store.ts'
 
+/** How many data keys a keyring has at hand, and how long. */
 export interface CacheOptions {
   /** How many data keys besides those in use. Default 1,000. */
   readonly maxKeys?: number

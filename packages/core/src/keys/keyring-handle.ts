@@ -87,7 +87,7 @@ export class DataKeyHandle {
     return sealRecord(this.#writer().take(plaintext.length), plaintext, context)
   }
 
-  /** Encrypts one typed value, as `DataKey.encryptValue` does; throws also as `encrypt` does. */
+  /** Encrypts one typed value, as `DataKey.encryptValue` does (SPEC §9); throws also as `encrypt` does. */
   encryptValue(value: TypedValue, options: RecordOptions): Uint8Array {
     const context = recordContextOf(options, 'DataKeyHandle.encryptValue')
     const plaintext = encodeValue(value)
@@ -97,7 +97,7 @@ export class DataKeyHandle {
   }
 
   /**
-   * Decrypts one record of this name and key context, whichever of its data keys it is under, if that one is at hand:
+   * Decrypts one record (SPEC §6.3) of this name and key context, whichever of its data keys it is under, if that one is at hand:
    * the one in turn is, others after `keyring.preload` or a while after they were used.
    *
    * @throws LongholdError what `DataKey.decrypt` throws, `cannot_open` also for another owner's record; `unavailable`

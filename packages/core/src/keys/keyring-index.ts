@@ -21,7 +21,7 @@ export function isIndexName(name: string): boolean {
   return name.startsWith(prefix)
 }
 
-/** A key for blind indexes, held until `close` or until its keyring is closed. */
+/** A key for blind indexes (SPEC §8), held until `close` or until its keyring is closed. */
 export class BlindIndexKey {
   readonly #held: HeldKey
   #isClosed = false

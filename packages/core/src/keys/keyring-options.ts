@@ -24,6 +24,7 @@ import { keyContextJson } from './wrapped-key-store.ts'
 import type { DataKeyOwner, WrappedKeyStore } from './wrapped-key-store.ts'
 import { checkIdentities } from './wrapped-key.ts'
 
+/** What a keyring is opened with. */
 export interface KeyringOptions extends SuitesOption {
   /** 1 or more: what data keys are unwrapped with. */
   readonly identities: readonly Identity[]
@@ -41,21 +42,24 @@ export interface KeyringOptions extends SuitesOption {
   readonly refreshMs?: number
 }
 
+/** Whose data keys of a name are meant. */
 export interface OwnerOptions {
   /** Bound to the wraps of its data keys and shown to a key service: a tenant, a person. Reaches logs. Default none. */
   readonly keyContext?: ContextInput
 }
 
+/** What a record is bound to, and perhaps whose it must be. */
 export interface KeyringRecordOptions extends RecordOptions {
   /** When given, the data key must be bound to exactly this; `DataKeyHandle.decrypt` always sees to it. */
   readonly keyContext?: ContextInput
 }
 
+/** What `Keyring.rewrap` is told. */
 export interface KeyringRewrapOptions {
   /** All who can open the data keys afterwards. Default: the keyring's. */
   readonly recipients?: readonly Recipient[]
   readonly onProgress?: (progress: RewrapProgress) => void
-  /** A key id: go on behind it. */
+  /** A key id, 16 bytes: go on behind it. */
   readonly after?: Uint8Array
 }
 

@@ -9,14 +9,15 @@ import type { KeyringParts } from './keyring-parts.ts'
 import type { Recipient } from './recipient.ts'
 import type { StoredDataKey } from './wrapped-key-store.ts'
 
-/** Counts since this call began. */
+/** Where a rewrap of a whole store is; it counts data keys, since this call began. */
 export interface RewrapProgress {
+  /** They have a new header now. */
   readonly rewrapped: number
   /** They had exactly these recipients already. */
   readonly unchanged: number
-  /** Left as they were, and why: to be looked at, then tried again. */
+  /** Left as they were (key ids of 16 bytes), and why: to be looked at, then tried again. */
   readonly failed: readonly { readonly keyId: Uint8Array; readonly code: ErrorCode }[]
-  /** The last key id that was looked at: what `after` takes to go on from here. */
+  /** The last key id that was looked at, 16 bytes: what `after` takes to go on from here. */
   readonly after: Uint8Array | undefined
 }
 

@@ -43,6 +43,10 @@ export function testingOpenKeyring(options: KeyringOptions, testingNow: () => nu
   return new Keyring(options, testingNow)
 }
 
+/**
+ * Identities, recipients and a store of wrapped keys in one; `openKeyring` opens it. Once it was closed, its methods throw
+ * LongholdError `bad_input`.
+ */
 export class Keyring {
   readonly #parts: KeyringParts
   readonly #source: HandleSource
@@ -74,6 +78,8 @@ export class Keyring {
   /**
    * The key of the blind indexes of a name (SPEC §8), made when there is none. It is never rotated; to change it, take
    * another name and compute the indexes anew.
+   *
+   * @throws LongholdError as `dataKey`.
    */
   async indexKey(name: string, options: OwnerOptions = {}): Promise<BlindIndexKey> {
     this.#checkOpen()
@@ -82,7 +88,7 @@ export class Keyring {
   }
 
   /**
-   * Decrypts a record of any name, its data key found by its key id.
+   * Decrypts a record (SPEC §6.3) of any name, its data key found by its key id.
    *
    * @throws LongholdError what `DataKey.decrypt` throws; `no_data_key`, `destroyed`; `unavailable` for a retired data
    * key, or when store or identity could not be asked; what unwrapping throws.
@@ -97,7 +103,7 @@ export class Keyring {
   }
 
   /**
-   * As `decrypt`, at once, for a data key that is at hand.
+   * As `decrypt` (SPEC §6.3), at once, for a data key that is at hand.
    *
    * @throws LongholdError `unavailable` when it is not.
    */
@@ -136,7 +142,8 @@ export class Keyring {
    * Makes a new data key for a name; new records are written under it, here at once and in other processes when they
    * look again (`refreshMs`). The old one becomes `reading`.
    *
-   * @returns Its key id.
+   * @returns Its key id, 16 bytes.
+   * @throws LongholdError as `dataKey`.
    */
   async rotate(name: string, options: OwnerOptions = {}): Promise<Uint8Array> {
     return await this.#writerOf(ownerFrom(name, options, 'Keyring.rotate')).rotate()
@@ -165,14 +172,19 @@ export class Keyring {
    * Moves a data key from `reading` to `retired`: its records are refused from now on, to see whether anything still
    * needs it. Other processes may have it at hand for as long as their caches keep it.
    *
-   * @throws LongholdError `bad_input` when it is not reading: rotate one that is writing first.
+   * @param keyId 16 bytes.
+   * @throws LongholdError `bad_input` when it is not reading: rotate one that is writing first; `unavailable`.
    */
   async retire(keyId: Uint8Array): Promise<void> {
     await this.#move(keyId, 'reading', 'retired')
     this.#parts.cache.forget(toHex(keyId))
   }
 
-  /** Moves a data key back from `retired` to `reading`. */
+  /**
+   * Moves a data key back from `retired` to `reading`.
+   *
+   * @throws LongholdError `bad_input` when it is not retired; `unavailable`.
+   */
   async reinstate(keyId: Uint8Array): Promise<void> {
     await this.#move(keyId, 'retired', 'reading')
   }
@@ -182,6 +194,7 @@ export class Keyring {
    * store. Other processes may have it at hand for as long as their caches keep it.
    *
    * @returns `false` when it was destroyed before, or the store has never heard of it.
+   * @throws LongholdError `bad_input` for what is no key id of 16 bytes; `unavailable`.
    */
   async destroy(keyId: Uint8Array): Promise<boolean> {
     this.#checkOpen()
@@ -197,6 +210,8 @@ export class Keyring {
    * write under it any more, or it gets a new one.
    *
    * @returns How many.
+   * @throws LongholdError `bad_input`, also for a key context that was not said; `bad_context`; `unavailable`, when some may
+   * have been destroyed already.
    */
   async destroyAll(name: string, options: OwnerOptions): Promise<number> {
     checkOptions(options, ['keyContext'], 'Keyring.destroyAll')
@@ -215,7 +230,12 @@ export class Keyring {
     return destroyed
   }
 
-  /** Every data key of the store that is not destroyed, in the order of the key ids, with its state and counts. */
+  /**
+   * Every data key of the store that is not destroyed, in the order of the key ids, with its state and counts.
+   *
+   * @param options.after A key id, 16 bytes: begin behind it.
+   * @throws LongholdError `unavailable` when the store could not be asked.
+   */
   async *dataKeys(
     options: { readonly after?: Uint8Array } = {},
   ): AsyncGenerator<StoredDataKey, void, undefined> {

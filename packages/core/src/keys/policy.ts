@@ -7,6 +7,7 @@ import { suiteIdText, suiteTable } from './suite.ts'
 import type { Suite, SuiteTable } from './suite.ts'
 import { checkRecipients } from './wrapped-key.ts'
 
+/** What a keyring writes and reads, narrower than what it could. */
 export interface KeyringPolicy {
   /**
    * Suites for which data keys are wrapped; among the keyring's `suites`, and by default those. A data key that is also

@@ -7,7 +7,7 @@ import { mlKem1024P384 } from '../primitives/mlkem1024-p384.ts'
 import { suiteFrom } from './suite.ts'
 import type { Suite } from './suite.ts'
 
-/** MLKEM1024-P384, HKDF-SHA384, AES-256-GCM. */
+/** MLKEM1024-P384, HKDF-SHA384, AES-256-GCM (SPEC §1.2). */
 export const mlKem1024P384Suite: Suite = suiteFrom({
   name: 'MLKEM1024-P384, HKDF-SHA384, AES-256-GCM',
   kem: mlKem1024P384,

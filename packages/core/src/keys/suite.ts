@@ -11,7 +11,7 @@ import type { Kem } from '../primitives/kem.ts'
 /** Data keys are 32 bytes; AES-256-GCM adds a tag of 16. */
 const wrappedDataKeyBytes = 48
 
-/** What keys are wrapped with: a KEM, a KDF and an AEAD. */
+/** What keys are wrapped with: a KEM, a KDF and an AEAD (SPEC §1). */
 export interface Suite extends HpkeSuite {
   readonly name: string
   readonly kem: Kem
@@ -25,7 +25,7 @@ export interface SuitesOption {
   readonly suites?: readonly Suite[]
 }
 
-/** MLKEM768-X25519, HKDF-SHA256, AES-256-GCM. */
+/** The default suite: MLKEM768-X25519, HKDF-SHA256, AES-256-GCM (SPEC §1.1). */
 export const defaultSuite: Suite = suiteFrom({
   name: 'MLKEM768-X25519, HKDF-SHA256, AES-256-GCM',
   kem: mlKem768X25519,
@@ -89,7 +89,7 @@ export function suiteIdText({ kemId, kdfId, aeadId }: SuiteIds): string {
 }
 
 /**
- * Reads one stanza without its two length bytes, as a key service receives it. The parts are views of `bytes`.
+ * Reads one stanza (SPEC §5.1) without its two length bytes, as a key service receives it. The parts are views of `bytes`.
  *
  * @throws LongholdError `malformed` below 22 bytes, or when a known suite has another length.
  */

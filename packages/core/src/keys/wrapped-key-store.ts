@@ -15,6 +15,7 @@ export type DataKeyState = 'writing' | 'reading' | 'retired'
 
 /** What a data key has been used for, or is about to be. */
 export interface DataKeyUse {
+  /** Records. */
   readonly messages: number
   /** Of plaintext. */
   readonly bytes: number
@@ -27,9 +28,11 @@ export interface DataKeyOwner {
   readonly keyContext: EncryptionContext
 }
 
+/** One row of a store: a wrapped data key, whose it is, its state and what was reserved of it (SPEC §12). */
 export interface StoredDataKey extends DataKeyOwner, DataKeyUse {
   /** 16 bytes. */
   readonly keyId: Uint8Array
+  /** A WrappedKey (SPEC §5.1): 53 bytes, and 1,192 for each recipient of the default suite. */
   readonly wrappedKey: Uint8Array
   readonly state: DataKeyState
   readonly createdAt: Date
@@ -38,6 +41,7 @@ export interface StoredDataKey extends DataKeyOwner, DataKeyUse {
 
 /** What is left of a data key that was destroyed: that it was, and when. Nothing that could tell whose it was. */
 export interface DestroyedDataKey {
+  /** 16 bytes. */
   readonly keyId: Uint8Array
   readonly state: 'destroyed'
   readonly destroyedAt: Date
@@ -46,22 +50,26 @@ export interface DestroyedDataKey {
 /** A data key to be stored; its counts are what the writer reserves at once. */
 export type NewDataKey = Omit<StoredDataKey, 'state' | 'updatedAt'>
 
+/** How `insertWriting` ended. */
 export interface WritingKeyAnswer {
   readonly inserted: boolean
   /** The data key that is writing now: the new one, or the one that stood in its way. */
   readonly writing: StoredDataKey
 }
 
+/** What `replaceWrappedKey` puts in the place of what. */
 export interface WrappedKeyChange {
   /** What was read, byte for byte. */
   readonly expected: Uint8Array
+  /** A WrappedKey of the same key id (SPEC §5.1). */
   readonly replacement: Uint8Array
   /** A `writing` data key becomes `reading` in the same step. */
   readonly stopWriting: boolean
 }
 
+/** Which part of a store is listed. */
 export interface PageOptions {
-  /** Key id; the page begins behind it. Default: at the start. */
+  /** A key id, 16 bytes; the page begins behind it. Default: at the start. */
   readonly after?: Uint8Array | undefined
   /** At most this many, 1 or more. */
   readonly limit: number

@@ -29,6 +29,7 @@ import type {
   VersionInfo,
 } from './wire.ts'
 
+/** Where the service is, and how it is asked. */
 export interface KmsClientOptions {
   /** `https://…`, or `http://` on this machine: 127.0.0.1, [::1], localhost. */
   readonly url: string
@@ -40,6 +41,7 @@ export interface KmsClientOptions {
   readonly timeoutMs?: number
 }
 
+/** One data key to be unwrapped. */
 export interface UnwrapRequestItem {
   readonly stanza: Stanza
   /** 16 bytes. */
@@ -47,12 +49,14 @@ export interface UnwrapRequestItem {
   readonly keyContext?: ContextInput
 }
 
-/** The caller wipes `dataKey` (32 bytes). */
+/** What became of one item of `unwrap`. The caller wipes `dataKey` (32 bytes). */
 export type UnwrapResult =
   | { readonly dataKey: Secret; readonly key: string; readonly version: number }
   | { readonly error: LongholdError }
 
+/** One wrapped key to be rewrapped. */
 export interface RewrapRequestItem {
+  /** A WrappedKey (SPEC §5.1). */
   readonly wrappedKey: Uint8Array
   readonly keyContext?: ContextInput
   /** Keys that take the place of the source key (default: itself), and `lhrecipient1-…` of readers that the service
@@ -60,6 +64,7 @@ export interface RewrapRequestItem {
   readonly to?: readonly string[]
 }
 
+/** What became of one item of `rewrap`: a WrappedKey (SPEC §5.1), and the version that opened the old one. */
 export type RewrapResult =
   | { readonly wrappedKey: Uint8Array; readonly key: string; readonly version: number }
   | { readonly error: LongholdError }
@@ -93,6 +98,7 @@ export class KmsClient {
     return await this.#askAll('/v1/keys', 'list of keys')
   }
 
+  /** One key. */
   async getKey(key: string): Promise<KeyInfo> {
     return await this.#ask('GET', keyPath(key), `key ${key}`)
   }
@@ -107,6 +113,7 @@ export class KmsClient {
     return await this.#ask('POST', `${keyPath(key)}/rotate`, `key ${key}`)
   }
 
+  /** Switches a version that is not the primary one off, or back on. */
   async setVersionState(key: string, version: number, state: SettableState): Promise<VersionInfo> {
     const path = `${keyPath(key)}/versions/${version}`
     return await this.#ask('PATCH', path, `key ${key} with a version ${version}`, { state })
@@ -173,10 +180,12 @@ export class KmsClient {
     return await this.#ask('POST', '/v1/tokens', 'way to make tokens', body)
   }
 
+  /** All tokens, revoked ones among them; without their secrets. */
   async listTokens(): Promise<TokenInfo[]> {
     return await this.#askAll('/v1/tokens', 'list of tokens')
   }
 
+  /** Ends a token at once. Its entry stays in the list. */
   async revokeToken(id: string): Promise<void> {
     await this.#ask('DELETE', `/v1/tokens/${encodeURIComponent(id)}`, `token ${id}`)
   }

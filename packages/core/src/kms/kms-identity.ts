@@ -14,6 +14,7 @@ import type { KmsClient } from './client.ts'
 import { strangeAnswer } from './problems.ts'
 import type { PublicKeyBundle } from './wire.ts'
 
+/** Which keys of the service an identity stands for. */
 export interface KmsIdentityOptions {
   /** Names of keys. Default: all the token may list, which takes the permission `keys.list` too. */
   readonly keys?: readonly string[]

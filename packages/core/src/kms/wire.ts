@@ -20,8 +20,10 @@ export const permissions = [
   'tokens.revoke',
 ] as const
 
+/** One of `permissions`. */
 export type Permission = (typeof permissions)[number]
 
+/** Where a version of a key is in its life. Only `primary` and `unwrap_only` ones unwrap. */
 export type VersionState =
   | 'pending'
   | 'primary'
@@ -34,6 +36,7 @@ export type VersionState =
 /** The states a caller may ask for; the others come about by rotation. */
 export type SettableState = 'unwrap_only' | 'disabled'
 
+/** Why the service refused, stable across releases. */
 export type ProblemCode =
   | 'malformed_request'
   | 'unknown_field'
@@ -74,6 +77,7 @@ export interface Page<T> {
   next_cursor?: string | undefined
 }
 
+/** Body of `POST /v1/keys`. */
 export interface CreateKeyRequest {
   /** 1 to 64 of `a-z 0-9 . _ -`, beginning with a letter or digit. Unique, and never given again. */
   key: string
@@ -81,6 +85,7 @@ export interface CreateKeyRequest {
   rewrap_to?: string[] | undefined
 }
 
+/** A key, without its versions. */
 export interface KeyInfo {
   key: string
   purpose: 'wrap'
@@ -95,6 +100,7 @@ export interface KeyInfo {
   rotated_at: string | null
 }
 
+/** One version of a key. */
 export interface VersionInfo {
   version: number
   state: VersionState
@@ -103,6 +109,7 @@ export interface VersionInfo {
   state_changed_at: string
 }
 
+/** Body of `PATCH /v1/keys/{key}/versions/{version}`. */
 export interface UpdateVersionRequest {
   state: SettableState
 }
@@ -112,6 +119,7 @@ export interface PublicKeyBundle {
   key: string
   /** The primary version. */
   version: number
+  /** Of the key when this was issued. */
   generation: number
   /** `lhrecipient1-…` of the primary version. */
   recipient: string
@@ -121,6 +129,7 @@ export interface PublicKeyBundle {
   not_after: string
 }
 
+/** One data key to be unwrapped. */
 export interface UnwrapItem {
   /** The caller's name for the item, unique in the request; comes back with its answer. */
   id: string
@@ -131,20 +140,24 @@ export interface UnwrapItem {
   context: Record<string, string>
 }
 
+/** Body of `POST /v1/unwrap`. */
 export interface UnwrapRequest {
   /** 1 to 1,000. */
   items: UnwrapItem[]
 }
 
+/** What became of one item; `data_key` has 32 bytes. */
 export type UnwrapAnswer =
   | { id: string; data_key: string; key: string; version: number }
   | { id: string; problem: ItemProblem }
 
+/** Answer of `POST /v1/unwrap`. */
 export interface UnwrapResponse {
   /** In the order of the request. */
   items: UnwrapAnswer[]
 }
 
+/** One wrapped key to be rewrapped. */
 export interface RewrapItem {
   id: string
   /** A whole wrapped key (SPEC §5). */
@@ -155,20 +168,24 @@ export interface RewrapItem {
   to?: string[] | undefined
 }
 
+/** Body of `POST /v1/rewrap`. */
 export interface RewrapRequest {
   /** 1 to 1,000. */
   items: RewrapItem[]
 }
 
+/** What became of one item; `wrapped_key` is a whole one (SPEC §5.1). */
 export type RewrapAnswer =
   | { id: string; wrapped_key: string; key: string; version: number }
   | { id: string; problem: ItemProblem }
 
+/** Answer of `POST /v1/rewrap`. */
 export interface RewrapResponse {
   /** In the order of the request. `key` and `version` opened the old header. */
   items: RewrapAnswer[]
 }
 
+/** Body of `POST /v1/tokens`. */
 export interface CreateTokenRequest {
   /** For people: what uses it. */
   name: string
@@ -178,6 +195,7 @@ export interface CreateTokenRequest {
   expires_at?: string | undefined
 }
 
+/** A token without its secret. */
 export interface TokenInfo {
   /** 24 hexadecimal digits; not secret. */
   id: string
@@ -189,6 +207,7 @@ export interface TokenInfo {
   revoked_at: string | null
 }
 
+/** Answer of `POST /v1/tokens`. */
 export interface CreatedToken extends TokenInfo {
   /** `lhk_<id>_<secret>`: shown this once. */
   token: string

@@ -23,6 +23,7 @@ import { linesOf, parseLines } from './file-lines.ts'
 import { codeOf, lockFile } from './file-lock.ts'
 import { KeyTable } from './key-table.ts'
 
+/** Wrapped keys in one file of NDJSON, `FILE.keys.ndjson` of SPEC §12. */
 export class FileKeyStore implements WrappedKeyStore {
   readonly #path: string
   readonly #unlock: () => void

@@ -14,6 +14,7 @@ import type {
 } from '../keys/wrapped-key-store.ts'
 import { KeyTable } from './key-table.ts'
 
+/** Wrapped keys in memory (SPEC §12 without a place to stay): gone when the process ends. */
 export class MemoryKeyStore implements WrappedKeyStore {
   readonly #table = new KeyTable()
 

@@ -81,6 +81,7 @@ const uniqueViolation = '23505'
 /** Any number of ours alone, for the lock under which tables are made. */
 const schemaLock = 0x6c686b31
 
+/** Wrapped keys in a PostgreSQL database (SPEC §12), for any number of processes. */
 export class PostgresKeyStore implements WrappedKeyStore {
   readonly #db: PostgresDatabase
 

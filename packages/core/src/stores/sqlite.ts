@@ -74,6 +74,7 @@ const destroyedKeys = sqliteTable('longhold_destroyed_keys', {
 
 const { messages, bytes } = dataKeys
 
+/** Wrapped keys in a SQLite database (SPEC §12), on a synchronous driver. */
 export class SqliteKeyStore implements WrappedKeyStore {
   readonly #db: SqliteDatabase
 

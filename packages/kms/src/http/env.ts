@@ -35,4 +35,5 @@ export interface LogEntry {
   readonly url?: string | undefined
 }
 
+/** Where the log goes, line by line. */
 export type Log = (entry: LogEntry) => void

@@ -11,11 +11,13 @@ import { SqliteStore } from '../store/sqlite/store.ts'
 import { resolvePaths } from './paths.ts'
 import type { ServicePaths } from './paths.ts'
 
+/** Where a new service has its files, and what it begins with. */
 export interface InitOptions extends ServicePaths {
   /** The name of a key to begin with. */
   readonly firstKey?: string | undefined
 }
 
+/** What was made, and where. */
 export interface InitResult {
   readonly clusterId: string
   readonly database: string

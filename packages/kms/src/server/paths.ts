@@ -2,6 +2,7 @@
 
 import { join, resolve } from 'node:path'
 
+/** Where a service has its files; relative paths begin at the working directory. */
 export interface ServicePaths {
   /** Made when it does not exist, for its owner only. */
   readonly dataDir: string

@@ -13,6 +13,7 @@ import { SqliteStore } from '../store/sqlite/store.ts'
 import { resolvePaths } from './paths.ts'
 import type { ServicePaths } from './paths.ts'
 
+/** Where a service has its files and listens. */
 export interface ServiceConfig extends ServicePaths {
   /** Default: 127.0.0.1. */
   readonly host?: string | undefined
@@ -24,6 +25,7 @@ export interface ServiceConfig extends ServicePaths {
   readonly log?: Log | undefined
 }
 
+/** A service that answers. */
 export interface RunningService {
   readonly url: string
   /** Answers what is under way, then stops. */

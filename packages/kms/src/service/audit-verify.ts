@@ -8,9 +8,12 @@ import type { PreviousRun } from './audit-entry.ts'
 import type { AuditHead, KeyStore } from './key-store.ts'
 import type { OwnKeys } from './own-keys.ts'
 
+/** What a check of the audit log found. Counts runs of the service, and entries. */
 export interface AuditReport {
   readonly ok: boolean
+  /** Of the service: each has a chain of its own. */
   readonly runs: number
+  /** In all chains. */
   readonly entries: number
   /** One line each, at most `maxFaults`. */
   readonly faults: readonly string[]

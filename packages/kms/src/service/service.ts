@@ -44,6 +44,7 @@ export interface Beginning {
   readonly firstKey: FirstKey | undefined
 }
 
+/** The key a service begins with, and what writers need of it. */
 export interface FirstKey {
   readonly key: string
   readonly version: number
