@@ -103,41 +103,95 @@ const alphabet = utf8('ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz01234
 const digits = new Int8Array(128).fill(-1)
 alphabet.forEach((code, value) => (digits[code] = value))
 
+interface Base64url {
+  readonly encode: (bytes: Uint8Array) => string
+  readonly decode: (text: string) => Uint8Array<ArrayBuffer> | undefined
+}
+
+const portable: Base64url = {
+  encode(bytes) {
+    const text = new Uint8Array(Math.ceil((bytes.length * 4) / 3))
+    let at = 0
+    for (let i = 0; i < bytes.length; i += 3) {
+      // Past the end reads undefined, which bit operations take as 0; `?? 0` says so.
+      const group = ((bytes[i] ?? 0) << 16) | ((bytes[i + 1] ?? 0) << 8) | (bytes[i + 2] ?? 0)
+      for (let shift = 18; shift >= 0 && at < text.length; shift -= 6) {
+        text[at++] = alphabet[(group >>> shift) & 63] ?? 0
+        if (at === text.length) break
+      }
+    }
+    return asciiDecoder.decode(text)
+  },
+  decode(text) {
+    if (text.length % 4 === 1) return undefined
+    const bytes = new Uint8Array(Math.floor((text.length * 3) / 4))
+    let group = 0
+    let bits = 0
+    let at = 0
+    for (let i = 0; i < text.length; i++) {
+      const digit = digits[text.charCodeAt(i)] ?? -1
+      if (digit < 0) return undefined
+      group = ((group << 6) | digit) & 0xffffff
+      bits += 6
+      if (bits >= 8) {
+        bits -= 8
+        bytes[at++] = group >>> bits
+      }
+    }
+    const unused = group & ((1 << bits) - 1)
+    return unused === 0 ? bytes : undefined
+  },
+}
+
+/** Newer than the types and than some runtimes (ES2026). */
+interface NativeBase64 {
+  readonly fromBase64?: (text: string, options: object) => Uint8Array<ArrayBuffer>
+  readonly prototype: { readonly toBase64?: (options: object) => string }
+}
+
+/** The engine's own, some fifteen times as quick; `undefined` where there is none, or one that does something else. */
+function nativeBase64url({ fromBase64, prototype: { toBase64 } }: NativeBase64): Base64url | undefined {
+  if (fromBase64 === undefined || toBase64 === undefined) return undefined
+  const encoding = { alphabet: 'base64url', omitPadding: true }
+  // Strict is right about unused bits alone, and wants the padding.
+  const decoding = { alphabet: 'base64url', lastChunkHandling: 'strict' }
+  const native: Base64url = {
+    // Called so for a Buffer, and for bytes of another realm.
+    encode: (bytes) => toBase64.call(bytes, encoding),
+    decode(text) {
+      if (text.length % 4 === 1) return undefined
+      try {
+        const bytes = fromBase64.call(Uint8Array, text + '='.repeat(-text.length & 3), decoding)
+        // It skips white space and takes padding: there are fewer bytes then than the characters stand for.
+        return bytes.length === Math.floor((text.length * 3) / 4) ? bytes : undefined
+      } catch {
+        return undefined
+      }
+    },
+  }
+  const sample = Uint8Array.of(0xfb, 0xff, 0xfe, 0x00)
+  const works = native.encode(sample) === '-__-AA' && equalBytes(native.decode('-__-AA') ?? alphabet, sample)
+  return works && native.decode('AB') === undefined ? native : undefined
+}
+
+const native = nativeBase64url(Uint8Array as NativeBase64) // the type says what may be there
+const base64url = native ?? portable
+
+/** Both, for the test that they agree. Not exported by the package. */
+export const testingBase64url: { readonly portable: Base64url; readonly native: Base64url | undefined } = {
+  portable,
+  native,
+}
+
 /** base64url without padding (RFC 4648 §5). */
 export function toBase64url(bytes: Uint8Array): string {
-  const text = new Uint8Array(Math.ceil((bytes.length * 4) / 3))
-  let at = 0
-  for (let i = 0; i < bytes.length; i += 3) {
-    // Past the end reads undefined, which bit operations take as 0; `?? 0` says so.
-    const group = ((bytes[i] ?? 0) << 16) | ((bytes[i + 1] ?? 0) << 8) | (bytes[i + 2] ?? 0)
-    for (let shift = 18; shift >= 0 && at < text.length; shift -= 6) {
-      text[at++] = alphabet[(group >>> shift) & 63] ?? 0
-      if (at === text.length) break
-    }
-  }
-  return asciiDecoder.decode(text)
+  return base64url.encode(bytes)
 }
 
 /**
- * Bytes of base64url `text` (RFC 4648 §5); `undefined` unless it is the one spelling `toBase64url` gives: no padding, no
+ * Bytes of base64url `text`; `undefined` unless it is the one spelling `toBase64url` gives: no padding, no
  * white space, no other alphabet, unused low bits zero.
  */
 export function fromBase64url(text: string): Uint8Array<ArrayBuffer> | undefined {
-  if (text.length % 4 === 1) return undefined
-  const bytes = new Uint8Array(Math.floor((text.length * 3) / 4))
-  let group = 0
-  let bits = 0
-  let at = 0
-  for (let i = 0; i < text.length; i++) {
-    const digit = digits[text.charCodeAt(i)] ?? -1
-    if (digit < 0) return undefined
-    group = ((group << 6) | digit) & 0xffffff
-    bits += 6
-    if (bits >= 8) {
-      bits -= 8
-      bytes[at++] = group >>> bits
-    }
-  }
-  const unused = group & ((1 << bits) - 1)
-  return unused === 0 ? bytes : undefined
+  return base64url.decode(text)
 }
