@@ -27,8 +27,8 @@ const scratch = new Uint8Array(maxCanonicalBytes)
 /**
  * Sorts and encodes a context (SPEC §4). No context and an empty one are the same.
  *
- * @throws LongholdError `bad_context` for an empty or repeated key, a lone surrogate, a value that is no string,
- * more than 64 pairs or another kind of object; `limit_exceeded` above 8,192 canonical bytes.
+ * @throws LongholdError `bad_context` for an empty, repeated, symbol or hidden key, a lone surrogate, a value that is no
+ * string, more than 64 pairs or another kind of object; `limit_exceeded` above 8,192 canonical bytes.
  */
 export function canonicalize(context: ContextInput | undefined): CanonicalContext {
   if (context === undefined) return empty
@@ -54,15 +54,20 @@ export function canonicalContext(context: ContextInput | undefined): Uint8Array 
   return new Uint8Array(canonicalize(context).bytes)
 }
 
-/** Refuses what may have entries that `Object.entries` does not see: a Map, or getters of a class, would silently
- *  be an empty context. */
+/** Refuses what may have entries that `Object.entries` does not see: a Map, getters of a class, symbols as keys would
+ *  silently be a context without them. */
 function entriesOf(context: ContextInput): readonly unknown[] {
   if (Array.isArray(context)) return Array.from<unknown>(context) // a hole becomes undefined, and is refused
   const prototype: unknown = Object.getPrototypeOf(context)
   // Object.prototype of any realm is the prototype that has none itself.
   if (prototype !== null && Object.getPrototypeOf(prototype) !== null)
     throw badContext('a context is a plain object or a list of pairs')
-  return Object.entries(context)
+  const entries = Object.entries(context)
+  // Cheaper than Reflect.ownKeys, which says both: this runs for each record.
+  const hasHidden = Object.getOwnPropertyNames(context).length !== entries.length
+  if (hasHidden || Object.getOwnPropertySymbols(context).length > 0)
+    throw badContext('a key is a symbol, or hidden from enumeration')
+  return entries
 }
 
 function checkPair(pair: unknown): readonly [string, string] {

@@ -220,6 +220,9 @@ describe('refused as bad_context:', () => {
     ['bytes', new Uint8Array(0)],
     ['a promise of one', Promise.resolve({ tenant: 'a' })],
     ['a class whose entries are getters', new GetterContext()],
+    ['a symbol for a key', { tenant: 'a', [Symbol('id')]: '1' }],
+    ['nothing but a symbol for a key', { [Symbol.for('tenant')]: 'a' }],
+    ['a key that is not enumerable', Object.defineProperty({ tenant: 'a' }, 'id', { value: '1' })],
     ['an object that inherits its entries', Object.create({ tenant: 'a' })],
   ])('%s', (_, context) => {
     expect(codeOfContext(context)).toBe('bad_context')
