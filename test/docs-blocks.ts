@@ -15,13 +15,19 @@ export interface Block {
   readonly isRun: boolean
 }
 
-export const documents = ['*.md', 'docs/**/*.md', 'packages/*/*.md', 'examples/*/*.md', 'bench/*.md']
+const documents = ['*.md', 'docs/**/*.md', 'packages/*/*.md', 'examples/*/*.md', 'bench/*.md']
+
+/** The documents themselves: not what is installed or built beside them. */
+export function documentPaths(root: string, patterns: readonly string[] = documents): string[] {
+  const exclude = (path: string) => /(?:^|\/)(?:node_modules|dist)$/.test(path)
+  return globSync([...patterns], { cwd: root, exclude }).toSorted()
+}
 
 /** @throws Error for a fence that is never closed, or words after `ts` other than `no-run`. */
 export function readBlocks(root: string, patterns: readonly string[] = documents): Block[] {
-  return globSync([...patterns], { cwd: root })
-    .toSorted()
-    .flatMap((path) => blocksOf(path, readFileSync(join(root, path), 'utf8')))
+  return documentPaths(root, patterns).flatMap((path) =>
+    blocksOf(path, readFileSync(join(root, path), 'utf8')),
+  )
 }
 
 export function blocksOf(path: string, markdown: string): Block[] {

@@ -10,6 +10,7 @@ import {
   docOfAll,
   entriesOf,
   exportsOf,
+  headOf,
   membersOf,
   readSource,
   shortPath,
@@ -123,6 +124,16 @@ test('every export has a doc comment with sizes, units, errors and its section',
     faultsOf(one, entry).map((fault) => `${shortPath(root, one)}: ${one.name}: ${fault}`),
   )
   expect([...new Set(faults)]).toEqual([])
+})
+
+test('every entry says what it is, under the name it is imported by', () => {
+  for (const name of packages) {
+    for (const [entry, path] of entriesOf(join(root, 'packages', name))) {
+      const head = headOf(readSource(path))
+      expect(head, path).toMatch(new RegExp(`@module @longhold/${name}${entry.slice(1)}\\s*$`))
+      expect(head.split('@module')[0], path).toMatch(/[a-z]{3}/)
+    }
+  }
 })
 
 test('no exception is left over', () => {

@@ -127,6 +127,12 @@ export function docOf({ text, comments }: Source, node: Node): string | undefine
   return comment.value.replaceAll(/^\s*\* ?/gm, '').trim()
 }
 
+/** What the comment at the head of a file says, which describes the whole of it. */
+export function headOf({ comments }: Source): string {
+  const [first] = comments
+  return first?.start === 0 && first.value.startsWith('*') ? first.value : ''
+}
+
 /** The first doc comment of a declaration: of overloads one is enough. */
 export function docOfAll({ source, statements }: Declared): string | undefined {
   return statements.map((statement) => docOf(source, statement)).find((doc) => doc !== undefined)
@@ -164,7 +170,7 @@ export function membersOf(one: Declared): Member[] {
     if (name === undefined || member.computed || member.accessibility === 'private' || name === 'constructor')
       return []
     const doc = docOf(source, member) ?? inheritedDoc(one, name)
-    if (member.type === 'PropertyDefinition') {
+    if (!('kind' in member)) {
       const type = textOf(source, member.typeAnnotation)
       return [{ name, kind: 'property', doc, type, parameters: [] }]
     }

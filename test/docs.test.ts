@@ -3,7 +3,7 @@ import { join } from 'node:path'
 
 import { afterAll, describe, expect, test } from 'vitest'
 
-import { blocksOf, compile, documents, readBlocks } from './docs-blocks.ts'
+import { blocksOf, compile, documentPaths, readBlocks } from './docs-blocks.ts'
 
 const root = join(import.meta.dirname, '..')
 const blocks = readBlocks(root)
@@ -42,7 +42,7 @@ test('which fences are blocks', () => {
 })
 
 test('every link to a file of the repository leads somewhere', () => {
-  const broken = globSync(documents, { cwd: root }).flatMap((path) => {
+  const broken = documentPaths(root).flatMap((path) => {
     const links = [...readFileSync(join(root, path), 'utf8').matchAll(/\]\((?!https?:|#|mailto:)([^)#\s]+)/g)]
     return links
       .map(([, target = '']) => target)

@@ -189,7 +189,7 @@ export function toBase64url(bytes: Uint8Array): string {
 }
 
 /**
- * Bytes of base64url `text`; `undefined` unless it is the one spelling `toBase64url` gives: no padding, no
+ * Bytes of base64url `text` (RFC 4648 §5); `undefined` unless it is the one spelling `toBase64url` gives: no padding, no
  * white space, no other alphabet, unused low bits zero.
  */
 export function fromBase64url(text: string): Uint8Array<ArrayBuffer> | undefined {

@@ -1,4 +1,8 @@
-/** The only door of `@longhold/core`. */
+/**
+ * Encrypts records, envelopes and streams, and wraps their data keys with X25519 and ML-KEM-768 together.
+ *
+ * @module @longhold/core
+ */
 
 export { concat, equalBytes, fromBase64url, fromHex, toBase64url, toHex, utf8 } from './bytes.ts'
 export { decrypt, encrypt } from './envelope/envelope.ts'

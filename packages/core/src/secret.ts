@@ -44,14 +44,17 @@ export class Secret {
     this.#bytes = undefined
   }
 
+  /** For `using`: as `wipe`. */
   [Symbol.dispose](): void {
     this.wipe()
   }
 
+  /** `[secret 32 bytes]`, with the length there is: nothing of the bytes. */
   toString(): string {
     return `[secret ${this.length} bytes]`
   }
 
+  /** As `toString`. */
   toJSON(): string {
     return this.toString()
   }

@@ -1,4 +1,8 @@
-/** `@longhold/kms`: to set up and run a key service from a program. */
+/**
+ * To set up and run a key service from a program.
+ *
+ * @module @longhold/kms
+ */
 
 export type { Log, LogEntry } from './http/env.ts'
 export { initService } from './server/init.ts'

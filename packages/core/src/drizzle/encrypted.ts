@@ -27,10 +27,12 @@ export class Encrypted<T> {
     this.#content = content
   }
 
+  /** `[encrypted]`: nothing of the value. */
   toString(): string {
     return '[encrypted]'
   }
 
+  /** As `toString`. */
   toJSON(): string {
     return this.toString()
   }

@@ -1,4 +1,8 @@
-/** Encrypted columns for Drizzle: `@longhold/core/drizzle`. */
+/**
+ * Encrypted columns for Drizzle, on SQLite and PostgreSQL.
+ *
+ * @module @longhold/core/drizzle
+ */
 
 export { encryptedColumns } from './encrypted-columns.ts'
 export type { EncryptedColumns, EncryptedColumnsOptions, KeySource } from './encrypted-columns.ts'

@@ -196,6 +196,7 @@ export class EncryptedReader {
     this.#cipher = undefined
   }
 
+  /** For `using`: as `close`. */
   [Symbol.dispose](): void {
     this.close()
   }

@@ -132,14 +132,17 @@ export class DataKey {
     this.#hmac = undefined
   }
 
+  /** For `using`: as `wipe`. */
   [Symbol.dispose](): void {
     this.wipe()
   }
 
+  /** `[secret data key]`: nothing of the key. */
   toString(): string {
     return '[secret data key]'
   }
 
+  /** As `toString`. */
   toJSON(): string {
     return this.toString()
   }

@@ -132,14 +132,17 @@ export class LocalIdentity implements Identity {
     this.#decapsulationKey = undefined
   }
 
+  /** For `using`: as `wipe`. */
   [Symbol.dispose](): void {
     this.wipe()
   }
 
+  /** Whose identity it is, by its recipient text: nothing of the seed. */
   toString(): string {
     return `[identity of ${this.recipient.toString()}]`
   }
 
+  /** As `toString`: whose identity it is, and nothing of the seed. */
   toJSON(): string {
     return this.toString()
   }

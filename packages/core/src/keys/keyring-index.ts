@@ -42,6 +42,7 @@ export class BlindIndexKey {
     this.#held.release()
   }
 
+  /** For `using`: as `close`. */
   [Symbol.dispose](): void {
     this.close()
   }

@@ -58,6 +58,7 @@ export interface KeyringRecordOptions extends RecordOptions {
 export interface KeyringRewrapOptions {
   /** All who can open the data keys afterwards. Default: the keyring's. */
   readonly recipients?: readonly Recipient[]
+  /** Called after each page of the store; what it throws ends the rewrap, and what is done stays done. */
   readonly onProgress?: (progress: RewrapProgress) => void
   /** A key id, 16 bytes: go on behind it. */
   readonly after?: Uint8Array

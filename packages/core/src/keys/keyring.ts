@@ -260,6 +260,7 @@ export class Keyring {
     this.#parts.cache.close()
   }
 
+  /** For `await using`: as `close`. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close()
   }

@@ -81,6 +81,7 @@ export class PublicKeyRecipient implements Recipient {
     return formatRecipient(this.kemId, this.#publicKey)
   }
 
+  /** As `toString`: the recipient text. */
   toJSON(): string {
     return this.toString()
   }

@@ -1,6 +1,8 @@
 /**
- * The second suite, with parameters of category 5 (SPEC §1.2): `@longhold/core/mlkem1024-p384`. An entry of its own,
- * so that who does not use it does not ship it. Not a claim of conformance to any procurement profile.
+ * The second suite, with parameters of category 5 (SPEC §1.2). An entry of its own, so that who does not use it does not
+ * ship it. Not a claim of conformance to any procurement profile.
+ *
+ * @module @longhold/core/mlkem1024-p384
  */
 
 import { mlKem1024P384 } from '../primitives/mlkem1024-p384.ts'

@@ -85,7 +85,11 @@ export class KmsClient {
     this.url = this.#transport.url
   }
 
-  /** @param options.rewrapTo Other keys that a rewrap may move data keys to; default none. */
+  /**
+   * Makes a key with one version, its primary.
+   *
+   * @param options.rewrapTo Other keys that a rewrap may move data keys to; default none.
+   */
   async createKey(options: { key: string; rewrapTo?: readonly string[] }): Promise<KeyInfo> {
     checkOptions(options, ['key', 'rewrapTo'], 'createKey')
     const { key, rewrapTo } = options

@@ -1,4 +1,8 @@
-/** `@longhold/core/kms`: the client of the key service. */
+/**
+ * The client of the key service, and its keys as identities and recipients.
+ *
+ * @module @longhold/core/kms
+ */
 
 export { KmsClient } from './client.ts'
 export type {

@@ -1,6 +1,8 @@
 /**
- * Wrapped keys in one file of NDJSON: `@longhold/core/stores/file`. For one process; the file is replaced whole, so it
- * suits up to some thousands of data keys. Whoever was killed at any point finds it as before or after a change.
+ * Wrapped keys in one file of NDJSON. For one process; the file is replaced whole, so it suits up to some thousands of
+ * data keys. Whoever was killed at any point finds it as before or after a change.
+ *
+ * @module @longhold/core/stores/file
  */
 
 import { open, readFile, realpath, rename, rm } from 'node:fs/promises'
@@ -101,6 +103,7 @@ export class FileKeyStore implements WrappedKeyStore {
     this.#unlock()
   }
 
+  /** For `await using`: as `close`. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close()
   }

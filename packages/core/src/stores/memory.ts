@@ -1,4 +1,8 @@
-/** Wrapped keys in memory: `@longhold/core/stores/memory`. For tests, and for data that ends with the process. */
+/**
+ * Wrapped keys in memory. For tests, and for data that ends with the process.
+ *
+ * @module @longhold/core/stores/memory
+ */
 
 import type {
   DataKeyOwner,

@@ -1,6 +1,8 @@
 /**
- * Wrapped keys in PostgreSQL: `@longhold/core/stores/postgres`, over a Drizzle database of any of its drivers (tested
- * with node-postgres). The table is the one of SPEC §12.
+ * Wrapped keys in PostgreSQL, over a Drizzle database of any of its drivers (tested with node-postgres). The table is
+ * the one of SPEC §12.
+ *
+ * @module @longhold/core/stores/postgres
  */
 
 import { and, asc, desc, eq, gt, sql } from 'drizzle-orm'

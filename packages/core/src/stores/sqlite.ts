@@ -1,6 +1,8 @@
 /**
- * Wrapped keys in SQLite: `@longhold/core/stores/sqlite`, over a Drizzle database whose driver is synchronous
- * (better-sqlite3, node:sqlite, bun:sqlite). The table is the one that the command line makes and reads (SPEC §12).
+ * Wrapped keys in SQLite, over a Drizzle database whose driver is synchronous (better-sqlite3, node:sqlite, bun:sqlite).
+ * The table is the one that the command line makes and reads (SPEC §12).
+ *
+ * @module @longhold/core/stores/sqlite
  */
 
 import { and, asc, desc, eq, gt, sql } from 'drizzle-orm'
