@@ -83,6 +83,28 @@ export class DataKeys {
     return held
   }
 
+  /**
+   * Counts the real size of a batch that is larger than was said: compressed values are longer than they look.
+   *
+   * @returns Another data key in place of one that would outgrow its life; the batch is to be done again under it.
+   */
+  async correct(
+    lent: LentDataKey,
+    { records, said, real }: { readonly records: number; readonly said: number; readonly real: number },
+  ): Promise<LentDataKey> {
+    const held = this.#held.get(lent.keyId)
+    if (held === undefined) throw new Error('a data key that was not lent')
+    held.bytes -= said
+    if (held.records === records || held.bytes + real <= this.#settings.life.maxBytes) {
+      held.bytes += real
+      return lent
+    }
+    held.records -= records
+    const next = await this.take(records, real)
+    held.lent--
+    return next
+  }
+
   /** @returns Key ids that nothing more will be written under. */
   giveBack({ keyId }: LentDataKey): string[] {
     const held = this.#held.get(keyId)

@@ -202,12 +202,23 @@ class Run {
       const result = await transformer.transform({ rows, dataKey: undefined })
       if (!result.needsDataKey) return { page: work.decided(result, undefined), lent: undefined }
     }
-    const lent = await this.#dataKeys.take(rows.length, work.bytes)
-    const batch: Batch = { rows, dataKey: lent.dataKey.use((bytes) => Uint8Array.from(bytes)) }
-    const result = await transformer.transform(batch)
-    if (result.needsDataKey) throw new Error('a worker asks for the data key that it was given')
+    let lent = await this.#dataKeys.take(rows.length, work.bytes)
+    let result = await this.#transformed(rows, lent)
+    const { plaintextBytes: real } = result
+    if (real > work.bytes) {
+      const before = lent
+      lent = await this.#dataKeys.correct(lent, { records: rows.length, said: work.bytes, real })
+      if (lent !== before) result = await this.#transformed(rows, lent)
+    }
     this.#checkSamples(result, rows, lent)
     return { page: work.decided(result, lent.keyId), lent }
+  }
+
+  async #transformed(rows: readonly BatchRow[], lent: LentDataKey): Promise<BatchOutcome> {
+    const batch: Batch = { rows, dataKey: lent.dataKey.use((bytes) => Uint8Array.from(bytes)) }
+    const result = await this.#settings.transformer.transform(batch)
+    if (result.needsDataKey) throw new Error('a worker asks for the data key that it was given')
+    return result
   }
 
   #batchRow(row: SourceRow | undefined): BatchRow {
@@ -246,7 +257,7 @@ class Run {
 /** A page with what its rows are, and then what became of them. */
 class PageWork {
   readonly indices: number[] = []
-  /** Of the values to be opened: no plaintext is longer, compressed ones apart. */
+  /** Of the values to be opened. No plaintext is longer, but of compressed ones, which are counted once they are open. */
   bytes = 0
   readonly #page: Page
   readonly #seen: { found: number; earlier: number; already: number; empty: number }

@@ -1,3 +1,5 @@
+import { deflateRawSync } from 'node:zlib'
+
 import { generateIdentity } from '@longhold/core'
 import Database from 'better-sqlite3'
 import { describe, expect, test } from 'vitest'
@@ -17,6 +19,7 @@ import {
   plaintextOf,
   RecordReader,
 } from '../support/migration.ts'
+import { sealJwe } from '../support/seal-jwe.ts'
 
 const formats = [{ kind: 'declared', layout: javaLayout }, { kind: 'jwe' }] as const
 
@@ -113,6 +116,27 @@ describe('a run', () => {
     await makeNotes(path, 60)
     const state = await migrateTable(notesOptions(path), { formats, run: { life, batchRows: 10 } })
     expect(state.dataKeys.length).toBeGreaterThan(2)
+  })
+
+  test.each([1, 2])('compressed values count for what they become, %d in a batch', async (batchRows) => {
+    using directory = new Directory()
+    const path = directory.file('notes.db')
+    await makeNotes(path, 8)
+    const database = new Database(path)
+    const set = database.prepare('UPDATE notes SET body = ?, wrapped_key = NULL, iv = NULL WHERE id = ?')
+    const zip = { alg: 'RSA-OAEP-256', enc: 'A256GCM', kid: 'old', zip: 'DEF' }
+    for (let id = 1; id <= 8; id++) set.run(sealJwe(zip, deflateRawSync(Buffer.alloc(4000, id))), id)
+    const life = { maxRecords: 1e6, maxBytes: 10_000, maxAgeMs: 3_600_000 }
+    const state = await migrateTable(notesOptions(path), { formats, run: { life, batchRows } })
+    expect(state.migrated).toBe(8)
+    const counted = database.prepare('SELECT messages, bytes, state FROM longhold_data_keys').all()
+    expect(counted).toEqual(Array.from({ length: 4 }, () => ({ messages: 2, bytes: 8000, state: 'reading' })))
+    const reader = await RecordReader.open(database)
+    for (const { id, body } of notesIn(database)) {
+      const read = reader.read(body, { table: 'notes', column: 'body', id: String(id) })
+      expect(read).toBe(String.fromCharCode(id).repeat(4000))
+    }
+    database.close()
   })
 
   test('what does not open stays, and is listed', async () => {
