@@ -31,7 +31,7 @@ const silent = wordSet(`
 const withoutSection = wordSet(`
   concat equalBytes fromHex toHex utf8 LongholdError Secret
   openKeyring Keyring DataKeyHandle EncryptedColumns encryptedColumns Encrypted
-  whileMigrating afterMigrating KmsClient KmsIdentity kmsRecipient
+  whileMigrating afterMigrating KmsClient KmsSysClient KmsIdentity kmsRecipient
 `)
 
 /** Names that say their unit, or count what they name. */

@@ -14,6 +14,16 @@ export type {
 } from './client.ts'
 export { KmsIdentity, kmsRecipient } from './kms-identity.ts'
 export type { KmsIdentityOptions } from './kms-identity.ts'
+export { KmsSysClient } from './sys-client.ts'
+export type {
+  CreatedSlot,
+  CreateSlotRequest,
+  RootRotation,
+  SealStatus,
+  SlotInfo,
+  SlotKind,
+  UnsealRequest,
+} from './sys-wire.ts'
 export type {
   CreatedToken,
   CreateKeyRequest,

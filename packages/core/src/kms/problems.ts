@@ -15,7 +15,9 @@ export function requestError(url: string, status: number, problem: unknown, what
     return unavailable(`the key service at ${url} refuses: ${detail}`, { hint: permissionHint })
   if (status === 404) return new LongholdError('bad_input', `the key service at ${url} has no ${what}`)
   if (status === 429)
-    return unavailable(`the key service at ${url} is asked too often`, { hint: 'wait, then try again' })
+    return unavailable(`the key service at ${url} is asked too often: ${detail}`, {
+      hint: 'wait, then try again',
+    })
   if (status === 503) {
     return unavailable(`the key service at ${url} cannot answer now (${code ?? status})`, {
       hint: hintsByCode[code ?? 'internal'] ?? 'look at its log, then try again',
@@ -64,6 +66,7 @@ export function strangeAnswer(url: string): LongholdError {
 const permissionHint = 'use a token that has this permission, or have one made'
 
 const hintsByCode: Partial<Record<ProblemCode, string>> = {
+  sealed: 'somebody has to unseal it: longhold kms unseal, on its machine',
   draining: 'it is stopping: try again in a moment',
   audit_unavailable: 'its audit log cannot be written: see to its disk and database',
   storage_unavailable: 'its database is locked, full or gone: see to its disk',

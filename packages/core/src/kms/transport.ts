@@ -11,7 +11,8 @@ const maxAnswerBytes = 96 * 1024 * 1024
 
 export interface TransportOptions {
   readonly url: string
-  readonly token: string
+  /** `lhk_…`; left out where nobody can have one. */
+  readonly token?: string
   readonly fetch?: typeof fetch
   readonly timeoutMs?: number
 }
@@ -19,13 +20,20 @@ export interface TransportOptions {
 export class Transport {
   /** Without a slash at its end. */
   readonly url: string
-  readonly #token: string
+  readonly #token: string | undefined
   readonly #fetch: typeof fetch
   readonly #timeoutMs: number
 
-  constructor({ url, token, fetch: given, timeoutMs = 10_000 }: TransportOptions) {
+  /** @param mayBeAnonymous Whether the token may be left out. */
+  constructor(
+    { url, token, fetch: given, timeoutMs = 10_000 }: TransportOptions,
+    mayBeAnonymous: boolean = false,
+  ) {
     this.url = checkUrl(url)
-    if (typeof token !== 'string' || !tokenPattern.test(token)) {
+    if (
+      !(token === undefined && mayBeAnonymous) &&
+      (typeof token !== 'string' || !tokenPattern.test(token))
+    ) {
       throw badInput('this is not a token of a key service', 'it is one line that begins with lhk_')
     }
     if (!(timeoutMs > 0 && timeoutMs <= maxTimeoutMs)) throw badInput('timeoutMs must be a positive number')
@@ -44,7 +52,7 @@ export class Transport {
       const response = await this.#fetch(this.url + path, {
         method,
         headers: {
-          authorization: `Bearer ${this.#token}`,
+          ...(this.#token === undefined ? {} : { authorization: `Bearer ${this.#token}` }),
           accept: 'application/json',
           ...(body === undefined ? {} : { 'content-type': 'application/json' }),
         },

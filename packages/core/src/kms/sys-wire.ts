@@ -1,0 +1,61 @@
+/** What travels about the root key of a key service and the slots it is kept in, as JSON. */
+
+/** What opens a slot. */
+export type SlotKind = 'key-file' | 'passphrase' | 'shares' | 'key-service'
+
+/** Whether a key service can use its keys, and what would open it. Told to everybody who asks. */
+export interface SealStatus {
+  sealed: boolean
+  /** What there are slots for. */
+  kinds: SlotKind[]
+  /** How far a slot of shares has come: how many were given, and how many it takes; null when none was. */
+  shares: { given: number; threshold: number } | null
+}
+
+/** One attempt to unseal. Exactly one of these; each holds a secret, or says that the configured one is to be used. */
+export type UnsealRequest =
+  | { passphrase: string }
+  /** One of several; `LONGHOLD-SHARE-1-…` */
+  | { share: string }
+  /** The 32 bytes of a key file. */
+  | { key_file: string }
+  /** Asks the other key service, which the configuration names. */
+  | { key_service: true }
+  /** Gives up the shares that were given so far. */
+  | { forget_shares: true }
+
+/** One slot, without anything that opens it. */
+export interface SlotInfo {
+  slot: string
+  kind: SlotKind
+  /** For people: whose it is, or where. */
+  label: string
+  /** How many of how many shares open it; null for other kinds. */
+  shares: { threshold: number; count: number } | null
+  /** The version of the root key it holds. */
+  root_version: number
+  created_at: string
+}
+
+/** What a new slot is to be opened with. */
+export type CreateSlotRequest =
+  | { kind: 'key-file'; label: string; key_file: string }
+  | { kind: 'passphrase'; label: string; passphrase: string }
+  | { kind: 'shares'; label: string; threshold: number; count: number }
+  | { kind: 'key-service'; label: string }
+
+/** A slot that was made. */
+export interface CreatedSlot extends SlotInfo {
+  /** Of a slot of shares: their texts, shown this once; empty for other kinds. */
+  share_texts: string[]
+}
+
+/** How far the replacement of the root key has come. */
+export interface RootRotation {
+  /** The version that every row was sealed under before. */
+  root_version: number
+  /** The one that takes its place; null when no rotation is under way. */
+  next_root_version: number | null
+  /** Rows still sealed under an older version. */
+  rows_left: number
+}
