@@ -47,6 +47,7 @@ export type {
   KeyringRewrapOptions,
   OwnerOptions,
 } from './keys/keyring-options.ts'
+export { rewrapStopsWriting } from './keys/keyring-names.ts'
 export type { RewrapProgress } from './keys/keyring-rewrap.ts'
 export type { KeyringPolicy } from './keys/policy.ts'
 export { PublicKeyRecipient } from './keys/recipient.ts'

@@ -1,4 +1,4 @@
-import { fromText, inspect, keyIdOf, LongholdError, toHex } from '@longhold/core'
+import { fromText, inspect, keyIdOf, LongholdError, rewrapStopsWriting, toHex } from '@longhold/core'
 
 import { fromCore, refused, stopped } from '../shell/errors.ts'
 import { Progress } from '../shell/progress.ts'
@@ -109,11 +109,22 @@ async function oneBatch(
   due.forEach(({ row, item }, index) => {
     const result = checked(item, results[index], rewrapper)
     if ('error' in result) outcome.failures.push(failureOf(row, result.error))
-    else replacements.push({ row, wrappedKey: result.wrappedKey })
+    else replacements.push(replacementOf(row, item, result.wrappedKey, rewrapper))
   })
   const replaced = keys.replace(replacements)
   outcome.rewrapped += replaced
   outcome.conflicts += replacements.length - replaced
+}
+
+/** As the library does it: who loses access must not get at what comes, so that new records get new data keys. */
+function replacementOf(
+  row: DataKeyRow,
+  { wrappedKey: before }: RewrapItem,
+  wrappedKey: Uint8Array,
+  { recipientIds }: Rewrapper,
+): Replacement {
+  const had = inspect(before).stanzas.map(({ recipientId }) => recipientId)
+  return { row, wrappedKey, stopWriting: rewrapStopsWriting(row.name ?? '', had, recipientIds) }
 }
 
 /** Looks at what came back before it takes the place of a key that works. */

@@ -31,7 +31,8 @@ export function rewrapCommand(terminal: Terminal) {
     .description(
       'Writes new headers for exactly the recipients given, and leaves what is encrypted as it is. Files are ' +
         'replaced whole; in a database each row of longhold_data_keys is replaced only if it is still what was ' +
-        'read, and rows that have these recipients already are left alone, so that it can be run again.\n\n' +
+        'read, and rows that have these recipients already are left alone, so that it can be run again. A data ' +
+        'key that somebody loses is not written under any more: its state becomes reading.\n\n' +
         'It takes nobody’s access away: who kept an old header, or the data key, still opens the data.',
     )
     .argument('[files...]', 'envelopes and wrapped keys')

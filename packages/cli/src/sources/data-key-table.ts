@@ -21,15 +21,22 @@ export interface DataKeyRow {
   readonly wrapped_key: Uint8Array | string
   /** JSON, an object of strings. */
   readonly key_context: string
+  readonly name: string | null
 }
 
 export interface Replacement {
   /** As it was read: another wrapped key in its place is not replaced. */
   readonly row: DataKeyRow
   readonly wrappedKey: Uint8Array
+  /** A `writing` data key becomes `reading` in the same step. */
+  readonly stopWriting: boolean
 }
 
-const selectRows = 'SELECT key_id, wrapped_key, key_context FROM longhold_data_keys'
+const selectRows = 'SELECT key_id, wrapped_key, key_context, name FROM longhold_data_keys'
+const replaceRow = `
+  UPDATE longhold_data_keys
+  SET wrapped_key = ?, updated_at = ?, state = CASE WHEN ? AND state = 'writing' THEN 'reading' ELSE state END
+  WHERE key_id = ? AND wrapped_key = ?`
 
 export class DataKeyTable implements Disposable {
   readonly #database: Database.Database
@@ -75,15 +82,13 @@ export class DataKeyTable implements Disposable {
   replace(replacements: readonly Replacement[]): number {
     if (replacements.length === 0) return 0
     return this.#do(() => {
-      const update = this.#database.prepare(
-        'UPDATE longhold_data_keys SET wrapped_key = ?, updated_at = ? WHERE key_id = ? AND wrapped_key = ?',
-      )
+      const update = this.#database.prepare(replaceRow)
       const now = new Date().toISOString()
       const all = this.#database.transaction(() => {
         let changes = 0
-        for (const { row, wrappedKey } of replacements) {
+        for (const { row, wrappedKey, stopWriting } of replacements) {
           const value = typeof row.wrapped_key === 'string' ? toText(wrappedKey) : wrappedKey
-          changes += update.run(value, now, row.key_id, row.wrapped_key).changes
+          changes += update.run(value, now, Number(stopWriting), row.key_id, row.wrapped_key).changes
         }
         return changes
       })
@@ -114,7 +119,7 @@ function checkTable(database: Database.Database, shown: string): void {
       hint: 'longhold reencrypt makes it; for files, give them without --sqlite',
     })
   }
-  const missing = ['key_id', 'wrapped_key', 'key_context', 'updated_at'].filter(
+  const missing = ['key_id', 'wrapped_key', 'key_context', 'name', 'state', 'updated_at'].filter(
     (one) => !columns.includes(one),
   )
   if (missing.length === 0) return

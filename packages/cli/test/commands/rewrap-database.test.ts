@@ -55,6 +55,7 @@ interface KeyRow {
   key_id: Buffer
   wrapped_key: Buffer
   key_context: string
+  state: string
   updated_at: string
 }
 
@@ -95,6 +96,26 @@ describe('longhold rewrap --sqlite', () => {
     expect(rows(space)).toEqual(after)
     using db = openDatabase(space, { readonly: true })
     expect(db.prepare('select * from users').all()).toEqual([{ id: 1, email: Buffer.from('a record') }])
+  })
+
+  test('a data key that somebody loses is not written under any more, as the library has it', async () => {
+    using space = await withDatabase(4)
+    {
+      using db = openDatabase(space)
+      const ids = db.prepare<[], { key_id: Buffer }>('select key_id from longhold_data_keys').all()
+      const set = db.prepare('update longhold_data_keys set name = ?, state = ? where key_id = ?')
+      set.run('users', 'writing', ids[0]?.key_id)
+      set.run(null, 'writing', ids[1]?.key_id)
+      set.run('blind-index:users', 'writing', ids[2]?.key_id)
+      set.run('users', 'retired', ids[3]?.key_id)
+    }
+    const states = () => rows(space).map(({ state }) => state)
+    // One more recipient takes nothing from anybody.
+    const both = ['-R', 'new.pub', '-R', 'old.pub']
+    await space.ok(['rewrap', '--sqlite', 'app.db', '-i', 'old.txt', ...both])
+    expect(states()).toEqual(['writing', 'writing', 'writing', 'retired'])
+    await space.ok(rewrap)
+    expect(states()).toEqual(['reading', 'reading', 'writing', 'retired'])
   })
 
   test('columns of type TEXT keep the text form', async () => {

@@ -11,16 +11,6 @@ import { holdById } from './keyring-parts.ts'
 import type { KeyringParts } from './keyring-parts.ts'
 import type { DataKeyOwner, StoredDataKey } from './wrapped-key-store.ts'
 
-const prefix = 'blind-index:'
-
-export function indexName(name: string): string {
-  return prefix + name
-}
-
-export function isIndexName(name: string): boolean {
-  return name.startsWith(prefix)
-}
-
 /** A key for blind indexes (SPEC §8), held until `close` or until its keyring is closed. */
 export class BlindIndexKey {
   readonly #held: HeldKey

@@ -13,7 +13,7 @@ import type { RecordOptions } from './data-key.ts'
 import type { Identity } from './identity.ts'
 import { DataKeyCache } from './keyring-cache.ts'
 import type { CacheOptions, CachedKey } from './keyring-cache.ts'
-import { isIndexName, indexName } from './keyring-index.ts'
+import { indexName, isReservedName } from './keyring-names.ts'
 import type { KeyringParts } from './keyring-parts.ts'
 import type { RewrapProgress } from './keyring-rewrap.ts'
 import { Policy } from './policy.ts'
@@ -103,7 +103,7 @@ export function ownerFrom(name: string, options: OwnerOptions, where: string): D
   if (typeof name !== 'string' || name.length < 1 || name.length > maxNameLength || /\p{Cc}/u.test(name))
     throw badInput(`${where}: a name has 1 to ${maxNameLength} characters, none of them a control character`)
   if (!name.isWellFormed()) throw badInput(`${where}: the name has a lone surrogate`)
-  if (isIndexName(name)) {
+  if (isReservedName(name)) {
     throw badInput(
       `${where}: names that begin with "${indexName('')}" are for blind indexes`,
       'indexKey takes the name without it',

@@ -3,7 +3,7 @@
 import { toHex } from '../bytes.ts'
 import { LongholdError } from '../errors.ts'
 import type { ErrorCode } from '../errors.ts'
-import { isIndexName } from './keyring-index.ts'
+import { rewrapStopsWriting } from './keyring-names.ts'
 import { idsOf, recipientIdsOf, unwrapStored, wrapFor } from './keyring-parts.ts'
 import type { KeyringParts } from './keyring-parts.ts'
 import type { Recipient } from './recipient.ts'
@@ -67,10 +67,8 @@ async function rewrapOne(
   try {
     for (let stored = first, attempt = 0; attempt < maxAttempts; attempt++) {
       const before = recipientIdsOf(stored.wrappedKey, parts)
-      const isNobodyLeftOut = [...before].every((id) => wanted.has(id))
-      if (before.size === wanted.size && isNobodyLeftOut) return 'unchanged'
-      // Who lost access to what is there must not get at what comes. An index key goes on: its rows would not be found.
-      const stopWriting = !isNobodyLeftOut && !isIndexName(stored.name)
+      if (before.size === wanted.size && [...before].every((id) => wanted.has(id))) return 'unchanged'
+      const stopWriting = rewrapStopsWriting(stored.name, before, wanted)
       const replacement = await rewrapped(stored, recipients, parts)
       const change = { expected: stored.wrappedKey, replacement, stopWriting }
       if (await parts.store.replaceWrappedKey(stored.keyId, change)) {

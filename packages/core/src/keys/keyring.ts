@@ -11,8 +11,9 @@ import { checkBytes, checkOptions } from '../options.ts'
 import type { DataKey, RecordOptions } from './data-key.ts'
 import { DataKeyHandle, cachedOrUnavailable } from './keyring-handle.ts'
 import type { HandleSource } from './keyring-handle.ts'
-import { indexName, openIndexKey } from './keyring-index.ts'
+import { openIndexKey } from './keyring-index.ts'
 import type { BlindIndexKey } from './keyring-index.ts'
+import { indexName } from './keyring-names.ts'
 import { checkKeyContext, keyIdFrom, ownerFrom, partsFrom, recordOptionsFrom } from './keyring-options.ts'
 import type {
   KeyringOptions,
