@@ -6,6 +6,7 @@ import { Command } from '@commander-js/extra-typings'
 import type { CommandUnknownOpts } from '@commander-js/extra-typings'
 
 import { canOpenCommand } from './commands/can-open.ts'
+import { completionCommand } from './commands/completion.ts'
 import { decryptCommand } from './commands/decrypt.ts'
 import { encryptCommand } from './commands/encrypt.ts'
 import { initCommand } from './commands/init.ts'
@@ -51,6 +52,7 @@ function commands(terminal: Terminal): CommandUnknownOpts[] {
     rewrapCommand(terminal),
     reencryptCommand(terminal),
     kmsCommand(terminal),
+    completionCommand(terminal),
   ]
 }
 

@@ -1,0 +1,120 @@
+/** What a shell has to know to complete a command line, read from commander's own commands. */
+
+import type { CommandUnknownOpts } from '@commander-js/extra-typings'
+import { permissions } from '@longhold/core/kms'
+
+/** What stands for a value: files, directories, one of some words, or something that only the caller knows. */
+export type Completes = 'files' | 'directories' | 'nothing' | readonly string[]
+
+export interface CompletionOption {
+  /** `-o`, where there is one. */
+  readonly short: string | undefined
+  /** `--output`. */
+  readonly long: string
+  readonly description: string
+  /** `undefined` for a switch. */
+  readonly value: { readonly name: string; readonly completes: Completes } | undefined
+  readonly isRepeatable: boolean
+}
+
+export interface CompletionCommand {
+  /** Behind the program's name: `['kms', 'keys']`; empty for the program itself. */
+  readonly path: readonly string[]
+  readonly summary: string
+  /** Those of every command, `--json` and its like, among them. */
+  readonly options: readonly CompletionOption[]
+  readonly commands: readonly CompletionCommand[]
+  readonly argument:
+    | { readonly name: string; readonly completes: Completes; readonly isVariadic: boolean }
+    | undefined
+}
+
+/** By what stands between the angle brackets. A name that is not here is an error: someone has to decide. */
+const placeholders: Readonly<Record<string, Completes>> = {
+  file: 'files',
+  files: 'files',
+  database: 'files',
+  target: 'files',
+  directory: 'directories',
+  permission: permissions,
+  'host:port': 'nothing',
+  id: 'nothing',
+  key: 'nothing',
+  'key=value': 'nothing',
+  member: 'nothing',
+  n: 'nothing',
+  name: 'nothing',
+  recipient: 'nothing',
+  seconds: 'nothing',
+  time: 'nothing',
+  url: 'nothing',
+}
+
+/** @throws Error for a placeholder that is not known here. */
+export function completionTree(program: CommandUnknownOpts): CompletionCommand {
+  const shared = optionsOf(program).filter(({ long }) => long !== '--version')
+  return treeOf(program, { path: [], shared, siblings: [] })
+}
+
+/** All commands, the program first. */
+export function allCommands(command: CompletionCommand): CompletionCommand[] {
+  return [command, ...command.commands.flatMap(allCommands)]
+}
+
+interface Place {
+  readonly path: readonly string[]
+  /** Options of every command. */
+  readonly shared: readonly CompletionOption[]
+  /** The names of the commands beside it, which is what a `help` is given. */
+  readonly siblings: readonly string[]
+}
+
+function treeOf(command: CommandUnknownOpts, { path, shared, siblings }: Place): CompletionCommand {
+  const children = command.createHelp().visibleCommands(command)
+  const childNames = children.map((child) => child.name()).filter((name) => name !== 'help')
+  const own = optionsOf(command)
+  const names = new Set(own.map(({ long }) => long))
+  const [argument] = command.registeredArguments
+  // commander's own `help` names commands and has none.
+  const isHelp = command.name() === 'help' && path.length > 0
+  return {
+    path,
+    summary: command.summary() || command.description(),
+    options: isHelp ? [] : [...own, ...shared.filter(({ long }) => !names.has(long))],
+    commands: children.map((child) =>
+      treeOf(child, { path: [...path, child.name()], shared, siblings: childNames }),
+    ),
+    argument: isHelp
+      ? { name: 'command', completes: siblings, isVariadic: false }
+      : argument && {
+          name: argument.name(),
+          completes: argument.argChoices ?? placeholder(argument.name()),
+          isVariadic: argument.variadic,
+        },
+  }
+}
+
+function optionsOf(command: CommandUnknownOpts): CompletionOption[] {
+  return command
+    .createHelp()
+    .visibleOptions(command)
+    .flatMap((option): CompletionOption[] => {
+      if (option.long === undefined || option.long === null) return []
+      const name = /<(.+)>/u.exec(option.flags)?.[1]
+      return [
+        {
+          short: option.short ?? undefined,
+          long: option.long,
+          description: option.description,
+          value: name === undefined ? undefined : { name, completes: option.argChoices ?? placeholder(name) },
+          isRepeatable: option.description.includes('(repeatable)'),
+        },
+      ]
+    })
+}
+
+function placeholder(name: string): Completes {
+  const completes = placeholders[name]
+  if (completes === undefined) throw new Error(`nobody has said how <${name}> is completed`)
+  return completes
+}
