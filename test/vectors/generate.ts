@@ -10,6 +10,7 @@ import { testingUseBackend } from '../../packages/core/src/primitives/backend.ts
 import type { CaseFile } from './generators/case-file.ts'
 import { envelopeFiles } from './generators/envelopes.ts'
 import { keyTexts } from './generators/key-texts.ts'
+import { limitFile } from './generators/limits.ts'
 import { recordFiles } from './generators/records.ts'
 import { smallFiles } from './generators/small.ts'
 import { valueFiles } from './generators/typed-values.ts'
@@ -27,6 +28,7 @@ export async function generate(): Promise<ReadonlyMap<string, CaseFile>> {
       ...(await recordFiles()),
       ...wrappedKeyFiles(),
       ...(await envelopeFiles()),
+      limitFile(),
     ]
     return new Map(files.map((file) => [file.name, file]))
   } finally {

@@ -118,6 +118,15 @@ export const operations: Readonly<Record<string, Operation>> = {
       same(sealRecord(key, expected, context, { testingSalt: hex(salt) }), hex(input), 'replay')
   },
 
+  openRecordAtOnce({ dataKey, recordContext, input }) {
+    DataKey.from(hex(dataKey)).decrypt(hex(input), { recordContext: contextOf(recordContext) })
+  },
+
+  async openEnvelopeAtOnce(vector) {
+    const identities = given(vector.identities).map(identityOf)
+    await decrypt(hex(vector.input), { identities, context: contextOf(vector.context), suites })
+  },
+
   async readRange(vector, byName) {
     const input = vector.input ?? byName.get(given(vector.recordName))?.input
     const key = DataKey.from(hex(vector.dataKey))
@@ -278,7 +287,8 @@ function identityOf({ seed, kem }: VectorIdentity): LocalIdentity {
   return LocalIdentity.fromSeed(hex(seed), kem, { suites })
 }
 
-function recipientOf({ kem, publicKey }: VectorRecipient): PublicKeyRecipient {
+function recipientOf({ kem, publicKey, seed }: VectorRecipient): PublicKeyRecipient {
+  if (seed !== undefined) return identityOf({ kem, seed }).recipient
   return PublicKeyRecipient.fromPublicKey(kem, hex(publicKey), { suites })
 }
 

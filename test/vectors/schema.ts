@@ -3,6 +3,9 @@
 import { fromHex } from '@longhold/core'
 import type { EncryptionContext } from '@longhold/core'
 
+/** Hexadecimal digits; or pieces of them and bytes that are repeated, where a limit would need megabytes. */
+export type VectorBytes = string | readonly (string | { readonly repeat: string; readonly times: number })[]
+
 interface VectorKey {
   readonly name?: string
   readonly kem: number
@@ -13,14 +16,16 @@ export interface VectorIdentity extends VectorKey {
 }
 
 export interface VectorRecipient extends VectorKey {
-  readonly publicKey: string
+  readonly publicKey?: string
+  /** Whose public key it is, where there are so many that they would fill a file. */
+  readonly seed?: string
   /** The randomness of the encapsulation, where the case can be replayed. */
   readonly encapsSeed?: string
 }
 
 /** A stanza that stands in the header as it is. */
 export interface RawStanza {
-  readonly raw: string
+  readonly raw: VectorBytes
 }
 
 type Plaintext =
@@ -35,7 +40,7 @@ export interface VectorCase {
   readonly result: 'valid' | 'refused'
   readonly kind?: string
   readonly comment?: string
-  readonly input?: string
+  readonly input?: VectorBytes
   readonly output?: string
   readonly context?: EncryptionContext | null
   readonly keyContext?: EncryptionContext | null
@@ -105,10 +110,27 @@ export interface VectorFile {
 }
 
 /** The field's bytes. Throws when the case lacks it, so that an incomplete case never passes. */
-export function hex(text: string | undefined): Uint8Array {
+export function hex(text: VectorBytes | undefined): Uint8Array {
+  if (typeof text === 'object') return joined(text)
   const bytes = text === undefined ? undefined : fromHex(text)
   if (bytes === undefined) throw new Error('the case lacks a field of hexadecimal digits')
   return bytes
+}
+
+function joined(pieces: Exclude<VectorBytes, string>): Uint8Array {
+  const parts = pieces.map((piece) => {
+    const { repeat, times } = typeof piece === 'string' ? { repeat: piece, times: 1 } : piece
+    return { bytes: hex(repeat), times }
+  })
+  const whole = new Uint8Array(parts.reduce((sum, { bytes, times }) => sum + bytes.length * times, 0))
+  let at = 0
+  for (const { bytes, times } of parts) {
+    const end = at + bytes.length * times
+    if (bytes.length === 1) whole.fill(bytes[0] ?? 0, at, end)
+    else for (let i = at; i < end; i += bytes.length) whole.set(bytes, i)
+    at = end
+  }
+  return whole
 }
 
 /** The field itself. Throws when the case lacks it. */
