@@ -26,9 +26,11 @@ export function table(rows: readonly (readonly string[])[]): string {
     .join('\n')
 }
 
+const numbers = new Intl.NumberFormat('en-US') // made once: toLocaleString makes one for each call
+
 /** 1234567 as `1,234,567`. */
 export function count(value: number): string {
-  return value.toLocaleString('en-US')
+  return numbers.format(value)
 }
 
 /** `1 file`, `2 files`. */
