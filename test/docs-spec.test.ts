@@ -51,3 +51,19 @@ test('the sizes it gives are those of the library', async () => {
     expect(await encrypt(new Uint8Array(n), { recipients: [recipient] })).toHaveLength(1317 + marginal)
   }
 })
+
+test('the kinds of refusal it lists are the codes of the library, and the guide explains no others', () => {
+  const read = (path: string) => readFileSync(join(import.meta.dirname, '..', path), 'utf8')
+  const [, union = ''] =
+    /type ErrorCode =\n((?: {2}\| '\w+'\n)+)/.exec(read('packages/core/src/errors.ts')) ?? []
+  const codes = [...union.matchAll(/'(\w+)'/g)].map(([, code = '']) => code)
+  const [, table = ''] = /\n\| kind .*\n\| -.*\n((?:\|.*\n)+)/.exec(spec) ?? []
+  const kinds = [...table.matchAll(/^\| `(\w+)`/gm)].map(([, kind = '']) => kind)
+  expect(kinds.length).toBeGreaterThan(10)
+  expect(kinds.toSorted()).toEqual(codes.toSorted())
+
+  const errors = read('docs/library.md').split('\n## Errors\n')[1]?.split('\n## ')[0] ?? ''
+  const named = [...errors.matchAll(/`([a-z]+(?:_[a-z]+)*)`/g)].map(([, name = '']) => name)
+  expect(named.filter((name) => name.includes('_')).length).toBeGreaterThan(5)
+  expect(named.filter((name) => name.includes('_') && !codes.includes(name))).toEqual([])
+})

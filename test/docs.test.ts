@@ -51,3 +51,24 @@ test('every link to a file of the repository leads somewhere', () => {
   })
   expect(broken).toEqual([])
 })
+
+test('and every link to a heading, to one that is there', () => {
+  const slugs = (path: string) =>
+    readFileSync(path, 'utf8')
+      .split('\n')
+      .filter((line) => /^#+ /.test(line))
+      .map((line) => line.replace(/^#+ /, '').toLowerCase())
+      .map((heading) => heading.replaceAll(/[^\p{L}\p{N} _-]/gu, '').replaceAll(' ', '-'))
+  const broken = documentPaths(root).flatMap((path) => {
+    const links = [
+      ...readFileSync(join(root, path), 'utf8').matchAll(/\]\((?!https?:|mailto:)([^)#\s]*)#([^)\s]+)/g),
+    ]
+    return links
+      .filter(([, target = '', slug = '']) => {
+        const file = target === '' ? join(root, path) : join(root, path, '..', target)
+        return !slugs(file).includes(slug)
+      })
+      .map(([link]) => `${path}: ${link}`)
+  })
+  expect(broken).toEqual([])
+})
