@@ -1,0 +1,30 @@
+/** Holds the audit log against a checkpoint that was kept elsewhere: the log may have grown since, and nothing else. */
+
+import { toHex } from '@longhold/core'
+
+import type { Checkpoint } from './checkpoint.ts'
+import type { KeyStore } from './key-store.ts'
+
+export type AuditReader = Pick<KeyStore, 'auditHeads' | 'auditEntries'>
+
+/** One line for each chain that is not, or no longer, what the checkpoint saw. */
+export async function faultsAgainst({ number, chains }: Checkpoint, log: AuditReader): Promise<string[]> {
+  const heads = new Map((await log.auditHeads()).map((head) => [head.run, head]))
+  const faults: string[] = []
+  for (const { run, seq, mac } of chains) {
+    const head = heads.get(run)
+    if (head === undefined) {
+      faults.push(`chain ${run}: the whole chain is missing, checkpoint ${number} has it`)
+    } else if (head.seq < seq) {
+      faults.push(`chain ${run}: ends at ${head.seq}, checkpoint ${number} saw it end at ${seq}`)
+    } else if (seq > 0 && (await macAt(log, run, seq)) !== mac) {
+      faults.push(`chain ${run}: entry ${seq} is not the one that checkpoint ${number} saw`)
+    }
+  }
+  return faults
+}
+
+async function macAt(log: AuditReader, run: string, seq: number): Promise<string | undefined> {
+  const [entry] = await log.auditEntries(run, { after: seq - 1, limit: 1 })
+  return entry?.seq === seq ? toHex(entry.mac) : undefined
+}

@@ -1,0 +1,60 @@
+import { toHex } from '@longhold/core'
+import { expect, test } from 'vitest'
+
+import { faultsAgainst } from '../../src/service/checkpoint-audit.ts'
+import type { AuditReader } from '../../src/service/checkpoint-audit.ts'
+import type { Checkpoint } from '../../src/service/checkpoint.ts'
+import { startTestService } from '../support/service.ts'
+
+async function checkpointOf(log: AuditReader): Promise<Checkpoint> {
+  const chains = (await log.auditHeads()).map(({ run, seq, mac }) => ({ run, seq, mac: toHex(mac) }))
+  return { number: 7, at: 0, epoch: 1, headMac: '', chains, finalVersions: [] }
+}
+
+test('a log that grew since the checkpoint fits it', async () => {
+  const { store, service, admin } = await startTestService({ keys: ['a'] })
+  const checkpoint = await checkpointOf(store)
+  await service.keys.rotate(admin, 'a')
+  expect(checkpoint.chains.length).toBeGreaterThan(0)
+  expect(await faultsAgainst(checkpoint, store)).toEqual([])
+})
+
+test.each<[string, (log: AuditReader, run: string) => Partial<AuditReader>, RegExp]>([
+  [
+    'the newest chain taken away whole',
+    (log, run) => ({ auditHeads: async () => (await log.auditHeads()).filter((head) => head.run !== run) }),
+    /the whole chain is missing, checkpoint 7 has it/u,
+  ],
+  [
+    'an older state with a head that fits it',
+    (log, run) => ({
+      auditHeads: async () =>
+        (await log.auditHeads()).map((head) => (head.run === run ? { ...head, seq: 1 } : head)),
+    }),
+    /ends at 1, checkpoint 7 saw it end at 3/u,
+  ],
+  [
+    'another history of the same length',
+    (log) => ({
+      auditEntries: async (run, page) =>
+        (await log.auditEntries(run, page)).map((entry) => ({ ...entry, mac: new Uint8Array(32) })),
+    }),
+    /entry 3 is not the one that checkpoint 7 saw/u,
+  ],
+  ['an entry that is gone', () => ({ auditEntries: async () => [] }), /entry 3 is not the one/u],
+])('%s', async (_, tampered, fault) => {
+  const { store, service, admin } = await startTestService({ keys: ['a'] })
+  await service.keys.rotate(admin, 'a')
+  const checkpoint = await checkpointOf(store)
+  const run = checkpoint.chains.at(-1)?.run ?? ''
+  const log: AuditReader = {
+    auditHeads: () => store.auditHeads(),
+    auditEntries: (of, page) => store.auditEntries(of, page),
+  }
+  const faults = await faultsAgainst(checkpoint, { ...log, ...tampered(log, run) })
+  expect(faults.length).toBeGreaterThan(0)
+  expect(
+    faults.some((line) => line.includes(run) && fault.test(line)),
+    faults.join('\n'),
+  ).toBe(true)
+})
