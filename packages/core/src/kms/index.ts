@@ -12,6 +12,8 @@ export type {
   UnwrapRequestItem,
   UnwrapResult,
 } from './client.ts'
+export { maxPackagedVersions, openKeyPackage, sealKeyPackage } from './key-package.ts'
+export type { PackagedState, PackagedVersion, PackageLabel } from './key-package.ts'
 export { KmsIdentity, kmsRecipient } from './kms-identity.ts'
 export type { KmsIdentityOptions } from './kms-identity.ts'
 export { KmsSysClient } from './sys-client.ts'

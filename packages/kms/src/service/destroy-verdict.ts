@@ -64,22 +64,16 @@ export interface DestroyVerdict {
 }
 
 export function judge(facts: DestroyFacts): DestroyVerdict {
-  const reasons = [...fromState(facts), ...fromUses(facts), ...fromCensus(facts), ...fromCopies(facts)]
+  const reasons = [...fromStates[facts.state], ...fromUses(facts), ...fromCensus(facts), ...fromCopies(facts)]
   const speaksFor = (verdict: Verdict) => reasons.some((reason) => reason.speaksFor === verdict)
   return { verdict: speaksFor('unsafe') ? 'unsafe' : speaksFor('unknown') ? 'unknown' : 'safe', reasons }
 }
 
-function fromState({ state }: DestroyFacts): Reason[] {
-  switch (state) {
-    case 'wraps':
-      return [unsafe('still_wraps', 'writers wrap for it: rotate the key first')]
-    case 'unwraps':
-      return [unsafe('still_in_use', 'it unwraps: disable it first and see who complains')]
-    case 'destroyed':
-      return [{ code: 'already_destroyed', speaksFor: 'safe', detail: 'it is destroyed already' }]
-    case 'at_rest':
-      return []
-  }
+const fromStates: Readonly<Record<DestroyFacts['state'], readonly Reason[]>> = {
+  wraps: [unsafe('still_wraps', 'writers wrap for it: rotate the key first')],
+  unwraps: [unsafe('still_in_use', 'it unwraps: disable it first and see who complains')],
+  at_rest: [],
+  destroyed: [{ code: 'already_destroyed', speaksFor: 'safe', detail: 'it is destroyed already' }],
 }
 
 function fromUses({ now, countedSince, usesIn30Days, usesIn90Days }: DestroyFacts): Reason[] {
