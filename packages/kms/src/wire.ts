@@ -7,8 +7,10 @@ import { z } from '@hono/zod-openapi'
 // zod itself gets `.openapi()` from here.
 import { permissions } from '@longhold/core/kms'
 import type {
+  CreatedSlot,
   CreatedToken,
   CreateKeyRequest,
+  CreateSlotRequest,
   CreateTokenRequest,
   ItemProblem,
   KeyInfo,
@@ -21,8 +23,13 @@ import type {
   RewrapItem,
   RewrapRequest,
   RewrapResponse,
+  RootRotation,
+  SealStatus,
   SettableState,
+  SlotInfo,
+  SlotKind,
   TokenInfo,
+  UnsealRequest,
   UnwrapAnswer,
   UnwrapItem,
   UnwrapRequest,
@@ -66,9 +73,11 @@ const problemCode = wire<ProblemCode>()(
     'too_many_items',
     'unwrap_failed',
     'recipient_unknown',
+    'wrong_secret',
     'rate_limited',
     'internal',
     'sealed',
+    'slot_unavailable',
     'audit_unavailable',
     'storage_unavailable',
     'draining',
@@ -233,3 +242,51 @@ const tokenFields = {
 export const tokenInfo = wire<TokenInfo>()(z.strictObject(tokenFields))
 export const tokenPage = wire<Page<TokenInfo>>()(page(tokenInfo))
 export const createdToken = wire<CreatedToken>()(z.strictObject({ ...tokenFields, token: z.string() }))
+
+const slotKind = wire<SlotKind>()(z.enum(['key-file', 'passphrase', 'shares', 'key-service']))
+export const sealStatus = wire<SealStatus>()(
+  z.strictObject({
+    sealed: z.boolean(),
+    kinds: z.array(slotKind),
+    shares: z.strictObject({ given: z.int(), threshold: z.int() }).nullable(),
+  }),
+)
+const passphrase = z.string().min(1).max(4096)
+export const unsealRequest = wire<UnsealRequest>()(
+  z.union([
+    z.strictObject({ passphrase }),
+    z.strictObject({ share: z.string().min(1).max(200) }),
+    z.strictObject({ key_file: bytes(32) }),
+    z.strictObject({ key_service: z.literal(true) }),
+    z.strictObject({ forget_shares: z.literal(true) }),
+  ]),
+)
+
+const slotFields = {
+  slot: z.string(),
+  kind: slotKind,
+  label: z.string(),
+  shares: z.strictObject({ threshold: z.int(), count: z.int() }).nullable(),
+  root_version: z.int(),
+  created_at: time,
+}
+export const slotInfo = wire<SlotInfo>()(z.strictObject(slotFields))
+export const slotList = z.strictObject({ items: z.array(slotInfo) })
+const label = z.string().max(100)
+export const createSlotRequest = wire<CreateSlotRequest>()(
+  z.union([
+    z.strictObject({ kind: z.literal('key-file'), label, key_file: bytes(32) }),
+    z.strictObject({ kind: z.literal('passphrase'), label, passphrase }),
+    z.strictObject({ kind: z.literal('shares'), label, threshold: z.int(), count: z.int() }),
+    z.strictObject({ kind: z.literal('key-service'), label }),
+  ]),
+)
+export const createdSlot = wire<CreatedSlot>()(
+  z.strictObject({ ...slotFields, share_texts: z.array(z.string()) }),
+)
+export const slotParams = z.strictObject({
+  slot: z.string().regex(/^[0-9a-f]{16}$/u, 'a slot is named with 16 hexadecimal digits'),
+})
+export const rootRotation = wire<RootRotation>()(
+  z.strictObject({ root_version: z.int(), next_root_version: z.int().nullable(), rows_left: z.int() }),
+)

@@ -6,6 +6,7 @@ import { HTTPException } from 'hono/http-exception'
 import type { ContentfulStatusCode } from 'hono/utils/http-status'
 
 import { ServiceError } from '../service/errors.ts'
+import { RateLimited } from '../service/rate-limited.ts'
 import type { Env, Log } from './env.ts'
 
 export const problemTable: Readonly<
@@ -21,9 +22,11 @@ export const problemTable: Readonly<
   too_many_items: { status: 413, title: 'The request has too many items' },
   unwrap_failed: { status: 422, title: 'It cannot be opened' },
   recipient_unknown: { status: 422, title: 'A recipient is not known' },
+  wrong_secret: { status: 422, title: 'It does not open the root key' },
   rate_limited: { status: 429, title: 'Too many attempts' },
   internal: { status: 500, title: 'The service failed' },
   sealed: { status: 503, title: 'The service is sealed' },
+  slot_unavailable: { status: 503, title: 'Another key service could not be asked' },
   audit_unavailable: { status: 503, title: 'The audit log cannot be written' },
   storage_unavailable: { status: 503, title: 'The database cannot be used' },
   draining: { status: 503, title: 'The service is stopping' },
@@ -42,6 +45,7 @@ export function answerError(error: unknown, c: Context<Env>, log: Log): Response
       where: error instanceof Error ? framesOf(error) : undefined,
     })
   }
+  if (error instanceof RateLimited) c.header('Retry-After', String(error.retryAfterSeconds))
   return answerProblem(c, code, detail)
 }
 

@@ -27,5 +27,6 @@ export const routeTable = {
 
 export type RouteName = keyof typeof routeTable
 
-/** Routes without a token: they say nothing that is not for everybody. */
-export const publicRoutes = ['GET /livez', 'GET /readyz'] as const
+/** Routes without a token: they say nothing that is not for everybody. `POST /v1/sys/unseal` is one more, on the admin
+ *  socket. */
+export const publicRoutes = ['GET /livez', 'GET /readyz', 'GET /v1/sys/seal-status'] as const

@@ -8,12 +8,12 @@ import { dirname } from 'node:path'
 import { Secret } from '@longhold/core'
 
 import { ServiceError } from '../service/errors.ts'
-import type { RootKey } from '../service/root-key.ts'
 import { open, seal } from '../service/sealing.ts'
+import type { SlotOpener } from '../service/slot-opener.ts'
 
 const fileBytes = 32
 
-export class KeyFile implements RootKey {
+export class KeyFile implements SlotOpener {
   readonly kind = 'key-file'
   readonly #path: string
   readonly #key: Secret
@@ -31,12 +31,26 @@ export class KeyFile implements RootKey {
   static read(path: string): KeyFile {
     const content = readKeyFile(path)
     try {
-      // Derived: the bytes of the file are never a key of AES themselves.
-      const key = hkdfSync('sha256', content, new Uint8Array(0), 'longhold/kms/v1/key-file', 32)
-      return new KeyFile(path, Secret.take(new Uint8Array(key)))
+      return KeyFile.fromBytes(content, path)
     } finally {
       content.fill(0)
     }
+  }
+
+  /**
+   * The content of a key file that is elsewhere.
+   *
+   * @param content 32 bytes. Borrowed.
+   * @param name For messages.
+   * @throws ServiceError `wrong_secret` for another length.
+   */
+  static fromBytes(content: Uint8Array, name: string): KeyFile {
+    if (content.length !== fileBytes) {
+      throw new ServiceError('wrong_secret', `${name} is not ${fileBytes} bytes long`)
+    }
+    // Derived: the bytes of the file are never a key of AES themselves.
+    const key = hkdfSync('sha256', content, new Uint8Array(0), 'longhold/kms/v1/key-file', 32)
+    return new KeyFile(name, Secret.take(new Uint8Array(key)))
   }
 
   /**
@@ -49,14 +63,14 @@ export class KeyFile implements RootKey {
     return { keyFile: KeyFile.read(path), isNew }
   }
 
-  async seal(root: Uint8Array, bound: Uint8Array): Promise<Uint8Array> {
-    return this.#key.use((key) => seal(key, bound, root))
+  async seal(slotSecret: Uint8Array, bound: Uint8Array): Promise<Uint8Array> {
+    return this.#key.use((key) => seal(key, bound, slotSecret))
   }
 
-  async open(sealedRoot: Uint8Array, bound: Uint8Array): Promise<Secret> {
-    const root = this.#key.use((key) => open(key, bound, sealedRoot))
-    if (root !== undefined) return root
-    throw new ServiceError('wrong_key_file', `${this.#path} is not the key file of this database`, {
+  async open(sealed: Uint8Array, bound: Uint8Array): Promise<Secret> {
+    const slotSecret = this.#key.use((key) => open(key, bound, sealed))
+    if (slotSecret !== undefined) return slotSecret
+    throw new ServiceError('wrong_secret', `${this.#path} is not the key file of this database`, {
       hint: 'give the key file that was made with it, or restore that from its backup; nothing was changed',
     })
   }

@@ -13,13 +13,13 @@ import type { KmsClient } from '@longhold/core/kms'
 
 import { ServiceError } from '../service/errors.ts'
 import { framed } from '../service/framing.ts'
-import type { RootKey } from '../service/root-key.ts'
 import { open, seal } from '../service/sealing.ts'
+import type { SlotOpener } from '../service/slot-opener.ts'
 
 const lengthBytes = 4
 
 /** Sealed: length of the wrapped key (4), wrapped key (SPEC §5), and what is sealed under the data key in it. */
-export class OtherKeyService implements RootKey {
+export class OtherKeyService implements SlotOpener {
   readonly kind = 'key-service'
   readonly #client: KmsClient
   readonly #key: string
@@ -34,7 +34,7 @@ export class OtherKeyService implements RootKey {
     this.#key = key
   }
 
-  async seal(root: Uint8Array, bound: Uint8Array): Promise<Uint8Array> {
+  async seal(slotSecret: Uint8Array, bound: Uint8Array): Promise<Uint8Array> {
     const dataKey = DataKey.generate()
     try {
       const recipient = await this.#ask(() => kmsRecipient(this.#client, this.#key))
@@ -43,21 +43,21 @@ export class OtherKeyService implements RootKey {
         keyContext: keyContext(bound),
       })
       const head = concat(lengthOf(wrappedKey), wrappedKey)
-      return withKey(dataKey, (key) => concat(head, seal(key, framed(head, bound), root)))
+      return withKey(dataKey, (key) => concat(head, seal(key, framed(head, bound), slotSecret)))
     } finally {
       dataKey.wipe()
     }
   }
 
-  async open(sealedRoot: Uint8Array, bound: Uint8Array): Promise<Secret> {
-    const { head, wrappedKey, sealed } = divide(sealedRoot)
+  async open(sealed: Uint8Array, bound: Uint8Array): Promise<Secret> {
+    const { head, wrappedKey, sealed: inner } = divide(sealed)
     const identities = [new KmsIdentity(this.#client, { keys: [this.#key] })]
     const dataKey = await this.#ask(() =>
       unwrapDataKey(wrappedKey, { identities, keyContext: keyContext(bound) }),
     )
     try {
-      const root = withKey(dataKey, (key) => open(key, framed(head, bound), sealed))
-      if (root !== undefined) return root
+      const slotSecret = withKey(dataKey, (key) => open(key, framed(head, bound), inner))
+      if (slotSecret !== undefined) return slotSecret
     } finally {
       dataKey.wipe()
     }
@@ -76,13 +76,13 @@ export class OtherKeyService implements RootKey {
       if (!(error instanceof LongholdError)) throw error
       if (error.code !== 'unavailable' && error.code !== 'bad_input') throw this.#wrong()
       const hint = error.hint === undefined ? {} : { hint: error.hint }
-      throw new ServiceError('storage_unavailable', `the slot of another key service: ${error.message}`, hint)
+      throw new ServiceError('slot_unavailable', `the slot of another key service: ${error.message}`, hint)
     }
   }
 
   #wrong(): ServiceError {
     return new ServiceError(
-      'wrong_key_file',
+      'wrong_secret',
       `the key ${this.#key} of the key service at ${this.#client.url} does not open the root key`,
       { hint: 'is it the service and the key this slot was made with? nothing was changed' },
     )
@@ -112,17 +112,17 @@ function lengthOf({ length }: Uint8Array): Uint8Array {
   return bytes
 }
 
-function divide(sealedRoot: Uint8Array) {
-  const view = new DataView(sealedRoot.buffer, sealedRoot.byteOffset, sealedRoot.byteLength)
-  const headBytes = sealedRoot.length < lengthBytes ? Infinity : lengthBytes + view.getUint32(0)
-  if (sealedRoot.length < headBytes) {
-    throw new ServiceError('wrong_key_file', 'the row of this slot is not what this service wrote', {
+function divide(row: Uint8Array) {
+  const view = new DataView(row.buffer, row.byteOffset, row.byteLength)
+  const headBytes = row.length < lengthBytes ? Infinity : lengthBytes + view.getUint32(0)
+  if (row.length < headBytes) {
+    throw new ServiceError('wrong_secret', 'the row of this slot is not what this service wrote', {
       hint: 'use another slot, keep the database for examination and restore a backup',
     })
   }
   return {
-    head: sealedRoot.slice(0, headBytes),
-    wrappedKey: sealedRoot.slice(lengthBytes, headBytes),
-    sealed: sealedRoot.subarray(headBytes),
+    head: row.slice(0, headBytes),
+    wrappedKey: row.slice(lengthBytes, headBytes),
+    sealed: row.subarray(headBytes),
   }
 }

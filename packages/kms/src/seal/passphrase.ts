@@ -7,8 +7,8 @@ import { concat, Secret } from '@longhold/core'
 
 import { ServiceError } from '../service/errors.ts'
 import { framed } from '../service/framing.ts'
-import type { RootKey } from '../service/root-key.ts'
 import { open, seal } from '../service/sealing.ts'
+import type { SlotOpener } from '../service/slot-opener.ts'
 
 /** What Argon2id costs. */
 export interface Argon2Cost {
@@ -36,7 +36,7 @@ const format = 1
 const saltBytes = 16
 const headBytes = 1 + saltBytes + 4 + 4 + 1
 
-export class Passphrase implements RootKey {
+export class Passphrase implements SlotOpener {
   readonly kind = 'passphrase'
   readonly #secret: Secret
   readonly #cost: Argon2Cost
@@ -49,7 +49,7 @@ export class Passphrase implements RootKey {
   /**
    * @param text The same characters may come as other bytes from another keyboard, so they are normalised (NFC).
    * @param testingCost Of what is sealed; production uses the default.
-   * @throws ServiceError `wrong_key_file` for more than 4,096 bytes.
+   * @throws ServiceError `wrong_secret` for more than 4,096 bytes.
    */
   static from(text: string, testingCost: Argon2Cost = writtenCost): Passphrase {
     const bytes = Buffer.from(text.normalize('NFC'))
@@ -66,22 +66,22 @@ export class Passphrase implements RootKey {
     return Array.from(text.normalize('NFC')).length >= minPassphraseLength
   }
 
-  async seal(root: Uint8Array, bound: Uint8Array): Promise<Uint8Array> {
+  async seal(slotSecret: Uint8Array, bound: Uint8Array): Promise<Uint8Array> {
     const head = encodeHead(randomBytes(saltBytes), this.#cost)
     const key = await this.#key(head, this.#cost)
     try {
-      return concat(head, seal(key, framed(head, bound), root))
+      return concat(head, seal(key, framed(head, bound), slotSecret))
     } finally {
       key.fill(0)
     }
   }
 
-  async open(sealedRoot: Uint8Array, bound: Uint8Array): Promise<Secret> {
-    const head = sealedRoot.subarray(0, headBytes)
+  async open(sealed: Uint8Array, bound: Uint8Array): Promise<Secret> {
+    const head = sealed.subarray(0, headBytes)
     const key = await this.#key(head, decodeCost(head))
     try {
-      const root = open(key, framed(head, bound), sealedRoot.subarray(headBytes))
-      if (root !== undefined) return root
+      const slotSecret = open(key, framed(head, bound), sealed.subarray(headBytes))
+      if (slotSecret !== undefined) return slotSecret
     } finally {
       key.fill(0)
     }
@@ -143,5 +143,5 @@ function damaged(): ServiceError {
 }
 
 function wrong(why: string, options: { hint?: string } = {}): ServiceError {
-  return new ServiceError('wrong_key_file', `the passphrase does not open the root key: ${why}`, options)
+  return new ServiceError('wrong_secret', `the passphrase does not open the root key: ${why}`, options)
 }

@@ -46,7 +46,7 @@ export function formatShare({ setId, threshold, index, value }: Share): string {
 /**
  * The caller wipes its `value`.
  *
- * @throws ServiceError `wrong_key_file`; the message repeats nothing of the text.
+ * @throws ServiceError `wrong_secret`; the message repeats nothing of the text.
  */
 export function parseShare(text: string): Share {
   const trimmed = text.trim()
@@ -70,7 +70,7 @@ function check(bytes: Uint8Array): Uint8Array {
 }
 
 function notShare(why: string): ServiceError {
-  return new ServiceError('wrong_key_file', `this is no share of a root key: ${why}`, {
+  return new ServiceError('wrong_secret', `this is no share of a root key: ${why}`, {
     hint: 'copy it whole, as it was handed out',
   })
 }

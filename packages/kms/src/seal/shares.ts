@@ -12,8 +12,8 @@ import { combine, split } from 'shamir-secret-sharing'
 
 import { ServiceError } from '../service/errors.ts'
 import { framed } from '../service/framing.ts'
-import type { RootKey } from '../service/root-key.ts'
 import { open, seal } from '../service/sealing.ts'
+import type { SlotOpener } from '../service/slot-opener.ts'
 import { formatShare, setIdBytes, shareSecretBytes } from './share-text.ts'
 import type { Share } from './share-text.ts'
 
@@ -33,7 +33,7 @@ export interface ShareSet {
   readonly digests: ReadonlyMap<number, Uint8Array>
 }
 
-export class Shares implements RootKey {
+export class Shares implements SlotOpener {
   readonly kind = 'shares'
   readonly #key: Secret
   readonly #set: ShareSet
@@ -73,7 +73,7 @@ export class Shares implements RootKey {
   /**
    * The secret of a set again, from as many shares as it takes. Borrowed. Each was checked by `checkShare`.
    *
-   * @throws ServiceError `wrong_key_file` for too few, or one twice.
+   * @throws ServiceError `wrong_secret` for too few, or one twice.
    */
   static async from(set: ShareSet, shares: readonly Share[]): Promise<Shares> {
     const byIndex = new Map(shares.map((share) => [share.index, share]))
@@ -93,15 +93,15 @@ export class Shares implements RootKey {
     }
   }
 
-  async seal(root: Uint8Array, bound: Uint8Array): Promise<Uint8Array> {
+  async seal(slotSecret: Uint8Array, bound: Uint8Array): Promise<Uint8Array> {
     const head = encodeSet(this.#set)
-    return this.#key.use((key) => concat(head, seal(key, framed(head, bound), root)))
+    return this.#key.use((key) => concat(head, seal(key, framed(head, bound), slotSecret)))
   }
 
-  async open(sealedRoot: Uint8Array, bound: Uint8Array): Promise<Secret> {
-    const { head, sealed } = divide(sealedRoot)
-    const root = this.#key.use((key) => open(key, framed(head, bound), sealed))
-    if (root !== undefined) return root
+  async open(sealed: Uint8Array, bound: Uint8Array): Promise<Secret> {
+    const { head, sealed: inner } = divide(sealed)
+    const slotSecret = this.#key.use((key) => open(key, framed(head, bound), inner))
+    if (slotSecret !== undefined) return slotSecret
     throw wrong('they are of another slot, or its row was altered', {
       hint: 'give the shares that were handed out with it; nothing was changed',
     })
@@ -116,10 +116,10 @@ export class Shares implements RootKey {
  * What a row says of its shares. It is not authenticated before `open`: whoever altered it stops the slot from
  * opening, and no more.
  *
- * @throws ServiceError `wrong_key_file` for a row that no set wrote.
+ * @throws ServiceError `wrong_secret` for a row that no set wrote.
  */
-export function readShareSet(sealedRoot: Uint8Array): ShareSet {
-  const { head } = divide(sealedRoot)
+export function readShareSet(row: Uint8Array): ShareSet {
+  const { head } = divide(row)
   const digests = new Map<number, Uint8Array>()
   for (let at = fixedBytes; at < head.length; at += entryBytes) {
     digests.set(head[at] ?? 0, head.slice(at + 1, at + entryBytes))
@@ -127,7 +127,7 @@ export function readShareSet(sealedRoot: Uint8Array): ShareSet {
   return { setId: head.slice(1, 1 + setIdBytes), threshold: head[1 + setIdBytes] ?? 0, digests }
 }
 
-/** @throws ServiceError `wrong_key_file` for a share of another set, and for one that is wrong, by its index. */
+/** @throws ServiceError `wrong_secret` for a share of another set, and for one that is wrong, by its index. */
 export function checkShare(set: ShareSet, share: Share): void {
   if (!equalBytes(share.setId, set.setId)) {
     throw wrong('this share is of another set', {
@@ -168,19 +168,19 @@ function encodeSet({ setId, threshold, digests }: ShareSet): Uint8Array {
   return concat(Uint8Array.of(format), setId, Uint8Array.of(threshold, digests.size), ...entries)
 }
 
-function divide(sealedRoot: Uint8Array): { head: Uint8Array; sealed: Uint8Array } {
-  const count = sealedRoot[fixedBytes - 1] ?? 0
-  const threshold = sealedRoot[fixedBytes - 2] ?? 0
+function divide(row: Uint8Array): { head: Uint8Array; sealed: Uint8Array } {
+  const count = row[fixedBytes - 1] ?? 0
+  const threshold = row[fixedBytes - 2] ?? 0
   const headBytes = fixedBytes + count * entryBytes
   const isPossible = threshold >= 2 && threshold <= count && count <= maxShares
-  if (sealedRoot[0] !== format || !isPossible || sealedRoot.length < headBytes) {
+  if (row[0] !== format || !isPossible || row.length < headBytes) {
     throw wrong('the row of its slot is not what this service wrote', {
       hint: 'use another slot, keep the database for examination and restore a backup',
     })
   }
-  return { head: sealedRoot.slice(0, headBytes), sealed: sealedRoot.subarray(headBytes) }
+  return { head: row.slice(0, headBytes), sealed: row.subarray(headBytes) }
 }
 
 function wrong(why: string, options: { hint?: string } = {}): ServiceError {
-  return new ServiceError('wrong_key_file', `the shares do not open the root key: ${why}`, options)
+  return new ServiceError('wrong_secret', `the shares do not open the root key: ${why}`, options)
 }

@@ -1,5 +1,6 @@
 /** Which files a service has. */
 
+import { platform } from 'node:os'
 import { join, resolve } from 'node:path'
 
 /** Where a service has its files; relative paths begin at the working directory. */
@@ -10,6 +11,8 @@ export interface ServicePaths {
   readonly keyFile?: string | undefined
   /** Default: `admin.token` in the data directory. */
   readonly tokenFile?: string | undefined
+  /** The Unix socket that unsealing is served on; default: `admin.sock` in the data directory; `none`: there is none. */
+  readonly adminSocket?: string | undefined
 }
 
 export interface ResolvedPaths {
@@ -17,13 +20,20 @@ export interface ResolvedPaths {
   readonly database: string
   readonly keyFile: string
   readonly tokenFile: string
+  readonly adminSocket: string | undefined
 }
 
-export function resolvePaths({ dataDir, keyFile, tokenFile }: ServicePaths): ResolvedPaths {
+export function resolvePaths({
+  dataDir,
+  keyFile,
+  tokenFile,
+  adminSocket = platform() === 'win32' ? 'none' : join(dataDir, 'admin.sock'),
+}: ServicePaths): ResolvedPaths {
   return {
     dataDir: resolve(dataDir),
     database: join(resolve(dataDir), 'kms.db'),
     keyFile: resolve(keyFile ?? join(dataDir, 'root.key')),
     tokenFile: resolve(tokenFile ?? join(dataDir, 'admin.token')),
+    adminSocket: adminSocket === 'none' ? undefined : resolve(adminSocket),
   }
 }

@@ -2,16 +2,22 @@
 
 import { existsSync } from 'node:fs'
 
-import { createApp } from '../http/app.ts'
+import { listenOnSocket } from '../http/admin-socket.ts'
 import type { Log } from '../http/env.ts'
 import { listen } from '../http/listen.ts'
 import { KeyFile } from '../seal/key-file.ts'
 import type { AuditReport } from '../service/audit-verify.ts'
 import { ServiceError } from '../service/errors.ts'
 import { Service, verifyAuditOf } from '../service/service.ts'
+import { slotKinds } from '../service/slot-opener.ts'
+import type { SlotOpener } from '../service/slot-opener.ts'
 import { SqliteStore } from '../store/sqlite/store.ts'
+import { ServiceGate } from './gate.ts'
+import { handlerOf } from './handlers.ts'
 import { resolvePaths } from './paths.ts'
-import type { ServicePaths } from './paths.ts'
+import type { ResolvedPaths, ServicePaths } from './paths.ts'
+import type { SealService } from './slot-openers.ts'
+import { openUnattended } from './unattended.ts'
 
 /** Where a service has its files and listens. */
 export interface ServiceConfig extends ServicePaths {
@@ -21,6 +27,10 @@ export interface ServiceConfig extends ServicePaths {
   readonly port?: number | undefined
   /** Serves plain HTTP beyond this machine too: for a TLS proxy in front, and nothing else. */
   readonly plainHttpAnywhere?: boolean | undefined
+  /** Another key service that holds a slot. */
+  readonly sealService?: SealService | undefined
+  /** Serves unsealing beyond the admin socket too; default false. */
+  readonly unsealAnywhere?: boolean | undefined
   /** Default: nothing is logged. */
   readonly log?: Log | undefined
 }
@@ -28,6 +38,8 @@ export interface ServiceConfig extends ServicePaths {
 /** A service that answers. */
 export interface RunningService {
   readonly url: string
+  /** Whether it began sealed, and waits for somebody to unseal it. */
+  readonly isSealed: boolean
   /** Answers what is under way, then stops. */
   close(): Promise<void>
 }
@@ -45,26 +57,41 @@ const graceMs = 10_000
 export async function startService(config: ServiceConfig): Promise<RunningService> {
   const { host = '127.0.0.1', port = defaultPort, log = () => undefined } = config
   if (config.plainHttpAnywhere !== true) requireLoopback(host)
-  const opened = await openService(config)
-  const { service } = opened
+  const paths = resolvePaths(config)
+  const store = openStore(paths)
+  const slots = () => slotsOf(store)
+  const open = (opener: SlotOpener) => Service.open({ store, rootKey: opener })
+  const gate = new ServiceGate({ slots, open, sealService: config.sealService })
+  const listeners: { close(graceMs: number): Promise<void> }[] = []
   let isDraining = false
+  const stop = async (): Promise<void> => {
+    isDraining = true
+    log({ level: 'info', message: 'stopping' })
+    for (const listener of listeners) await listener.close(graceMs)
+    await gate.close()
+    await store.close()
+    log({ level: 'info', message: 'stopped' })
+  }
   try {
-    const listener = await listen(createApp({ service, log, isDraining: () => isDraining }), { host, port })
-    log({ level: 'info', message: 'listening', url: listener.url })
+    const kinds = new Set((await slots()).map(({ kind }) => kind))
+    const unattended = {
+      ...paths,
+      keyFileIsGiven: config.keyFile !== undefined,
+      sealService: config.sealService,
+    }
+    const isOpen = await openUnattended(kinds, unattended, (opener) => gate.unsealWith(opener))
+    const frame = { log, isDraining: () => isDraining }
+    if (paths.adminSocket !== undefined) {
+      listeners.push(await listenOnSocket(handlerOf(gate, frame, true), paths.adminSocket))
+    }
+    const handler = handlerOf(gate, frame, config.unsealAnywhere === true)
+    const listener = await listen(handler, { host, port })
+    listeners.push(listener)
+    log({ level: 'info', message: isOpen ? 'listening' : 'listening, sealed', url: listener.url })
     let closing: Promise<void> | undefined
-    const stop = async (): Promise<void> => {
-      isDraining = true
-      log({ level: 'info', message: 'stopping' })
-      await listener.close(graceMs)
-      await opened.close()
-      log({ level: 'info', message: 'stopped' })
-    }
-    return {
-      url: listener.url,
-      close: () => (closing ??= stop()),
-    }
+    return { url: listener.url, isSealed: !isOpen, close: () => (closing ??= stop()) }
   } catch (error) {
-    await opened.close()
+    await stop()
     throw error
   }
 }
@@ -75,48 +102,38 @@ export async function startService(config: ServiceConfig): Promise<RunningServic
  * @throws ServiceError as `startService`.
  */
 export async function verifyAudit(paths: ServicePaths): Promise<AuditReport> {
-  const { store, rootKey } = await openFiles(paths)
+  const resolved = resolvePaths(paths)
+  const store = openStore(resolved)
   try {
-    return await verifyAuditOf({ store, rootKey })
-  } finally {
-    rootKey.close()
-    await store.close()
-  }
-}
-
-async function openService(paths: ServicePaths): Promise<{ service: Service; close(): Promise<void> }> {
-  const { store, rootKey } = await openFiles(paths)
-  try {
-    const service = await Service.open({ store, rootKey })
-    return {
-      service,
-      async close() {
-        await service.close()
-        await store.close()
-      },
+    const rootKey = KeyFile.read(resolved.keyFile)
+    try {
+      return await verifyAuditOf({ store, rootKey })
+    } finally {
+      rootKey.close()
     }
-  } catch (error) {
-    await store.close()
-    throw error
   } finally {
-    rootKey.close()
+    await store.close()
   }
 }
 
-async function openFiles(paths: ServicePaths): Promise<{ store: SqliteStore; rootKey: KeyFile }> {
-  const { dataDir, database, keyFile } = resolvePaths(paths)
-  if (!existsSync(database)) {
-    throw new ServiceError('not_initialised', `there is no key service in ${dataDir}`, {
-      hint: 'initialise it once, or give another data directory',
-    })
-  }
-  const store = SqliteStore.open({ path: database })
-  try {
-    return { store, rootKey: KeyFile.read(keyFile) }
-  } catch (error) {
-    await store.close()
-    throw error
-  }
+/** The kinds of slots there are, and what each holds. */
+async function slotsOf(store: SqliteStore) {
+  if ((await store.cluster()) === undefined) throw notInitialised('in this database')
+  return (await store.slots()).flatMap(({ kind: name, sealedRoot: sealedSecret }) => {
+    const kind = slotKinds.find((one) => one === name)
+    return kind === undefined ? [] : [{ kind, sealedSecret }]
+  })
+}
+
+function openStore({ dataDir, database }: ResolvedPaths): SqliteStore {
+  if (!existsSync(database)) throw notInitialised(`in ${dataDir}`)
+  return SqliteStore.open({ path: database })
+}
+
+function notInitialised(where: string): ServiceError {
+  return new ServiceError('not_initialised', `there is no key service ${where}`, {
+    hint: 'initialise it once, or give another data directory',
+  })
 }
 
 /** Data keys travel in the answers, in the clear. */

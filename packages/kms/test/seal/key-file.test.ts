@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { afterAll, describe, expect, test } from 'vitest'
 
 import { KeyFile } from '../../src/seal/key-file.ts'
-import { rootKeyContract } from '../contracts/root-key.ts'
+import { slotOpenerContract } from '../contracts/slot-opener.ts'
 import { temporaryDirectory } from '../support/files.ts'
 import { MemoryRootKey } from '../support/memory-root-key.ts'
 
@@ -13,8 +13,8 @@ const directory = mkdtempSync(join(tmpdir(), 'longhold-kms-'))
 afterAll(() => rmSync(directory, { recursive: true }))
 let made = 0
 
-rootKeyContract('key file', () => KeyFile.readOrCreate(join(directory, `${++made}.key`)).keyFile)
-rootKeyContract('memory, in tests', () => new MemoryRootKey())
+slotOpenerContract('key file', () => KeyFile.readOrCreate(join(directory, `${++made}.key`)).keyFile)
+slotOpenerContract('memory, in tests', () => new MemoryRootKey())
 
 describe('a key file', () => {
   test('is made once: 32 bytes for its owner, different each time', () => {

@@ -2,13 +2,13 @@ import { KmsClient } from '@longhold/core/kms'
 import { describe, expect, test } from 'vitest'
 
 import { OtherKeyService } from '../../src/seal/key-service.ts'
-import { rootKeyContract } from '../contracts/root-key.ts'
+import { slotOpenerContract } from '../contracts/slot-opener.ts'
 import { startTestService } from '../support/service.ts'
 
 const bound = new Uint8Array(3)
 const root = new Uint8Array(32).fill(7)
 
-rootKeyContract(
+slotOpenerContract(
   'another key service',
   async () => new OtherKeyService((await startTestService({ keys: ['seal'] })).client(), 'seal'),
   23,
@@ -38,7 +38,7 @@ describe('another key service', () => {
     expect((await slot.open(sealed, bound)).length).toBe(32)
     await other.client().revokeToken(token.slice(4, 28))
     await expect(slot.open(sealed, bound)).rejects.toMatchObject({
-      code: 'storage_unavailable',
+      code: 'slot_unavailable',
       message: expect.stringContaining('does not accept the token') as string,
     })
   })
@@ -51,7 +51,7 @@ describe('another key service', () => {
       token: other.adminToken,
       fetch: async () => await Promise.reject(new TypeError('fetch failed')),
     })
-    const unreachable = { code: 'storage_unavailable' }
+    const unreachable = { code: 'slot_unavailable' }
     await expect(new OtherKeyService(gone, 'seal').open(sealed, bound)).rejects.toMatchObject(unreachable)
     const nameless = new OtherKeyService(other.client(), 'other')
     await expect(nameless.seal(root, bound)).rejects.toThrow(/has no key other/u)
@@ -61,7 +61,7 @@ describe('another key service', () => {
     const other = await startTestService({ keys: ['seal', 'spare'] })
     const sealed = await new OtherKeyService(other.client(), 'seal').seal(root, bound)
     await expect(new OtherKeyService(other.client(), 'spare').open(sealed, bound)).rejects.toMatchObject({
-      code: 'wrong_key_file',
+      code: 'wrong_secret',
     })
   })
 })

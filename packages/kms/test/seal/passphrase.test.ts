@@ -1,14 +1,14 @@
 import { describe, expect, test } from 'vitest'
 
 import { Passphrase } from '../../src/seal/passphrase.ts'
-import { rootKeyContract } from '../contracts/root-key.ts'
+import { slotOpenerContract } from '../contracts/slot-opener.ts'
 
 const cheap = { memory: 64, passes: 1, lanes: 1 }
 const bound = new Uint8Array(3)
 const root = new Uint8Array(32).fill(7)
 let made = 0
 
-rootKeyContract('passphrase', () => Passphrase.from(`correct horse ${++made}`, cheap))
+slotOpenerContract('passphrase', () => Passphrase.from(`correct horse ${++made}`, cheap))
 
 describe('a passphrase', () => {
   test('opens with whatever bytes the keyboard makes of the same characters', async () => {
@@ -58,7 +58,7 @@ describe('a passphrase', () => {
     const slot = Passphrase.from('the same words', { memory: 64, passes: 2, lanes: 1 })
     const sealed = await slot.seal(root, bound)
     new DataView(sealed.buffer).setUint32(21, 1)
-    await expect(slot.open(sealed, bound)).rejects.toMatchObject({ code: 'wrong_key_file' })
+    await expect(slot.open(sealed, bound)).rejects.toMatchObject({ code: 'wrong_secret' })
   })
 
   test('and no part of it stands in the row', async () => {

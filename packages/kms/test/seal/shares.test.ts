@@ -4,12 +4,12 @@ import { describe, expect, test } from 'vitest'
 import { formatShare, parseShare } from '../../src/seal/share-text.ts'
 import type { Share } from '../../src/seal/share-text.ts'
 import { checkShare, readShareSet, Shares } from '../../src/seal/shares.ts'
-import { rootKeyContract } from '../contracts/root-key.ts'
+import { slotOpenerContract } from '../contracts/slot-opener.ts'
 
 const bound = new Uint8Array(3)
 const root = new Uint8Array(32).fill(7)
 
-rootKeyContract('shares', async () => (await Shares.make(2, 3)).shares)
+slotOpenerContract('shares', async () => (await Shares.make(2, 3)).shares)
 
 /** A slot of `threshold` of `count`, and its shares read back from their texts. */
 async function slotOf(threshold: number, count: number) {
@@ -134,7 +134,7 @@ describe('the text of a share', () => {
 
   test('shows every slip: each letter changed, a letter missing, two swapped', () => {
     const text = formatShare({ ...share, value: Uint8Array.from({ length: 32 }, (_, at) => at * 7) })
-    const refused = expect.objectContaining({ code: 'wrong_key_file' }) as Error
+    const refused = expect.objectContaining({ code: 'wrong_secret' }) as Error
     for (let at = 0; at < text.length; at++) {
       const other = text[at] === 'B' ? 'C' : 'B'
       expect(() => parseShare(text.slice(0, at) + other + text.slice(at + 1)), `${at}`).toThrow(refused)

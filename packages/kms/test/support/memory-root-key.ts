@@ -5,11 +5,11 @@ import { randomBytes } from 'node:crypto'
 import type { Secret } from '@longhold/core'
 
 import { ServiceError } from '../../src/service/errors.ts'
-import type { RootKey } from '../../src/service/root-key.ts'
 import { open, seal } from '../../src/service/sealing.ts'
+import type { SlotOpener } from '../../src/service/slot-opener.ts'
 
-export class MemoryRootKey implements RootKey {
-  readonly kind = 'memory'
+export class MemoryRootKey implements SlotOpener {
+  readonly kind = 'key-file'
   readonly #key: Uint8Array = randomBytes(32)
 
   async seal(root: Uint8Array, bound: Uint8Array): Promise<Uint8Array> {
@@ -18,7 +18,7 @@ export class MemoryRootKey implements RootKey {
 
   async open(sealedRoot: Uint8Array, bound: Uint8Array): Promise<Secret> {
     const root = open(this.#key, bound, sealedRoot)
-    if (root === undefined) throw new ServiceError('wrong_key_file', 'not the secret that sealed it')
+    if (root === undefined) throw new ServiceError('wrong_secret', 'not the secret that sealed it')
     return root
   }
 

@@ -10,6 +10,7 @@ import { onTestFinished } from 'vitest'
 
 import { createApp } from '../../src/http/app.ts'
 import type { App, LogEntry } from '../../src/http/env.ts'
+import { ServiceGate } from '../../src/server/gate.ts'
 import type { AuditReport } from '../../src/service/audit-verify.ts'
 import type { KeyStore } from '../../src/service/key-store.ts'
 import { permissions } from '../../src/service/policy.ts'
@@ -60,7 +61,15 @@ export async function startTestService(options: TestServiceOptions = {}): Promis
   onTestFinished(() => service.close())
   const logged: LogEntry[] = []
   let isDraining = false
-  const app = createApp({ service, log: (entry) => logged.push(entry), isDraining: () => isDraining })
+  const gate = new ServiceGate({ slots: async () => [], open: async () => service })
+  await gate.unsealWith(new MemoryRootKey())
+  const app = createApp({
+    service,
+    log: (entry) => logged.push(entry),
+    isDraining: () => isDraining,
+    gate,
+    mayUnseal: false,
+  })
   const { adminToken } = beginning
   const principal = await service.tokens.authenticate(adminToken)
   const admin = { principal, requestId: 'test' }

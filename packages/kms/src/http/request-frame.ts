@@ -1,0 +1,55 @@
+/** What every request gets, whatever answers it: an id, headers, a line in the log; and an end while the service stops. */
+
+import { randomUUID } from 'node:crypto'
+
+import { routePath } from 'hono/route'
+
+import type { App, Env, Log } from './env.ts'
+import { answerError, answerProblem } from './problems.ts'
+import { strictTarget } from './request-target.ts'
+
+export interface FrameOptions {
+  readonly log: Log
+  /** Set while the service stops: new requests are turned away, those under way are answered. */
+  readonly isDraining: () => boolean
+}
+
+const requestIdPattern = /^[\w.-]{1,64}$/u
+
+/** To be called before any route is defined. */
+export function frameRequests(app: App, { log, isDraining }: FrameOptions): void {
+  app.use(async (c, next) => {
+    const begun = performance.now()
+    const given = c.req.header('x-request-id') ?? ''
+    const requestId = requestIdPattern.test(given) ? given : randomUUID()
+    c.set('requestId', requestId)
+    await next()
+    c.header('X-Request-Id', requestId)
+    c.header('Cache-Control', 'no-store')
+    c.header('X-Content-Type-Options', 'nosniff')
+    if (isDraining()) c.header('Connection', 'close')
+    // Some requests end before there is a caller, most without a problem.
+    const { caller, problem } = c.var as Partial<Env['Variables']>
+    log({
+      level: 'info',
+      message: 'request',
+      requestId,
+      method: c.req.method,
+      route: routePath(c, -1),
+      status: c.res.status,
+      durationMs: Math.round((performance.now() - begun) * 10) / 10,
+      principal: caller?.principal.token,
+      code: problem,
+    })
+  })
+
+  app.use(async (c, next) => {
+    if (isDraining() && c.req.path !== '/livez')
+      return answerProblem(c, 'draining', 'try again, or another node')
+    return await next()
+  })
+
+  app.use(strictTarget)
+
+  app.onError((error, c) => answerError(error, c, log))
+}

@@ -1,0 +1,28 @@
+/** Seal status and unsealing: the only routes that are there while the service is sealed, and they take no token. */
+
+import { createRoute } from '@hono/zod-openapi'
+
+import { sealStatus, unsealRequest } from '../../wire.ts'
+import { jsonAnswer, jsonRequest, problems } from '../documents.ts'
+import type { App } from '../env.ts'
+import type { Gate } from '../gate.ts'
+import { jsonBody } from '../json-body.ts'
+
+const readStatus = createRoute({
+  method: 'get',
+  path: '/v1/sys/seal-status',
+  responses: { 200: jsonAnswer(sealStatus, 'Whether it is sealed, and what opens it'), ...problems },
+})
+const unseal = createRoute({
+  method: 'post',
+  path: '/v1/sys/unseal',
+  request: { body: jsonRequest(unsealRequest) },
+  middleware: [jsonBody(16 * 1024)],
+  responses: { 200: jsonAnswer(sealStatus, 'Sealed still means that more shares are needed'), ...problems },
+})
+
+/** @param mayUnseal Whether unsealing is served here: on the admin socket, and elsewhere only where configured. */
+export function sealingRoutes(app: App, gate: Gate, mayUnseal: boolean): void {
+  app.openapi(readStatus, async (c) => c.json(await gate.status(), 200))
+  if (mayUnseal) app.openapi(unseal, async (c) => c.json(await gate.unseal(c.req.valid('json')), 200))
+}

@@ -1,0 +1,27 @@
+/** What a service answers while it is sealed: that it lives, that it is sealed, and whoever unseals it. */
+
+import { OpenAPIHono } from '@hono/zod-openapi'
+
+import type { App, Env } from './env.ts'
+import type { Gate } from './gate.ts'
+import { answerProblem } from './problems.ts'
+import { refuseInvalid } from './refuse-invalid.ts'
+import { frameRequests } from './request-frame.ts'
+import type { FrameOptions } from './request-frame.ts'
+import { sealingRoutes } from './routes/sealing.ts'
+
+export interface SealedAppOptions extends FrameOptions {
+  readonly gate: Gate
+  /** Whether unsealing is served here. */
+  readonly mayUnseal: boolean
+}
+
+export function createSealedApp({ gate, mayUnseal, ...frame }: SealedAppOptions): App {
+  const app = new OpenAPIHono<Env>({ defaultHook: refuseInvalid })
+  frameRequests(app, frame)
+  app.get('/livez', (c) => c.json({ status: 'ok' }))
+  sealingRoutes(app, gate, mayUnseal)
+  const how = mayUnseal ? 'unseal it here' : 'unseal it on its admin socket'
+  app.notFound((c) => answerProblem(c, 'sealed', `nothing is served until somebody unseals it: ${how}`))
+  return app
+}

@@ -1,0 +1,30 @@
+/** Which app answers: the service's while it is open, else the one that says that it is sealed. */
+
+import { createApp } from '../http/app.ts'
+import type { App } from '../http/env.ts'
+import type { FrameOptions } from '../http/request-frame.ts'
+import { createSealedApp } from '../http/sealed-app.ts'
+import type { Service } from '../service/service.ts'
+import type { ServiceGate } from './gate.ts'
+
+export type Handler = Pick<App, 'fetch'>
+
+/** @param mayUnseal Whether unsealing is served by this one. */
+export function handlerOf(gate: ServiceGate, frame: FrameOptions, mayUnseal: boolean): Handler {
+  const sealed = createSealedApp({ ...frame, gate, mayUnseal })
+  let open: { readonly service: Service; readonly app: App } | undefined
+  return {
+    fetch: async (request, ...rest) => {
+      const { service } = gate
+      if (service === undefined) {
+        open = undefined
+        return await sealed.fetch(request, ...rest)
+      }
+      if (open?.service !== service) {
+        open = { service, app: createApp({ ...frame, service, gate, mayUnseal }) }
+      }
+      const { app } = open
+      return await gate.during(service, () => app.fetch(request, ...rest))
+    },
+  }
+}
