@@ -17,7 +17,10 @@ export function jsonBody(maxBytes: number) {
     if (c.req.header('content-encoding') !== undefined) {
       throw malformed('the body must not be compressed')
     }
-    const bytes = await readBody(c, maxBytes)
+    const bytes = await readBody(c, maxBytes).catch((error: unknown) => {
+      // Whoever sent it went away, or was sent away for being slow.
+      throw error instanceof ServiceError ? error : malformed('the body ended before its time')
+    })
     let text: string
     try {
       text = decoder.decode(bytes)
