@@ -30,7 +30,7 @@ export interface CompletionCommand {
 }
 
 /** By what stands between the angle brackets. A name that is not here is an error: someone has to decide. */
-const placeholders: Readonly<Record<string, Completes>> = {
+const byValueName: Readonly<Record<string, Completes>> = {
   file: 'files',
   files: 'files',
   database: 'files',
@@ -50,7 +50,7 @@ const placeholders: Readonly<Record<string, Completes>> = {
   url: 'nothing',
 }
 
-/** @throws Error for a placeholder that is not known here. */
+/** @throws Error for a name between angle brackets that is not known here. */
 export function completionTree(program: CommandUnknownOpts): CompletionCommand {
   const shared = optionsOf(program).filter(({ long }) => long !== '--version')
   return treeOf(program, { path: [], shared, siblings: [] })
@@ -88,7 +88,7 @@ function treeOf(command: CommandUnknownOpts, { path, shared, siblings }: Place):
       ? { name: 'command', completes: siblings, isVariadic: false }
       : argument && {
           name: argument.name(),
-          completes: argument.argChoices ?? placeholder(argument.name()),
+          completes: argument.argChoices ?? completesOf(argument.name()),
           isVariadic: argument.variadic,
         },
   }
@@ -106,15 +106,15 @@ function optionsOf(command: CommandUnknownOpts): CompletionOption[] {
           short: option.short ?? undefined,
           long: option.long,
           description: option.description,
-          value: name === undefined ? undefined : { name, completes: option.argChoices ?? placeholder(name) },
+          value: name === undefined ? undefined : { name, completes: option.argChoices ?? completesOf(name) },
           isRepeatable: option.description.includes('(repeatable)'),
         },
       ]
     })
 }
 
-function placeholder(name: string): Completes {
-  const completes = placeholders[name]
+function completesOf(name: string): Completes {
+  const completes = byValueName[name]
   if (completes === undefined) throw new Error(`nobody has said how <${name}> is completed`)
   return completes
 }
