@@ -21,6 +21,8 @@ interface KeyLine {
   readonly bytes: number
   readonly created_at: string
   readonly updated_at: string
+  /** What the library vouches for it with (SPEC §12.1); it stays as it is. */
+  readonly tag?: string
 }
 
 interface KeyLines {
@@ -76,6 +78,7 @@ export class NdjsonKeys {
         bytes,
         created_at,
         updated_at,
+        ...(before?.tag !== undefined && { tag: before.tag }),
       })
     }
     const texts = [...[...lines.values()].map((line) => JSON.stringify(line)), ...destroyed.values()]
@@ -156,7 +159,8 @@ function destroyedKeyId({ key_id, state }: Readonly<Record<string, unknown>>): s
 }
 
 function keyLineOf(value: Readonly<Record<string, unknown>>): KeyLine | undefined {
-  const { key_id, wrapped_key, key_context, name, state, messages, bytes, created_at, updated_at } = value
+  const { key_id, wrapped_key, key_context, name, state, messages, bytes, created_at, updated_at, tag } =
+    value
   if (typeof key_id !== 'string' || !/^[0-9a-f]{32}$/.test(key_id)) return undefined
   if (typeof wrapped_key !== 'string' || !/^[\w-]+$/.test(wrapped_key)) return undefined
   if (!isObject(key_context)) return undefined
@@ -172,5 +176,6 @@ function keyLineOf(value: Readonly<Record<string, unknown>>): KeyLine | undefine
     bytes: typeof bytes === 'number' ? bytes : 0,
     created_at: String(created_at),
     updated_at: String(updated_at),
+    ...(typeof tag === 'string' && { tag }),
   }
 }

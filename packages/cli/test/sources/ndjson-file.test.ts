@@ -390,6 +390,24 @@ describe('stopping and going on', () => {
     expect(lines.filter((one) => one.includes(key_id))).toEqual([line])
   })
 
+  test('the tag of a data key stays with it, also of one of the run itself', async () => {
+    using directory = new Directory()
+    const path = directory.file('rows.ndjson')
+    await makeFile(path, 40)
+    await stopEarly(path)
+    const keysPath = `${path}.keys.ndjson`
+    const line = JSON.parse(readFileSync(keysPath, 'utf8')) as object
+    const vouched = { ...line, tag: 'A'.repeat(43) }
+    const other = { ...vouched, key_id: '00'.repeat(16) }
+    writeFileSync(keysPath, `${JSON.stringify(vouched)}\n${JSON.stringify(other)}\n`)
+    await migrateFile(options(path))
+    const tags = readFileSync(keysPath, 'utf8')
+      .trim()
+      .split('\n')
+      .map((one) => (JSON.parse(one) as { tag?: string }).tag)
+    expect(tags.slice(0, 2)).toEqual([vouched.tag, other.tag])
+  })
+
   test('a damaged file of keys stops the run before a record needs it', async () => {
     using directory = new Directory()
     const path = directory.file('rows.ndjson')

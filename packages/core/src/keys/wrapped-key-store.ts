@@ -37,6 +37,8 @@ export interface StoredDataKey extends DataKeyOwner, DataKeyUse {
   readonly state: DataKeyState
   readonly createdAt: Date
   readonly updatedAt: Date
+  /** 32 bytes with which the holders of a keyring key vouch for it (SPEC §12.1); `reserve` need not tell. */
+  readonly tag?: Uint8Array | undefined
 }
 
 /** What is left of a data key that was destroyed: that it was, and when. Nothing that could tell whose it was. */
@@ -123,6 +125,13 @@ export interface WrappedKeyStore {
    * @throws LongholdError `bad_input` when `replacement` is no wrapped key of this key id.
    */
   replaceWrappedKey(keyId: Uint8Array, change: WrappedKeyChange): Promise<boolean>
+
+  /**
+   * Stores the tag of a data key in place of the one it has.
+   *
+   * @returns `false` when the data key is not there.
+   */
+  setTag(keyId: Uint8Array, tag: Uint8Array): Promise<boolean>
 
   /** Data keys in the order of their key ids; an empty page is the end. Destroyed ones are not among them. */
   page(options: PageOptions): Promise<readonly StoredDataKey[]>

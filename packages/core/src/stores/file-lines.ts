@@ -16,13 +16,16 @@ function lineOf(entry: Entry): string {
   if (entry.state === 'destroyed') {
     return `{"key_id":${keyId},"state":"destroyed","destroyed_at":"${entry.destroyedAt.toISOString()}"}`
   }
-  const { name, keyContext, wrappedKey, state, messages, bytes, createdAt, updatedAt } = entry
+  const { name, keyContext, wrappedKey, state, messages, bytes, createdAt, updatedAt, tag } = entry
   // The context keeps its order: an object would put keys that look like numbers first.
   return [
     `{"key_id":${keyId},"wrapped_key":"${toBase64url(wrappedKey)}","key_context":${keyContextJson(keyContext)}`,
     `"name":${JSON.stringify(name)},"state":"${state}","messages":${messages},"bytes":${bytes}`,
-    `"created_at":"${createdAt.toISOString()}","updated_at":"${updatedAt.toISOString()}"}`,
-  ].join(',')
+    `"created_at":"${createdAt.toISOString()}","updated_at":"${updatedAt.toISOString()}"`,
+    ...(tag === undefined ? [] : [`"tag":"${toBase64url(tag)}"`]),
+  ]
+    .join(',')
+    .concat('}')
 }
 
 /** @throws LongholdError `malformed`, with the number of the line; never with what is in it. */
@@ -57,7 +60,7 @@ function parseLine(line: string): Entry | undefined {
 }
 
 function entryFrom(line: Partial<Record<string, unknown>>): Entry | undefined {
-  const { key_id, wrapped_key, key_context, name, state, messages, bytes } = line
+  const { key_id, wrapped_key, key_context, name, state, messages, bytes, tag } = line
   const keyId = typeof key_id === 'string' && key_id.length === 32 ? fromHex(key_id) : undefined
   if (keyId === undefined) return undefined
   if (state === 'destroyed') return { keyId, state, destroyedAt: timeOf(line['destroyed_at']) }
@@ -75,6 +78,7 @@ function entryFrom(line: Partial<Record<string, unknown>>): Entry | undefined {
     bytes,
     createdAt: timeOf(line['created_at']),
     updatedAt: timeOf(line['updated_at']),
+    ...(typeof tag === 'string' && { tag: fromBase64url(tag) }),
   }
 }
 

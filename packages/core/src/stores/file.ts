@@ -87,6 +87,10 @@ export class FileKeyStore implements WrappedKeyStore {
     return this.#change((table) => table.replaceWrappedKey(keyId, change))
   }
 
+  setTag(keyId: Uint8Array, tag: Uint8Array): Promise<boolean> {
+    return this.#change((table) => table.setTag(keyId, tag))
+  }
+
   async page(options: PageOptions): Promise<readonly StoredDataKey[]> {
     return this.#current().page(options)
   }

@@ -101,6 +101,12 @@ export class KeyTable {
     return true
   }
 
+  setTag(keyId: Uint8Array, tag: Uint8Array): boolean {
+    const entry = this.#stored(keyId)
+    if (entry !== undefined) this.#put({ ...entry, tag: copyBytes(tag), updatedAt: new Date() })
+    return entry !== undefined
+  }
+
   page({ after, limit, owner }: PageOptions): StoredDataKey[] {
     const start = after && toHex(after)
     const wanted = owner && ownerText(owner)
@@ -145,5 +151,7 @@ export class KeyTable {
 /** What goes out shares no bytes with what is kept. */
 function copyOf<T extends Entry>(entry: T): T {
   const copy = { ...entry, keyId: copyBytes(entry.keyId) }
-  return 'wrappedKey' in entry ? { ...copy, wrappedKey: copyBytes(entry.wrappedKey) } : copy
+  if (!('wrappedKey' in entry)) return copy
+  const { wrappedKey, tag } = entry
+  return { ...copy, wrappedKey: copyBytes(wrappedKey), ...(tag && { tag: copyBytes(tag) }) }
 }

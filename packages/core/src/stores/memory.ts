@@ -50,6 +50,10 @@ export class MemoryKeyStore implements WrappedKeyStore {
     return this.#table.replaceWrappedKey(keyId, change)
   }
 
+  async setTag(keyId: Uint8Array, tag: Uint8Array): Promise<boolean> {
+    return this.#table.setTag(keyId, tag)
+  }
+
   async page(options: PageOptions): Promise<readonly StoredDataKey[]> {
     return this.#table.page(options)
   }

@@ -5,7 +5,7 @@
  * @module @longhold/core/stores/postgres
  */
 
-import { and, asc, desc, eq, gt, sql } from 'drizzle-orm'
+import { and, asc, desc, eq, getTableColumns, gt, sql } from 'drizzle-orm'
 import type { PgQueryResultHKT } from 'drizzle-orm/pg-core'
 import { bigint, customType, pgTable, text, timestamp } from 'drizzle-orm/pg-core'
 import type { PgAsyncDatabase } from 'drizzle-orm/pg-core/async'
@@ -50,6 +50,10 @@ export const postgresSchema: readonly string[] = [
   key_id bytea PRIMARY KEY CHECK (octet_length(key_id) = 16),
   destroyed_at timestamptz NOT NULL
 )`,
+  `CREATE TABLE IF NOT EXISTS longhold_vouched_keys (
+  key_id bytea PRIMARY KEY CHECK (octet_length(key_id) = 16),
+  tag bytea NOT NULL CHECK (octet_length(tag) = 32)
+)`,
 ]
 
 const bytea = customType<{ data: Uint8Array; driverData: Uint8Array }>({
@@ -76,7 +80,15 @@ const destroyedKeys = pgTable('longhold_destroyed_keys', {
   destroyedAt: time('destroyed_at'),
 })
 
+const vouchedKeys = pgTable('longhold_vouched_keys', {
+  keyId: bytea('key_id').primaryKey(),
+  tag: bytea('tag').notNull(),
+})
+
 const { messages, bytes } = dataKeys
+/** A data key with its tag, where it has one. */
+const columns = { ...getTableColumns(dataKeys), tag: vouchedKeys.tag }
+const isItsTag = eq(vouchedKeys.keyId, dataKeys.keyId)
 /** Another default of the database would make concurrent steps fail that only have to wait for each other. */
 const readCommitted = { isolationLevel: 'read committed' } as const
 const uniqueViolation = '23505'
@@ -102,7 +114,8 @@ export class PostgresKeyStore implements WrappedKeyStore {
       const [found] = await db.execute<{ there: boolean }>(
         sql`select to_regclass('longhold_data_keys') is not null
               and to_regclass('longhold_data_keys_owner') is not null
-              and to_regclass('longhold_destroyed_keys') is not null as there`,
+              and to_regclass('longhold_destroyed_keys') is not null
+              and to_regclass('longhold_vouched_keys') is not null as there`,
         'objects',
       )
       if (found?.there === true) return
@@ -117,7 +130,11 @@ export class PostgresKeyStore implements WrappedKeyStore {
 
   async get(keyId: Uint8Array): Promise<StoredDataKey | DestroyedDataKey | undefined> {
     return await translated(async () => {
-      const [row] = await this.#db.select().from(dataKeys).where(eq(dataKeys.keyId, keyId))
+      const [row] = await this.#db
+        .select(columns)
+        .from(dataKeys)
+        .leftJoin(vouchedKeys, isItsTag)
+        .where(eq(dataKeys.keyId, keyId))
       if (row !== undefined) return dataKeyOf(row)
       const [gone] = await this.#db.select().from(destroyedKeys).where(eq(destroyedKeys.keyId, keyId))
       return gone && destroyedOf(gone)
@@ -152,7 +169,9 @@ export class PostgresKeyStore implements WrappedKeyStore {
             throw databaseCode(error) === uniqueViolation ? heldAlready(keyId) : error
           })
         if (row === undefined) throw new Error('an insert that returned no row')
-        return { inserted: true, writing: dataKeyOf(row) }
+        const { tag } = dataKey
+        if (tag !== undefined) await tx.insert(vouchedKeys).values({ keyId, tag })
+        return { inserted: true, writing: dataKeyOf({ ...row, ...(tag && { tag }) }) }
       }, readCommitted),
     )
   }
@@ -224,11 +243,30 @@ export class PostgresKeyStore implements WrappedKeyStore {
     })
   }
 
+  async setTag(keyId: Uint8Array, tag: Uint8Array): Promise<boolean> {
+    return await translated(() =>
+      this.#db.transaction(async (tx) => {
+        const there = await tx
+          .update(dataKeys)
+          .set({ updatedAt: new Date() })
+          .where(eq(dataKeys.keyId, keyId))
+          .returning({ keyId: dataKeys.keyId })
+        if (there.length === 0) return false
+        await tx
+          .insert(vouchedKeys)
+          .values({ keyId, tag })
+          .onConflictDoUpdate({ target: vouchedKeys.keyId, set: { tag } })
+        return true
+      }, readCommitted),
+    )
+  }
+
   async page({ after, limit, owner }: PageOptions): Promise<readonly StoredDataKey[]> {
     return await translated(async () => {
       const rows = await this.#db
-        .select()
+        .select(columns)
         .from(dataKeys)
+        .leftJoin(vouchedKeys, isItsTag)
         .where(and(after && gt(dataKeys.keyId, after), owner && isOf(owner)))
         .orderBy(asc(dataKeys.keyId))
         .limit(limit)
@@ -244,6 +282,7 @@ export class PostgresKeyStore implements WrappedKeyStore {
           .where(eq(dataKeys.keyId, keyId))
           .returning({ keyId: dataKeys.keyId })
         if (deleted.length === 0) return false
+        await tx.delete(vouchedKeys).where(eq(vouchedKeys.keyId, keyId))
         await tx.insert(destroyedKeys).values({ keyId, destroyedAt: new Date() })
         return true
       }, readCommitted),
@@ -256,8 +295,9 @@ async function youngestWriting(
   owner: DataKeyOwner,
 ): Promise<StoredDataKey | undefined> {
   const [row] = await db
-    .select()
+    .select(columns)
     .from(dataKeys)
+    .leftJoin(vouchedKeys, isItsTag)
     .where(isWritingOf(owner))
     .orderBy(desc(dataKeys.createdAt), desc(dataKeys.keyId))
     .limit(1)

@@ -19,6 +19,8 @@ export interface DataKeyRow<Time> {
   bytes: number
   createdAt: Time
   updatedAt: Time
+  /** Of another table; not asked for by every statement. */
+  tag?: Uint8Array | null
 }
 
 export interface DestroyedRow<Time> {
@@ -28,7 +30,7 @@ export interface DestroyedRow<Time> {
 
 /** @throws LongholdError `malformed` for a row that neither library nor command line wrote. */
 export function dataKeyOf(row: DataKeyRow<Date | string>): StoredDataKey {
-  const { wrappedKey, state, messages, bytes } = row
+  const { wrappedKey, state, messages, bytes, tag } = row
   if (!isState(state)) throw malformedRow('state')
   return {
     keyId: copyBytes(row.keyId),
@@ -40,6 +42,7 @@ export function dataKeyOf(row: DataKeyRow<Date | string>): StoredDataKey {
     bytes,
     createdAt: timeOf(row.createdAt),
     updatedAt: timeOf(row.updatedAt),
+    ...(tag && { tag: copyBytes(tag) }),
   }
 }
 
@@ -50,7 +53,7 @@ export function destroyedOf({ keyId, destroyedAt }: DestroyedRow<Date | string>)
 /** A new row, but for its times, which the databases write differently. */
 export function newRow({ keyId, wrappedKey, keyContext, name, messages, bytes }: NewDataKey): Omit<
   DataKeyRow<never>,
-  'createdAt' | 'updatedAt' | 'wrappedKey'
+  'createdAt' | 'updatedAt' | 'wrappedKey' | 'tag'
 > & {
   wrappedKey: Uint8Array
 } {

@@ -5,7 +5,7 @@
  * @module @longhold/core/stores/sqlite
  */
 
-import { and, asc, desc, eq, gt, sql } from 'drizzle-orm'
+import { and, asc, desc, eq, getTableColumns, gt, sql } from 'drizzle-orm'
 import { customType, integer, sqliteTable, text } from 'drizzle-orm/sqlite-core'
 import type { SQLiteAsyncDatabase } from 'drizzle-orm/sqlite-core/async'
 
@@ -49,6 +49,10 @@ export const sqliteSchema: readonly string[] = [
   key_id BLOB PRIMARY KEY CHECK (length(key_id) = 16),
   destroyed_at TEXT NOT NULL
 )`,
+  `CREATE TABLE IF NOT EXISTS longhold_vouched_keys (
+  key_id BLOB PRIMARY KEY CHECK (length(key_id) = 16),
+  tag BLOB NOT NULL CHECK (length(tag) = 32)
+)`,
 ]
 
 const blob = customType<{ data: Uint8Array; driverData: Uint8Array }>({ dataType: () => 'blob' })
@@ -74,7 +78,15 @@ const destroyedKeys = sqliteTable('longhold_destroyed_keys', {
   destroyedAt: text('destroyed_at').notNull(),
 })
 
+const vouchedKeys = sqliteTable('longhold_vouched_keys', {
+  keyId: blob('key_id').primaryKey(),
+  tag: blob('tag').notNull(),
+})
+
 const { messages, bytes } = dataKeys
+/** A data key with its tag, where it has one. */
+const columns = { ...getTableColumns(dataKeys), tag: vouchedKeys.tag }
+const isItsTag = eq(vouchedKeys.keyId, dataKeys.keyId)
 
 /** Wrapped keys in a SQLite database (SPEC §12), on a synchronous driver. */
 export class SqliteKeyStore implements WrappedKeyStore {
@@ -100,7 +112,12 @@ export class SqliteKeyStore implements WrappedKeyStore {
 
   async get(keyId: Uint8Array): Promise<StoredDataKey | DestroyedDataKey | undefined> {
     return await translated(() => {
-      const row = this.#db.select().from(dataKeys).where(eq(dataKeys.keyId, keyId)).get()
+      const row = this.#db
+        .select(columns)
+        .from(dataKeys)
+        .leftJoin(vouchedKeys, isItsTag)
+        .where(eq(dataKeys.keyId, keyId))
+        .get()
       if (row !== undefined) return dataKeyOf(row)
       const gone = this.#db.select().from(destroyedKeys).where(eq(destroyedKeys.keyId, keyId)).get()
       return gone && destroyedOf(gone)
@@ -135,7 +152,9 @@ export class SqliteKeyStore implements WrappedKeyStore {
             .values({ ...newRow(dataKey), createdAt: at, updatedAt: at })
             .returning()
             .get()
-          return { inserted: true, writing: dataKeyOf(row) }
+          const { tag } = dataKey
+          if (tag !== undefined) tx.insert(vouchedKeys).values({ keyId, tag }).run()
+          return { inserted: true, writing: dataKeyOf({ ...row, ...(tag && { tag }) }) }
         },
         { behavior: 'immediate' },
       ),
@@ -214,11 +233,34 @@ export class SqliteKeyStore implements WrappedKeyStore {
     })
   }
 
+  async setTag(keyId: Uint8Array, tag: Uint8Array): Promise<boolean> {
+    return await translated(() =>
+      this.#db.transaction(
+        (tx) => {
+          const there = tx
+            .update(dataKeys)
+            .set({ updatedAt: now() })
+            .where(eq(dataKeys.keyId, keyId))
+            .returning({ keyId: dataKeys.keyId })
+            .get()
+          if (there === undefined) return false
+          tx.insert(vouchedKeys)
+            .values({ keyId, tag })
+            .onConflictDoUpdate({ target: vouchedKeys.keyId, set: { tag } })
+            .run()
+          return true
+        },
+        { behavior: 'immediate' },
+      ),
+    )
+  }
+
   async page({ after, limit, owner }: PageOptions): Promise<readonly StoredDataKey[]> {
     return await translated(() =>
       this.#db
-        .select()
+        .select(columns)
         .from(dataKeys)
+        .leftJoin(vouchedKeys, isItsTag)
         .where(and(after && gt(dataKeys.keyId, after), owner && isOf(owner)))
         .orderBy(asc(dataKeys.keyId))
         .limit(limit)
@@ -241,6 +283,7 @@ export class SqliteKeyStore implements WrappedKeyStore {
               .returning({ keyId: dataKeys.keyId })
               .get()
             if (deleted === undefined) return false
+            tx.delete(vouchedKeys).where(eq(vouchedKeys.keyId, keyId)).run()
             tx.insert(destroyedKeys).values({ keyId, destroyedAt: now() }).run()
             return true
           },
@@ -255,8 +298,9 @@ export class SqliteKeyStore implements WrappedKeyStore {
 
 function youngestWriting(db: Pick<SqliteDatabase, 'select'>, owner: DataKeyOwner): StoredDataKey | undefined {
   const row = db
-    .select()
+    .select(columns)
     .from(dataKeys)
+    .leftJoin(vouchedKeys, isItsTag)
     .where(isWritingOf(owner))
     .orderBy(desc(dataKeys.createdAt), desc(dataKeys.keyId))
     .limit(1)

@@ -49,6 +49,31 @@ export function describeWrappedKeyStore(name: string, open: () => Promise<Wrappe
       expect(await store.get(filled(1, 16))).toMatchObject({ keyId: filled(1, 16) })
     })
 
+    test('keeps the tag of a data key with it, until it is destroyed', async () => {
+      const [first, second] = [filled(7, 32), filled(8, 32)]
+      const given = newKey(1, { tag: first })
+      expect((await store.insertWriting(given, undefined)).writing.tag).toEqual(filled(7, 32))
+      first.fill(0)
+      await store.insertWriting(newKey(2, { name: 'others' }), undefined)
+      const tags = async () => (await store.page({ limit: 10 })).map(({ tag }) => tag)
+      expect(await tags()).toEqual([filled(7, 32), undefined])
+      expect(await store.findWriting(owner)).toMatchObject({ tag: filled(7, 32) })
+      const change = { expected: wrappedKeyOf(1), replacement: wrappedKeyOf(1, 9), stopWriting: true }
+      await store.replaceWrappedKey(filled(1, 16), change)
+      expect(await store.get(filled(1, 16))).toMatchObject({ tag: filled(7, 32), state: 'reading' })
+      expect([await store.setTag(filled(1, 16), second), await store.setTag(filled(2, 16), second)]).toEqual([
+        true,
+        true,
+      ])
+      second.fill(0)
+      expect(await tags()).toEqual([filled(8, 32), filled(8, 32)])
+      await store.destroy(filled(1, 16))
+      expect(await store.setTag(filled(1, 16), second)).toBe(false)
+      expect(await store.setTag(filled(3, 16), second)).toBe(false)
+      expect(await store.get(filled(1, 16))).not.toHaveProperty('tag')
+      expect(await tags()).toEqual([filled(8, 32)])
+    })
+
     test('has never heard of other key ids', async () => {
       await store.insertWriting(newKey(1), undefined)
       expect(await store.get(filled(2, 16))).toBeUndefined()

@@ -14,7 +14,7 @@ import { describeColumns } from './columns-suite.ts'
 await describePostgres('PostgreSQL', (pool) => {
   async function setUp() {
     await pool.query(
-      'DROP TABLE IF EXISTS longhold_data_keys, longhold_destroyed_keys, people, visits, letters',
+      'DROP TABLE IF EXISTS longhold_data_keys, longhold_destroyed_keys, longhold_vouched_keys, people, visits, letters',
     )
     const db = drizzle({ client: pool })
     const store = await PostgresKeyStore.open(db)

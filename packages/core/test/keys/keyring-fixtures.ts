@@ -36,6 +36,7 @@ export class WatchedStore extends MemoryKeyStore {
       'release',
       'move',
       'replaceWrappedKey',
+      'setTag',
       'page',
       'destroy',
     ] as const

@@ -43,7 +43,7 @@ describeWrappedKeyStore('a file', () => open())
 test('what was stored is there when it is opened again, the destroyed ones too', async () => {
   const path = newPath()
   const first = await open(path)
-  await first.insertWriting(newKey(2, { name: 'e"\n', messages: 7, bytes: 9 }), undefined)
+  await first.insertWriting(newKey(2, { name: 'e"\n', messages: 7, bytes: 9, tag: filled(5, 32) }), undefined)
   await first.insertWriting(newKey(1), undefined)
   await first.destroy(filled(1, 16))
   const before = [await first.get(filled(1, 16)), await first.get(filled(2, 16))]
@@ -67,6 +67,12 @@ test('a line has the members of the table, in the form of FILE.keys.ndjson', asy
     bytes: 0,
     created_at: '1970-01-02T00:00:00.000Z',
     updated_at: '1970-01-02T00:00:00.000Z',
+  })
+  await store.setTag(filled(1, 16), filled(0xff, 32))
+  expect(JSON.parse(readFileSync(path, 'utf8'))).toMatchObject({
+    ...(line as object),
+    tag: '_'.repeat(42) + '8',
+    updated_at: expect.any(String),
   })
 })
 

@@ -8,7 +8,8 @@ import { describePostgres } from '../postgres.ts'
 import { refusalOf } from '../refusals.ts'
 
 await describePostgres('PostgreSQL', (pool) => {
-  const dropTables = () => pool.query('DROP TABLE IF EXISTS longhold_data_keys, longhold_destroyed_keys')
+  const dropTables = () =>
+    pool.query('DROP TABLE IF EXISTS longhold_data_keys, longhold_destroyed_keys, longhold_vouched_keys')
 
   describeWrappedKeyStore('PostgreSQL', async () => {
     await dropTables()
@@ -28,9 +29,8 @@ await describePostgres('PostgreSQL', (pool) => {
     for (const statement of postgresSchema) await pool.query(statement)
     await pool.query('DROP ROLE IF EXISTS application')
     await pool.query('CREATE ROLE application LOGIN')
-    await pool.query(
-      'GRANT SELECT, INSERT, UPDATE, DELETE ON longhold_data_keys, longhold_destroyed_keys TO application',
-    )
+    const tables = 'longhold_data_keys, longhold_destroyed_keys, longhold_vouched_keys'
+    await pool.query(`GRANT SELECT, INSERT, UPDATE, DELETE ON ${tables} TO application`)
     const client = new Pool({
       connectionString: pool.options.connectionString?.replace('postgres@', 'application@'),
     })
