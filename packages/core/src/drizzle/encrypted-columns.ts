@@ -15,14 +15,14 @@
  * What Drizzle does not pass through the column cannot be refused here: patterns (`like`), placeholders and raw SQL.
  */
 
-import { eq, getColumnTable, getTableColumns, inArray } from 'drizzle-orm'
+import { eq, getColumnTable, getTableColumns, inArray, sql } from 'drizzle-orm'
 import type { Column, InferInsertModel, SQL, Table } from 'drizzle-orm'
 
 import { concat } from '../bytes.ts'
 import { LongholdError, badInput } from '../errors.ts'
 import { encodeValue } from '../format/value.ts'
 import type { TypedValue, ValueType } from '../format/value.ts'
-import { encryptAll } from '../keys/keyring-handle.ts'
+import { encryptAll, withIndexKey } from '../keys/keyring-handle.ts'
 import type { DataKeyHandle } from '../keys/keyring-handle.ts'
 import type { BlindIndexKey } from '../keys/keyring-index.ts'
 import { checkOptions } from '../options.ts'
@@ -40,6 +40,12 @@ import type { Opened, PlainChanges, PlainRow, PlaintextOf } from './row-types.ts
 /** A key, or where to get it when it is needed: a schema can then be imported without any key being there. */
 export type KeySource<K> = K | (() => K | Promise<K>)
 
+/** Where the key of blind indexes comes from. */
+export type IndexKeySource = KeySource<BlindIndexKey> | KeySource<DataKeyHandle>
+
+/** The condition of a look-up before there is an index key. */
+const noRow = (): SQL => sql`1 = 0`
+
 /** What the columns of one table have in common. */
 export interface EncryptedColumnsOptions<D extends Dialect> {
   /** The name records are bound to: the table's in the database, and the old one after it was renamed. */
@@ -47,14 +53,17 @@ export interface EncryptedColumnsOptions<D extends Dialect> {
   readonly dialect: D
   /** The properties of a row that name it, as in the table's definition. Default `id`. */
   readonly rowId?: string | readonly string[]
-  /** For blind indexes: `keyring.indexKey` gives one. */
-  readonly indexKey?: KeySource<BlindIndexKey>
+  /**
+   * For blind indexes: a handle of `keyring.handle`, whose name and key context have an index key that is made with the
+   * first row and not by a look-up, or a key that `keyring.indexKey` made.
+   */
+  readonly indexKey?: IndexKeySource
 }
 
 /**
  * Encrypted columns of one table.
  *
- * @param key The data keys of a name: `keyring.dataKey` gives the handle.
+ * @param key The data keys of a name: `keyring.handle` gives them, and nothing is made before the first row is encrypted.
  * @throws LongholdError `bad_input`.
  */
 export function encryptedColumns<D extends Dialect>(
@@ -74,7 +83,7 @@ export function encryptedColumns<D extends Dialect>(
 
 interface Settings<D extends Dialect> {
   readonly key: KeySource<DataKeyHandle>
-  readonly indexKey: KeySource<BlindIndexKey> | undefined
+  readonly indexKey: IndexKeySource | undefined
   readonly table: string
   readonly dialect: D
   readonly rowIdKeys: readonly string[]
@@ -164,7 +173,7 @@ export class EncryptedColumns<D extends Dialect> {
    */
   withKey(
     key: KeySource<DataKeyHandle>,
-    options: { readonly indexKey?: KeySource<BlindIndexKey> } = {},
+    options: { readonly indexKey?: IndexKeySource } = {},
   ): EncryptedColumns<D> {
     checkOptions(options, ['indexKey'], 'EncryptedColumns.withKey')
     return new EncryptedColumns({ ...this.#settings, key, indexKey: options.indexKey })
@@ -213,13 +222,14 @@ export class EncryptedColumns<D extends Dialect> {
 
   /**
    * The condition that an encrypted column equals a value, by its blind index. With few bits it finds more rows than are
-   * meant: compare again what `open` gives.
+   * meant: compare again what `open` gives. As long as there is no index key, no row equals anything.
    *
    * @throws LongholdError `bad_input` when the column has no blind index; `bad_value`.
    */
   async eq<TColumn extends Column>(column: TColumn, value: PlaintextOf<TColumn>): Promise<SQL> {
     const index = this.#indexOf(column)
-    return eq(index.column, await this.#indexBytes(index, value))
+    const bytes = await this.#indexBytes(index, value)
+    return bytes === undefined ? noRow() : eq(index.column, bytes)
   }
 
   /** As `eq`, for any of several values. */
@@ -228,15 +238,23 @@ export class EncryptedColumns<D extends Dialect> {
     values: readonly PlaintextOf<TColumn>[],
   ): Promise<SQL> {
     const index = this.#indexOf(column)
-    return inArray(index.column, await Promise.all(values.map((value) => this.#indexBytes(index, value))))
+    const all = await Promise.all(values.map((value) => this.#indexBytes(index, value)))
+    const bytes = all.filter((one) => one !== undefined)
+    return bytes.length < all.length ? noRow() : inArray(index.column, bytes)
   }
 
-  /** The blind index of a value, ⌈bits / 8⌉ bytes, for conditions of other kinds; throws as `eq`. */
+  /**
+   * The blind index of a value, ⌈bits / 8⌉ bytes, for conditions of other kinds.
+   *
+   * @throws LongholdError as `eq`; `no_data_key` as long as there is no index key.
+   */
   async indexOf<TColumn extends Column>(
     column: TColumn,
     value: PlaintextOf<TColumn>,
   ): Promise<BlindIndexBytes> {
-    return await this.#indexBytes(this.#indexOf(column), value)
+    const bytes = await this.#indexBytes(this.#indexOf(column), value)
+    if (bytes !== undefined) return bytes
+    throw new LongholdError('no_data_key', 'there is no index key yet: no row has a blind index')
   }
 
   #column<T>(name: string, type: ValueType, options: ColumnOptions<T>): EncryptedBuilder<D, T> {
@@ -272,7 +290,7 @@ export class EncryptedColumns<D extends Dialect> {
     const indexes = await Promise.all(
       [...plan.indexes].map(async ([name, index]) => {
         const value = encoded.find((one) => one.name === index.source)
-        if (value !== undefined) return [name, await this.#index(index, value.plaintext)] as const
+        if (value !== undefined) return [name, await this.#index(index, value.plaintext, true)] as const
         return [name, given.get(index.source) === null ? null : undefined] as const
       }),
     )
@@ -330,22 +348,28 @@ export class EncryptedColumns<D extends Dialect> {
   async #indexBytes(
     { of, index }: { of: Descriptor; index: IndexDescriptor },
     value: unknown,
-  ): Promise<BlindIndexBytes> {
+  ): Promise<BlindIndexBytes | undefined> {
     if (value === null || value === undefined)
       throw badInput(`"${of.name}" compared with nothing`, 'use isNull(column)')
-    return await this.#index(index, encodedFor(of, value))
+    return await this.#index(index, encodedFor(of, value), false)
   }
 
-  async #index({ of, bits }: IndexDescriptor, value: Uint8Array): Promise<BlindIndexBytes> {
+  /** @param make Whether an index key is made when there is none; `undefined` otherwise. */
+  async #index(
+    { of, bits }: IndexDescriptor,
+    value: Uint8Array,
+    make: boolean,
+  ): Promise<BlindIndexBytes | undefined> {
     const { indexKey, table } = this.#settings
     if (indexKey === undefined)
       throw badInput(
         'encryptedColumns: a blind index needs the option indexKey',
-        'keyring.indexKey gives one',
+        '() => keyring.handle(name) will do',
       )
-    const key = await resolved(indexKey)
-    // Made here, and so what the type says.
-    return key.blindIndex({ table, column: of, value, bits }) as BlindIndexBytes
+    const key = await resolved<BlindIndexKey | DataKeyHandle>(indexKey)
+    const blindIndexOf = (one: BlindIndexKey): BlindIndexBytes =>
+      one.blindIndex({ table, column: of, value, bits }) as BlindIndexBytes // made here, and so what the type says
+    return 'blindIndex' in key ? blindIndexOf(key) : await withIndexKey(key, make, blindIndexOf)
   }
 }
 

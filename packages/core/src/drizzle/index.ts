@@ -5,7 +5,12 @@
  */
 
 export { encryptedColumns } from './encrypted-columns.ts'
-export type { EncryptedColumns, EncryptedColumnsOptions, KeySource } from './encrypted-columns.ts'
+export type {
+  EncryptedColumns,
+  EncryptedColumnsOptions,
+  IndexKeySource,
+  KeySource,
+} from './encrypted-columns.ts'
 export { Encrypted } from './encrypted.ts'
 export type { BlindIndexBytes } from './encrypted.ts'
 export type { BlindIndexBuilder, BlindIndexColumnOptions, Dialect, EncryptedBuilder } from './builders.ts'

@@ -8,9 +8,9 @@ import { LongholdError } from '../errors.ts'
 import { blockFor, isDue } from './data-key-limits.ts'
 import { DataKey } from './data-key.ts'
 import type { HeldKey } from './keyring-cache.ts'
-import { idsOf, recipientIdsOf, unwrapStored, wrapFor } from './keyring-parts.ts'
+import { checkWrites, idsOf, openStored, recipientIdsOf, unwrapStored, wrapFor } from './keyring-parts.ts'
 import type { KeyringParts } from './keyring-parts.ts'
-import type { DataKeyOwner, DataKeyUse, StoredDataKey } from './wrapped-key-store.ts'
+import type { DataKeyOwner, DataKeyUse, StoredDataKey, WritingKeyAnswer } from './wrapped-key-store.ts'
 
 /** A data key, held, and what of it is reserved. */
 export interface Acquired {
@@ -28,7 +28,7 @@ export async function findOrMake(
   wanted: DataKeyUse,
   parts: KeyringParts,
 ): Promise<Acquired> {
-  return await attempts(owner, async () => {
+  return await attempts(owner, parts, async () => {
     const found = await parts.store.findWriting(owner)
     const adopted = found && isUsable(found, parts) ? await adopt(found, wanted, parts) : undefined
     return adopted ?? (await make(owner, found?.keyId, wanted, parts))
@@ -41,7 +41,7 @@ export async function makeNext(
   wanted: DataKeyUse,
   parts: KeyringParts,
 ): Promise<Acquired> {
-  return await attempts(owner, async () => {
+  return await attempts(owner, parts, async () => {
     const before = await parts.store.findWriting(owner)
     return await make(owner, before?.keyId, wanted, parts)
   })
@@ -73,8 +73,10 @@ export async function reserveFrom(
 
 async function attempts(
   { name }: DataKeyOwner,
+  parts: KeyringParts,
   attempt: () => Promise<Acquired | undefined>,
 ): Promise<Acquired> {
+  checkWrites(parts)
   for (let count = 0; count < maxAttempts; count++) {
     const acquired = await attempt()
     if (acquired !== undefined) return acquired
@@ -115,15 +117,16 @@ async function adopt(
   return undefined
 }
 
-/** `undefined` for one that is not for our identities: we then make one that is. */
+/** `undefined` for one that is not for our identities, or not vouched for: we then make one that is. */
 async function holdStored(found: StoredDataKey, parts: KeyringParts): Promise<HeldKey | undefined> {
   try {
-    return await parts.cache.hold(toHex(found.keyId), async () => ({
-      dataKey: await unwrapStored(found, parts),
-      owner: found,
-    }))
+    const held = await parts.cache.hold(toHex(found.keyId), () => openStored(found, parts))
+    if (held.isVouched) return held
+    held.release()
+    return undefined
   } catch (error) {
-    if (error instanceof LongholdError && error.code === 'not_a_recipient') return undefined
+    const { code } = error instanceof LongholdError ? error : { code: undefined }
+    if (code === 'not_a_recipient' || code === 'no_data_key') return undefined
     throw error
   }
 }
@@ -132,7 +135,7 @@ async function holdStored(found: StoredDataKey, parts: KeyringParts): Promise<He
  * A new data key, stored, and opened with one of our identities before that: what nobody here can open is not written
  * under.
  *
- * @returns `undefined` when another process was faster.
+ * @returns `undefined` when another process was faster, or it is for recipients who are not the keyring's any more.
  */
 async function make(
   owner: DataKeyOwner,
@@ -140,30 +143,45 @@ async function make(
   wanted: DataKeyUse,
   parts: KeyringParts,
 ): Promise<Acquired | undefined> {
-  const { store, limits, cache, now } = parts
-  const block = blockFor(limits, { used: { messages: 0, bytes: 0 }, wanted, blocks: 0 })
+  const block = blockFor(parts.limits, { used: { messages: 0, bytes: 0 }, wanted, blocks: 0 })
   if (block === undefined) throw new LongholdError('limit_exceeded', 'more at once than a data key is for')
-  const { dataKey, wrappedKey } = await newDataKey(owner, parts)
-  try {
-    const { keyId } = dataKey
-    const { inserted, writing } = await store.insertWriting(
-      { ...owner, ...block, keyId, wrappedKey, createdAt: new Date(now()) },
-      expected,
-    )
-    if (inserted) return { held: cache.adopt(dataKey, owner), stored: writing, block }
-  } catch (error) {
-    dataKey.wipe()
-    throw error
-  }
+  const { recipients } = parts
+  const { dataKey, inserted, writing } = await storeNew(owner, block, expected, parts)
+  // A rewrap may have exchanged the recipients meanwhile, and passed the place in the store where this one is now.
+  if (inserted && recipients === parts.recipients)
+    return { held: parts.cache.adopt(dataKey, owner), stored: writing, block }
   dataKey.wipe()
   return undefined
 }
 
+/** Makes a data key, vouches for it and stores it, if `expected` is still the one that is writing. The caller wipes it. */
+export async function storeNew(
+  owner: DataKeyOwner,
+  use: DataKeyUse,
+  expected: Uint8Array | undefined,
+  parts: KeyringParts,
+): Promise<WritingKeyAnswer & { readonly dataKey: DataKey }> {
+  const { dataKey, wrappedKey } = await newDataKey(owner, parts)
+  try {
+    const about = { ...owner, createdAt: new Date(parts.now()) }
+    const tag = await parts.keyringKey?.tagOf(dataKey, about)
+    const answer = await parts.store.insertWriting(
+      { ...about, ...use, keyId: dataKey.keyId, wrappedKey, tag },
+      expected,
+    )
+    return { ...answer, dataKey }
+  } catch (error) {
+    dataKey.wipe()
+    throw error
+  }
+}
+
 /** A fresh data key as one of our identities opened it. The caller wipes it. */
-export async function newDataKey(
+async function newDataKey(
   { keyContext }: DataKeyOwner,
   parts: KeyringParts,
 ): Promise<{ dataKey: DataKey; wrappedKey: Uint8Array }> {
+  checkWrites(parts)
   const generated = DataKey.generate()
   try {
     const { keyId } = generated

@@ -18,9 +18,18 @@ export interface CacheOptions {
   readonly maxAgeMs?: number
 }
 
+/** A data key as it came from the store. */
+export interface LoadedKey {
+  readonly dataKey: DataKey
+  readonly owner: DataKeyOwner
+  readonly isVouched: boolean
+}
+
 /** A data key at hand, and whose it is. */
 export interface CachedKey {
   readonly dataKey: DataKey
+  /** Whether new records may be written under it (SPEC §12.1). */
+  readonly isVouched: boolean
   /** See `ownerText`. */
   readonly owner: string
   readonly keyContext: string
@@ -67,7 +76,7 @@ export class DataKeyCache {
   }
 
   /** A data key until it is released; `load` is called unless it is at hand or being loaded. */
-  async hold(id: string, load: () => Promise<{ dataKey: DataKey; owner: DataKeyOwner }>): Promise<HeldKey> {
+  async hold(id: string, load: () => Promise<LoadedKey>): Promise<HeldKey> {
     for (;;) {
       const slot = this.#usable(id) ?? (await this.#load(id, load))
       // While we waited others may have pushed it out again.
@@ -77,7 +86,7 @@ export class DataKeyCache {
 
   /** Takes over a data key that was made here, and holds it. */
   adopt(dataKey: DataKey, owner: DataKeyOwner): HeldKey {
-    return this.#held(this.#put(toHex(dataKey.keyId), dataKey, owner))
+    return this.#held(this.#put(toHex(dataKey.keyId), { dataKey, owner, isVouched: true }))
   }
 
   /** Wipes a data key at once, whoever holds it. */
@@ -105,10 +114,10 @@ export class DataKeyCache {
     return slot
   }
 
-  async #load(id: string, load: () => Promise<{ dataKey: DataKey; owner: DataKeyOwner }>): Promise<Slot> {
+  async #load(id: string, load: () => Promise<LoadedKey>): Promise<Slot> {
     const underWay = this.#loading.get(id)
     if (underWay !== undefined) return await underWay
-    const loading = load().then(({ dataKey, owner }) => this.#put(id, dataKey, owner))
+    const loading = load().then((loaded) => this.#put(id, loaded))
     this.#loading.set(id, loading)
     try {
       return await loading
@@ -117,7 +126,7 @@ export class DataKeyCache {
     }
   }
 
-  #put(id: string, dataKey: DataKey, owner: DataKeyOwner): Slot {
+  #put(id: string, { dataKey, owner, isVouched }: LoadedKey): Slot {
     if (this.#isClosed) {
       dataKey.wipe()
       throw badInput('the keyring was closed')
@@ -126,6 +135,7 @@ export class DataKeyCache {
     const slot = {
       id,
       dataKey,
+      isVouched,
       owner: ownerText(owner),
       keyContext: keyContextJson(owner.keyContext),
       expiresAtMs: this.#now() + this.#maxAgeMs,
@@ -138,9 +148,10 @@ export class DataKeyCache {
 
   #held(slot: Slot): HeldKey {
     slot.holds++
-    const { dataKey, owner, keyContext } = slot
+    const { dataKey, isVouched, owner, keyContext } = slot
     return {
       dataKey,
+      isVouched,
       owner,
       keyContext,
       release: (restart = false) => {

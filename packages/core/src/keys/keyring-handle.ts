@@ -10,6 +10,8 @@ import { checkBytes, checkOptions } from '../options.ts'
 import { checkPlaintextLength, recordContextOf, sealRecord } from './data-key.ts'
 import type { DataKey, RecordOptions } from './data-key.ts'
 import type { CachedKey } from './keyring-cache.ts'
+import { BlindIndexKey, findIndexKey, openIndexKey } from './keyring-index.ts'
+import { indexName } from './keyring-names.ts'
 import { holdById } from './keyring-parts.ts'
 import type { KeyringParts } from './keyring-parts.ts'
 import type { Writer } from './keyring-writer.ts'
@@ -27,11 +29,16 @@ export interface HandleSource {
 }
 
 /** Reads what the class keeps private, for this file alone. */
-let privates: (handle: DataKeyHandle) => { source: HandleSource; text: string; writer: () => Writer }
+let privates: (handle: DataKeyHandle) => {
+  source: HandleSource
+  owner: DataKeyOwner
+  text: string
+  writer: () => Writer
+}
 
 /**
  * The data keys of one name and key context. It stays good when data keys change beneath it, so that it may be kept;
- * `keyring.dataKey` gives another one as quickly.
+ * `keyring.dataKey` and `keyring.handle` give another one as quickly. Decrypting makes, replaces and counts nothing.
  */
 export class DataKeyHandle {
   readonly #source: HandleSource
@@ -128,6 +135,7 @@ export class DataKeyHandle {
   static {
     privates = (handle) => ({
       source: handle.#source,
+      owner: handle.#owner,
       text: handle.#ownerText,
       writer: () => handle.#writer(),
     })
@@ -137,12 +145,30 @@ export class DataKeyHandle {
 // What follows is for the library's own files: the package does not export it.
 
 /** @throws LongholdError `unavailable` when the data key is not at hand. */
-export function cachedOrUnavailable({ parts }: HandleSource, keyId: Uint8Array): CachedKey {
+export function cachedOrUnavailable({ parts }: Pick<HandleSource, 'parts'>, keyId: Uint8Array): CachedKey {
   const found = parts.cache.peek(toHex(keyId))
   if (found !== undefined) return found
   throw new LongholdError('unavailable', `data key ${toHex(keyId)} is not at hand`, {
     hint: 'await keyring.preload(records) first, or keyring.decrypt',
   })
+}
+
+/**
+ * Calls `read` with the index key of the handle's name and key context.
+ *
+ * @param make Whether one is made when there is none; otherwise `read` is not called then, and the answer `undefined`.
+ */
+export async function withIndexKey<T>(
+  handle: DataKeyHandle,
+  make: boolean,
+  read: (indexKey: BlindIndexKey) => T,
+): Promise<T | undefined> {
+  const { source, owner } = privates(handle)
+  const indexOwner = { ...owner, name: indexName(owner.name) }
+  const held = await (make ? openIndexKey : findIndexKey)(indexOwner, source.parts)
+  if (held === undefined) return undefined
+  using indexKey = new BlindIndexKey(held)
+  return read(indexKey)
 }
 
 /** A typed value, encoded, and what its record is bound to. */

@@ -3,13 +3,18 @@
  * rows there are. They are stored like the others, under names that no record is written under.
  */
 
+import { LongholdError } from '../errors.ts'
 import { blindIndex } from './blind-index.ts'
 import type { BlindIndexOptions } from './blind-index.ts'
-import { newDataKey } from './keyring-acquire.ts'
+import { storeNew } from './keyring-acquire.ts'
 import type { HeldKey } from './keyring-cache.ts'
 import { holdById } from './keyring-parts.ts'
 import type { KeyringParts } from './keyring-parts.ts'
+import { ownerText } from './wrapped-key-store.ts'
 import type { DataKeyOwner, StoredDataKey } from './wrapped-key-store.ts'
+
+/** Each attempt that fails means that another process has just made or replaced one. */
+const maxAttempts = 20
 
 /** A key for blind indexes (SPEC §8), held until `close` or until its keyring is closed. */
 export class BlindIndexKey {
@@ -39,33 +44,65 @@ export class BlindIndexKey {
 }
 
 /** Finds the index key of an owner, or makes it; of processes that race, all get the same. */
-export async function openIndexKey(owner: DataKeyOwner, parts: KeyringParts): Promise<BlindIndexKey> {
-  const stored = (await oldestOf(owner, parts)) ?? (await makeIndexKey(owner, parts))
-  return new BlindIndexKey(await holdById(stored.keyId, parts))
-}
-
-/** Whatever its state: one that was moved by hand still has all the rows. */
-async function oldestOf(owner: DataKeyOwner, { store }: KeyringParts): Promise<StoredDataKey | undefined> {
-  let oldest: StoredDataKey | undefined
-  let after: Uint8Array | undefined
-  for (;;) {
-    const page = await store.page({ owner, after, limit: 50 })
-    if (page.length === 0) return oldest
-    for (const stored of page) {
-      if (oldest === undefined || stored.createdAt < oldest.createdAt) oldest = stored
-    }
-    after = page.at(-1)?.keyId
+export async function openIndexKey(owner: DataKeyOwner, parts: KeyringParts): Promise<HeldKey> {
+  for (let attempt = 0; attempt < maxAttempts; attempt++) {
+    // Looked at first: what is writing and yet not found is not ours, and has to give way.
+    const before = await parts.store.findWriting(owner)
+    const held = (await findIndexKey(owner, parts)) ?? (await makeIndexKey(owner, before?.keyId, parts))
+    if (held !== undefined) return held
   }
+  throw new LongholdError('unavailable', `other processes keep replacing the index key of "${owner.name}"`)
 }
 
-async function makeIndexKey(owner: DataKeyOwner, parts: KeyringParts): Promise<StoredDataKey> {
-  const { dataKey, wrappedKey } = await newDataKey(owner, parts)
+/** The index key of an owner, the oldest that counts; `undefined` when there is none. Makes nothing. */
+export async function findIndexKey(owner: DataKeyOwner, parts: KeyringParts): Promise<HeldKey | undefined> {
+  const text = ownerText(owner)
+  const known = parts.indexKeys.get(text)
+  const ids = known === undefined ? await oldestFirst(owner, parts) : [known]
+  for (const keyId of ids) {
+    const held = await holdIfUsable(keyId, parts)
+    if (held === undefined) continue
+    if (parts.indexKeys.size >= parts.cache.maxKeys) parts.indexKeys.clear()
+    parts.indexKeys.set(text, keyId)
+    return held
+  }
+  if (!parts.indexKeys.delete(text)) return undefined
+  return await findIndexKey(owner, parts)
+}
+
+/** Not one that was destroyed meanwhile, nor one that is not vouched for: it would show what is looked up. */
+async function holdIfUsable(keyId: Uint8Array, parts: KeyringParts): Promise<HeldKey | undefined> {
   try {
-    const { keyId } = dataKey
-    const stored = { ...owner, keyId, wrappedKey, messages: 0, bytes: 0, createdAt: new Date(parts.now()) }
-    const { writing } = await parts.store.insertWriting(stored, undefined)
-    return writing
-  } finally {
-    dataKey.wipe()
+    const held = await holdById(keyId, parts)
+    if (held.isVouched) return held
+    held.release()
+    return undefined
+  } catch (error) {
+    const { code } = error instanceof LongholdError ? error : { code: undefined }
+    if (code === 'destroyed' || code === 'no_data_key') return undefined
+    throw error
   }
+}
+
+/** Whatever their state: one that was moved by hand still has all the rows. */
+async function oldestFirst(owner: DataKeyOwner, { store }: KeyringParts): Promise<Uint8Array[]> {
+  const found: StoredDataKey[] = []
+  for (;;) {
+    const page = await store.page({ owner, after: found.at(-1)?.keyId, limit: 50 })
+    if (page.length === 0) break
+    found.push(...page)
+  }
+  return found.toSorted((a, b) => a.createdAt.getTime() - b.createdAt.getTime()).map(({ keyId }) => keyId)
+}
+
+/** `undefined` when another process was faster. */
+async function makeIndexKey(
+  owner: DataKeyOwner,
+  expected: Uint8Array | undefined,
+  parts: KeyringParts,
+): Promise<HeldKey | undefined> {
+  const { dataKey, inserted } = await storeNew(owner, { messages: 0, bytes: 0 }, expected, parts)
+  if (inserted) return parts.cache.adopt(dataKey, owner)
+  dataKey.wipe()
+  return undefined
 }

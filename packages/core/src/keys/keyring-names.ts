@@ -1,6 +1,8 @@
 /** Names of data keys under which no record is written (SPEC §12). */
 
 const indexPrefix = 'blind-index:'
+/** Of keyring keys. */
+export const keyringKeyName = 'keyring-key'
 
 /** The name of the index key of a name. */
 export function indexName(name: string): string {
@@ -9,12 +11,13 @@ export function indexName(name: string): string {
 
 /** Whether no record is written under data keys of that name. */
 export function isReservedName(name: string): boolean {
-  return name.startsWith(indexPrefix)
+  return name === keyringKeyName || name.startsWith(indexPrefix)
 }
 
 /**
  * Whether a data key becomes `reading` when it is rewrapped (SPEC §6.5): somebody loses access to what there is, and
- * must not get at what comes. An index key goes on: the rows it indexed would not be found.
+ * must not get at what comes. An index key goes on: the rows it indexed would not be found. So does a keyring key, by its
+ * reference, until another one is named.
  *
  * @param name Of the data key, `''` for none.
  * @param before Ids of the recipients there were, in whatever form `after` has them.

@@ -1,7 +1,7 @@
 /** What a keyring is opened with and asked for, checked before anything is done. */
 
 import { copyBytes } from '../bytes.ts'
-import { badInput, cannotOpen } from '../errors.ts'
+import { LongholdError, badInput, cannotOpen } from '../errors.ts'
 import { canonicalize } from '../format/context.ts'
 import type { ContextInput } from '../format/context.ts'
 import { keyIdBytes } from '../format/header.ts'
@@ -9,11 +9,13 @@ import { checkBytes, checkOptions } from '../options.ts'
 import { limitsFrom } from './data-key-limits.ts'
 import type { DataKeyLimits } from './data-key-limits.ts'
 import { recordContextOf } from './data-key.ts'
-import type { RecordOptions } from './data-key.ts'
+import type { DataKey, RecordOptions } from './data-key.ts'
 import type { Identity } from './identity.ts'
 import { DataKeyCache } from './keyring-cache.ts'
 import type { CacheOptions, CachedKey } from './keyring-cache.ts'
-import { indexName, isReservedName } from './keyring-names.ts'
+import { KeyringKey } from './keyring-key.ts'
+import { indexName, isReservedName, keyringKeyName } from './keyring-names.ts'
+import { unwrapStored } from './keyring-parts.ts'
 import type { KeyringParts } from './keyring-parts.ts'
 import type { RewrapProgress } from './keyring-rewrap.ts'
 import { Policy } from './policy.ts'
@@ -28,13 +30,22 @@ import { checkIdentities } from './wrapped-key.ts'
 export interface KeyringOptions extends SuitesOption {
   /** 1 or more: what data keys are unwrapped with. */
   readonly identities: readonly Identity[]
-  /** 1 to 32, no one twice: whom new data keys are wrapped for. One of `identities` must be among them. */
-  readonly recipients: readonly Recipient[]
+  /**
+   * 1 to 32, no one twice: whom new data keys are wrapped for. One of `identities` must be among them. Left out, the
+   * keyring only reads: it changes nothing in the store, and what would is `bad_input`.
+   */
+  readonly recipients?: readonly Recipient[]
   /** Not closed with the keyring. */
   readonly store: WrappedKeyStore
   readonly limits?: DataKeyLimits
   readonly cache?: CacheOptions
   readonly policy?: KeyringPolicy
+  /**
+   * The reference that `makeKeyringKey` gave, from where whoever writes to the store cannot change it. Data keys that the
+   * keyring key does not vouch for are then not used (SPEC §12.1). Without it, who may write to the store and knows a
+   * recipient can have new records written under a data key of his.
+   */
+  readonly keyringKey?: string
   /**
    * How long it may go unnoticed that another process moved the data key in use: the state is looked up again when
    * something is awaited after that. Default a minute.
@@ -56,7 +67,7 @@ export interface KeyringRecordOptions extends RecordOptions {
 
 /** What `Keyring.rewrap` is told. */
 export interface KeyringRewrapOptions {
-  /** All who can open the data keys afterwards. Default: the keyring's. */
+  /** All who can open the data keys afterwards, and those made later. Default: the keyring's. */
   readonly recipients?: readonly Recipient[]
   /** Called after each page of the store; what it throws ends the rewrap, and what is done stays done. */
   readonly onProgress?: (progress: RewrapProgress) => void
@@ -68,9 +79,28 @@ const maxNameLength = 256
 
 /** @throws LongholdError `bad_input`, `unsupported`. */
 export function partsFrom(options: KeyringOptions, now: () => number): KeyringParts {
-  const known = ['identities', 'recipients', 'store', 'suites', 'limits', 'cache', 'policy', 'refreshMs']
+  const known = [
+    'identities',
+    'recipients',
+    'store',
+    'suites',
+    'limits',
+    'cache',
+    'policy',
+    'keyringKey',
+    'refreshMs',
+  ]
   checkOptions(options, known, 'openKeyring')
-  const { identities, recipients, store, suites, limits, cache = {}, refreshMs = 60_000 } = options
+  const {
+    identities,
+    recipients,
+    store,
+    suites,
+    limits,
+    cache = {},
+    keyringKey,
+    refreshMs = 60_000,
+  } = options
   checkIdentities(identities)
   if (identities.length === 0)
     throw badInput(
@@ -82,18 +112,31 @@ export function partsFrom(options: KeyringOptions, now: () => number): KeyringPa
   if (typeof refreshMs !== 'number' || !(refreshMs >= 0))
     throw badInput('openKeyring: refreshMs must be a number, 0 or more')
   const policy = new Policy(suites, options.policy)
-  policy.checkRecipients(recipients)
-  return {
+  if (recipients !== undefined) policy.checkRecipients(recipients)
+  const parts: KeyringParts = {
     store,
     identities: [...identities],
-    recipients: [...recipients],
+    recipients: [...(recipients ?? [])],
+    keyringKey:
+      keyringKey === undefined ? undefined : new KeyringKey(keyringKey, (id) => loadKeyringKey(id, parts)),
     policy,
     limits: limitsFrom(limits),
     cache: new DataKeyCache(cache, now),
     refreshMs,
     now,
     left: new Set(),
+    indexKeys: new Map(),
   }
+  return parts
+}
+
+async function loadKeyringKey(keyId: Uint8Array, parts: KeyringParts): Promise<DataKey> {
+  const stored = await parts.store.get(keyId)
+  if (stored === undefined || stored.state === 'destroyed')
+    throw new LongholdError('no_data_key', 'the key store does not have the keyring key', {
+      hint: 'is it the right store, and the reference the one that makeKeyringKey gave for it?',
+    })
+  return await unwrapStored(stored, parts)
 }
 
 /** @throws LongholdError `bad_input`, `bad_context`. */
@@ -105,7 +148,7 @@ export function ownerFrom(name: string, options: OwnerOptions, where: string): D
   if (!name.isWellFormed()) throw badInput(`${where}: the name has a lone surrogate`)
   if (isReservedName(name)) {
     throw badInput(
-      `${where}: names that begin with "${indexName('')}" are for blind indexes`,
+      `${where}: "${keyringKeyName}" and names that begin with "${indexName('')}" are for other keys than those of records`,
       'indexKey takes the name without it',
     )
   }

@@ -1,13 +1,15 @@
 /** What the parts of a keyring share: its keys and its store, and how a data key is wrapped, found and unwrapped. */
 
 import { equalBytes, toHex } from '../bytes.ts'
-import { LongholdError, cannotOpen } from '../errors.ts'
+import { LongholdError, badInput, cannotOpen } from '../errors.ts'
 import { decodeWrappedKey, encodeContainer } from '../format/container.ts'
 import type { EncryptionContext } from '../format/context.ts'
 import type { DataKeyLimits } from './data-key-limits.ts'
 import type { DataKey } from './data-key.ts'
 import type { Identity } from './identity.ts'
-import type { DataKeyCache, HeldKey } from './keyring-cache.ts'
+import type { DataKeyCache, HeldKey, LoadedKey } from './keyring-cache.ts'
+import { notVouched } from './keyring-key.ts'
+import type { KeyringKey } from './keyring-key.ts'
 import type { Policy } from './policy.ts'
 import type { Recipient } from './recipient.ts'
 import type { StoredDataKey, WrappedKeyStore } from './wrapped-key-store.ts'
@@ -16,7 +18,10 @@ import { openHeader, sealHeader } from './wrapped-key.ts'
 export interface KeyringParts {
   readonly store: WrappedKeyStore
   readonly identities: readonly Identity[]
-  readonly recipients: readonly Recipient[]
+  /** Whom new data keys are wrapped for; `rewrap` may exchange them. None for a keyring that only reads. */
+  recipients: readonly Recipient[]
+  /** Without one, every data key of the store is taken for ours. */
+  readonly keyringKey: KeyringKey | undefined
   readonly policy: Policy
   readonly limits: Required<DataKeyLimits>
   readonly cache: DataKeyCache
@@ -25,6 +30,17 @@ export interface KeyringParts {
   readonly now: () => number
   /** Key ids, in hexadecimal, that this keyring itself moved on or destroyed: not written under, whoever was about to. */
   readonly left: Set<string>
+  /** Key ids of index keys by the owner's text, so that a look-up does not search the store each time. */
+  readonly indexKeys: Map<string, Uint8Array>
+}
+
+/** @throws LongholdError `bad_input` for a keyring that only reads. */
+export function checkWrites({ recipients }: KeyringParts): void {
+  if (recipients.length === 0)
+    throw badInput(
+      'this keyring only reads',
+      'it was opened without recipients, for whom data keys are wrapped',
+    )
 }
 
 export async function wrapFor(
@@ -50,16 +66,31 @@ export async function unwrapStored(
 }
 
 /**
+ * Opens a stored data key and sees whether the keyring key vouches for it.
+ *
+ * @throws LongholdError `no_data_key` when it does not and that matters for reading too; what unwrapping throws.
+ */
+export async function openStored(stored: StoredDataKey, parts: KeyringParts): Promise<LoadedKey> {
+  const dataKey = await unwrapStored(stored, parts)
+  try {
+    const { keyringKey, policy } = parts
+    const isVouched = keyringKey === undefined || (await keyringKey.accepts(dataKey, stored))
+    if (!isVouched && !policy.readsUnvouched) throw notVouched(toHex(stored.keyId))
+    return { dataKey, owner: stored, isVouched }
+  } catch (error) {
+    dataKey.wipe()
+    throw error
+  }
+}
+
+/**
  * Holds the data key of that id, at hand or from the store.
  *
  * @throws LongholdError `no_data_key`, `destroyed`; `unavailable` for a retired one, or when store or identity could
  * not be asked; `limit_exceeded` when it is too old to be read; what unwrapping throws.
  */
 export async function holdById(keyId: Uint8Array, parts: KeyringParts): Promise<HeldKey> {
-  return await parts.cache.hold(toHex(keyId), async () => {
-    const stored = await findReadable(keyId, parts)
-    return { dataKey: await unwrapStored(stored, parts), owner: stored }
-  })
+  return await parts.cache.hold(toHex(keyId), async () => openStored(await findReadable(keyId, parts), parts))
 }
 
 async function findReadable(keyId: Uint8Array, { store, policy, now }: KeyringParts): Promise<StoredDataKey> {

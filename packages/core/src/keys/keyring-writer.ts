@@ -11,6 +11,7 @@ import type { DataKey } from './data-key.ts'
 import { findOrMake, makeNext, reserveFrom } from './keyring-acquire.ts'
 import type { Acquired } from './keyring-acquire.ts'
 import type { HeldKey } from './keyring-cache.ts'
+import { checkWrites } from './keyring-parts.ts'
 import type { KeyringParts } from './keyring-parts.ts'
 import type { DataKeyOwner, DataKeyUse } from './wrapped-key-store.ts'
 
@@ -79,6 +80,7 @@ export class Writer {
     const current = this.#current
     const wanted = { messages: 1, bytes }
     if (current === undefined || !this.#has(wanted)) {
+      checkWrites(this.#parts)
       this.#prepareIfNeeded(wanted)
       throw this.#usedUp(bytes)
     }

@@ -3,28 +3,27 @@
  * forgotten by themselves; records name the one they are under by its key id.
  */
 
-import { copyBytes, toHex } from '../bytes.ts'
+import { toHex } from '../bytes.ts'
 import { LongholdError, badInput } from '../errors.ts'
-import { decodeRecord } from '../format/container.ts'
 import type { TypedValue } from '../format/value.ts'
-import { checkBytes, checkOptions } from '../options.ts'
-import type { DataKey, RecordOptions } from './data-key.ts'
-import { DataKeyHandle, cachedOrUnavailable } from './keyring-handle.ts'
+import { checkOptions } from '../options.ts'
+import { DataKeyHandle } from './keyring-handle.ts'
 import type { HandleSource } from './keyring-handle.ts'
-import { openIndexKey } from './keyring-index.ts'
-import type { BlindIndexKey } from './keyring-index.ts'
+import { BlindIndexKey, openIndexKey } from './keyring-index.ts'
 import { indexName } from './keyring-names.ts'
-import { checkKeyContext, keyIdFrom, ownerFrom, partsFrom, recordOptionsFrom } from './keyring-options.ts'
+import { openByKeyId, openByKeyIdSync, opening } from './keyring-open.ts'
+import { keyIdFrom, ownerFrom, partsFrom } from './keyring-options.ts'
 import type {
   KeyringOptions,
   KeyringRecordOptions,
   KeyringRewrapOptions,
   OwnerOptions,
 } from './keyring-options.ts'
-import { holdById } from './keyring-parts.ts'
+import { checkWrites, holdById } from './keyring-parts.ts'
 import type { KeyringParts } from './keyring-parts.ts'
 import { rewrapStore } from './keyring-rewrap.ts'
 import type { RewrapProgress } from './keyring-rewrap.ts'
+import { vouchFor } from './keyring-vouch.ts'
 import { Writer } from './keyring-writer.ts'
 import { ownerText } from './wrapped-key-store.ts'
 import type { DataKeyOwner, StoredDataKey } from './wrapped-key-store.ts'
@@ -70,10 +69,20 @@ export class Keyring {
    * not be prepared; `unavailable`; `not_a_recipient` when none of the identities is among the recipients.
    */
   async dataKey(name: string, options: OwnerOptions = {}): Promise<DataKeyHandle> {
-    const owner = ownerFrom(name, options, 'Keyring.dataKey')
-    const handle = new DataKeyHandle(this.#source, owner)
+    const handle = this.#handle(name, options, 'Keyring.dataKey')
     await handle.ready()
     return handle
+  }
+
+  /**
+   * As `dataKey`, but nothing is asked, made or counted before something is to be encrypted: for who reads, or may only
+   * come to write later. Decrypting through it never does any of it.
+   *
+   * @throws LongholdError `bad_input`, `bad_context`. What `dataKey` throws comes from `ready` and `encryptedColumns`;
+   * `encrypt` without `ready` is `limit_exceeded` the first time.
+   */
+  handle(name: string, options: OwnerOptions = {}): DataKeyHandle {
+    return this.#handle(name, options, 'Keyring.handle')
   }
 
   /**
@@ -85,7 +94,7 @@ export class Keyring {
   async indexKey(name: string, options: OwnerOptions = {}): Promise<BlindIndexKey> {
     this.#checkOpen()
     const { keyContext } = ownerFrom(name, options, 'Keyring.indexKey')
-    return await openIndexKey({ name: indexName(name), keyContext }, this.#parts)
+    return new BlindIndexKey(await openIndexKey({ name: indexName(name), keyContext }, this.#parts))
   }
 
   /**
@@ -95,12 +104,12 @@ export class Keyring {
    * key, or when store or identity could not be asked; what unwrapping throws.
    */
   async decrypt(record: Uint8Array, options: KeyringRecordOptions): Promise<Uint8Array> {
-    return await this.#opened(record, options, 'Keyring.decrypt', opening.bytes)
+    return await openByKeyId(record, options, this.#opening('Keyring.decrypt', opening.bytes))
   }
 
   /** Decrypts a record that holds a typed value; as `decrypt`. */
   async decryptValue(record: Uint8Array, options: KeyringRecordOptions): Promise<TypedValue> {
-    return await this.#opened(record, options, 'Keyring.decryptValue', opening.value)
+    return await openByKeyId(record, options, this.#opening('Keyring.decryptValue', opening.value))
   }
 
   /**
@@ -109,12 +118,12 @@ export class Keyring {
    * @throws LongholdError `unavailable` when it is not.
    */
   decryptSync(record: Uint8Array, options: KeyringRecordOptions): Uint8Array {
-    return this.#openedSync(record, options, 'Keyring.decryptSync', opening.bytes)
+    return openByKeyIdSync(record, options, this.#opening('Keyring.decryptSync', opening.bytes))
   }
 
   /** As `decryptValue`, at once; as `decryptSync`. */
   decryptValueSync(record: Uint8Array, options: KeyringRecordOptions): TypedValue {
-    return this.#openedSync(record, options, 'Keyring.decryptValueSync', opening.value)
+    return openByKeyIdSync(record, options, this.#opening('Keyring.decryptValueSync', opening.value))
   }
 
   /**
@@ -153,8 +162,9 @@ export class Keyring {
   /**
    * Wraps every data key of the store for new recipients; records are not touched. Data keys that were also wrapped for
    * somebody who is not named any more become `reading`: no new record is written under them. It is not revocation: see
-   * SPEC §6.5. What fails is reported and left; call again with `after` to go on where an error ended it. Open the
-   * keyring with the same recipients, or its new data keys are for the old ones.
+   * SPEC §6.5. What fails is reported and left; call again with `after` to go on where an error ended it. Recipients that
+   * are named here are the keyring's from now on, however it ends: data keys made later are for them. Other keyrings over
+   * the same store have to be opened with them.
    *
    * @throws LongholdError `bad_input`, `unsupported` before anything is written; `unavailable` when store, recipient or
    * identity could not be asked.
@@ -162,11 +172,15 @@ export class Keyring {
   async rewrap(options: KeyringRewrapOptions = {}): Promise<RewrapProgress> {
     this.#checkOpen()
     checkOptions(options, ['recipients', 'onProgress', 'after'], 'Keyring.rewrap')
-    const { recipients = this.#parts.recipients, onProgress, after } = options
+    const { recipients, onProgress, after } = options
     const start = after && keyIdFrom(after, 'Keyring.rewrap: after')
-    this.#parts.policy.checkRecipients(recipients)
+    checkWrites(this.#parts)
+    if (recipients !== undefined) {
+      this.#parts.policy.checkRecipients(recipients)
+      this.#parts.recipients = [...recipients]
+    }
     const left = (keyId: string) => this.#leave(keyId)
-    return await rewrapStore([...recipients], { after: start, onProgress, left }, this.#parts)
+    return await rewrapStore(this.#parts.recipients, { after: start, onProgress, left }, this.#parts)
   }
 
   /**
@@ -191,6 +205,17 @@ export class Keyring {
   }
 
   /**
+   * Takes in a data key that was stored without the keyring key: by `longhold reencrypt`, or before there was one. Whoever
+   * stored it may know it.
+   *
+   * @throws LongholdError `bad_input` without a keyring key; `no_data_key`; `unavailable`; what unwrapping throws.
+   */
+  async vouchFor(keyId: Uint8Array): Promise<void> {
+    this.#checkOpen()
+    await vouchFor(keyIdFrom(keyId, 'Keyring.vouchFor'), this.#parts)
+  }
+
+  /**
    * Deletes a wrapped data key for ever, and with it every record under it: nothing brings them back but a copy of the
    * store. Other processes may have it at hand for as long as their caches keep it.
    *
@@ -199,6 +224,7 @@ export class Keyring {
    */
   async destroy(keyId: Uint8Array): Promise<boolean> {
     this.#checkOpen()
+    checkWrites(this.#parts)
     const id = keyIdFrom(keyId, 'Keyring.destroy')
     this.#leave(toHex(id))
     const isDestroyed = await this.#parts.store.destroy(id)
@@ -220,6 +246,7 @@ export class Keyring {
       throw badInput('Keyring.destroyAll: keyContext is required', 'say {} for the data keys without one')
     const owner = ownerFrom(name, options, 'Keyring.destroyAll')
     this.#checkOpen()
+    checkWrites(this.#parts)
     let destroyed = 0
     for (const one of [owner, { ...owner, name: indexName(name) }]) {
       for (;;) {
@@ -258,7 +285,7 @@ export class Keyring {
     this.#isClosed = true
     // What is not given back only makes a count too high.
     await Promise.allSettled(writers.map((writer) => writer.close()))
-    this.#parts.cache.close()
+    this.#wipe()
   }
 
   /** For `await using`: as `close`. */
@@ -270,7 +297,17 @@ export class Keyring {
   [Symbol.dispose](): void {
     this.#isClosed = true
     this.#writers.clear()
+    this.#wipe()
+  }
+
+  #wipe(): void {
     this.#parts.cache.close()
+    this.#parts.keyringKey?.wipe()
+  }
+
+  #handle(name: string, options: OwnerOptions, where: string): DataKeyHandle {
+    this.#checkOpen()
+    return new DataKeyHandle(this.#source, ownerFrom(name, options, where))
   }
 
   #writerOf(owner: DataKeyOwner, text = ownerText(owner)): Writer {
@@ -293,43 +330,14 @@ export class Keyring {
     }
   }
 
-  async #opened<T>(
-    record: Uint8Array,
-    options: KeyringRecordOptions,
-    where: string,
-    open: Opening<T>,
-  ): Promise<T> {
+  #opening<T>(where: string, open: T): { where: string; open: T; parts: KeyringParts } {
     this.#checkOpen()
-    checkBytes(record, `${where}: record`)
-    const { keyContext, recordContext } = recordOptionsFrom(options, where)
-    const id = toHex(decodeRecord(record).keyId)
-    const cached = this.#parts.cache.peek(id)
-    if (cached !== undefined) {
-      checkKeyContext(cached, keyContext)
-      return open(cached.dataKey, record, { recordContext })
-    }
-    // A copy: callers may use their buffers again while the data key is being loaded.
-    const copy = copyBytes(record)
-    const held = await holdById(decodeRecord(copy).keyId, this.#parts)
-    try {
-      checkKeyContext(held, keyContext)
-      return open(held.dataKey, copy, { recordContext })
-    } finally {
-      held.release()
-    }
-  }
-
-  #openedSync<T>(record: Uint8Array, options: KeyringRecordOptions, where: string, open: Opening<T>): T {
-    this.#checkOpen()
-    checkBytes(record, `${where}: record`)
-    const { keyContext, recordContext } = recordOptionsFrom(options, where)
-    const cached = cachedOrUnavailable(this.#source, decodeRecord(record).keyId)
-    checkKeyContext(cached, keyContext)
-    return open(cached.dataKey, record, { recordContext })
+    return { where, open, parts: this.#parts }
   }
 
   async #move(keyId: Uint8Array, from: 'reading' | 'retired', to: 'reading' | 'retired'): Promise<void> {
     this.#checkOpen()
+    checkWrites(this.#parts)
     const id = keyIdFrom(keyId, 'Keyring')
     if (await this.#parts.store.move(id, from, to)) return
     const stored = await this.#parts.store.get(id)
@@ -347,11 +355,4 @@ export class Keyring {
   #checkOpen(): void {
     if (this.#isClosed) throw badInput('the keyring was closed')
   }
-}
-
-type Opening<T> = (dataKey: DataKey, record: Uint8Array, options: RecordOptions) => T
-
-const opening: { readonly bytes: Opening<Uint8Array>; readonly value: Opening<TypedValue> } = {
-  bytes: (dataKey, record, options) => dataKey.decrypt(record, options),
-  value: (dataKey, record, options) => dataKey.decryptValue(record, options),
 }

@@ -16,6 +16,11 @@ export interface KeyringPolicy {
   readonly writeSuites?: readonly Suite[]
   /** Data keys that were made longer ago are not opened any more. By default none is too old to read. */
   readonly maxReadAgeMs?: number
+  /**
+   * With a keyring key: open data keys that it does not vouch for too, say those of `longhold reencrypt` while it runs.
+   * Nothing is written under them. Default false.
+   */
+  readonly readUnvouched?: boolean
 }
 
 export class Policy {
@@ -23,13 +28,17 @@ export class Policy {
   readonly readable: SuiteTable
   readonly #writable: SuiteTable
   readonly #maxReadAgeMs: number
+  /** Whether data keys may be read under that the keyring key does not vouch for. */
+  readonly readsUnvouched: boolean
 
   /** @throws LongholdError `bad_input` for suites to write that could not be read, or an age that is none. */
   constructor(suites: readonly Suite[] | undefined, options: KeyringPolicy = {}) {
-    checkOptions(options, ['writeSuites', 'maxReadAgeMs'], 'policy')
-    const { writeSuites = suites, maxReadAgeMs = Number.POSITIVE_INFINITY } = options
+    checkOptions(options, ['writeSuites', 'maxReadAgeMs', 'readUnvouched'], 'policy')
+    const { writeSuites = suites, maxReadAgeMs = Number.POSITIVE_INFINITY, readUnvouched = false } = options
     if (typeof maxReadAgeMs !== 'number' || !(maxReadAgeMs > 0))
       throw badInput('policy: maxReadAgeMs must be a number above 0')
+    if (typeof readUnvouched !== 'boolean') throw badInput('policy: readUnvouched must be true or false')
+    this.readsUnvouched = readUnvouched
     this.readable = suiteTable(suites)
     this.#writable = suiteTable(writeSuites)
     this.#maxReadAgeMs = maxReadAgeMs

@@ -144,6 +144,31 @@ export function describeColumns(open: () => Promise<Harness>): void {
       expect((await opened()).map((row) => row['email'])).toEqual([ada.email, ada.email])
     })
 
+    test('that is read or looked up makes no key, also where there is none', async () => {
+      const others = h.enc.withKey(() => h.keyring.handle('nobody'), {
+        indexKey: () => h.keyring.handle('nobody'),
+      })
+      const count = async () => {
+        let keys = 0
+        for await (const { keyId } of h.keyring.dataKeys()) keys += Math.sign(keyId.length)
+        return keys
+      }
+      await insert(ada)
+      const before = await count()
+      expect(await h.select(await others.eq(h.column('email'), ada.email as never))).toEqual([])
+      expect(await h.select(await others.inArray(h.column('email'), [ada.email as never]))).toEqual([])
+      expect(await codeOf(() => others.indexOf(h.column('email'), ada.email as never))).toBe('no_data_key')
+      expect(await others.open([])).toEqual([])
+      expect(await codeOf(async () => others.open(await h.select()))).toBe('cannot_open')
+      expect(await count()).toBe(before)
+      // The first row makes both, and what was looked up in vain is found.
+      const row: Row = await others.row(h.people, { ...ada, id: 7 })
+      await h.insert(row)
+      expect(await count()).toBe(before + 2)
+      const found = await h.select(await others.eq(h.column('email'), ada.email as never))
+      expect(await others.open(found)).toMatchObject([{ id: 7, email: ada.email }])
+    })
+
     test('of a destroyed data key says so', async () => {
       await insert(ada)
       await h.keyring.destroyAll('people', { keyContext: {} })

@@ -29,7 +29,7 @@ function cacheOf(bounds: { maxKeys?: number; maxAgeMs?: number }) {
       loads++
       const dataKey = dataKeyOf(n)
       given.set(n, dataKey)
-      return { dataKey, owner }
+      return { dataKey, owner, isVouched: true }
     })
   const wiped = (n: number) => isWiped(given.get(n) ?? dataKeyOf(n))
   return { cache, clock, hold, wiped, loads: () => loads }

@@ -176,6 +176,59 @@ describe('rewrap', () => {
     expect(stored?.state).toBe('writing')
   })
 
+  test('is for data keys made later too', async () => {
+    const { keyring, store } = await filledStore(1)
+    await keyring.rewrap({ recipients: [alice.recipient, bob.recipient] })
+    await keyring.dataKey('users', { keyContext: { n: 'later' } })
+    await keyring.rotate('users', { keyContext: { n: '0' } })
+    await keyring.indexKey('users')
+    for (const { wrappedKey } of await store.all()) expect(ids(wrappedKey)).toEqual([aliceId, bobId])
+    // And they need not be named again.
+    expect(await keyring.rewrap()).toMatchObject({ rewrapped: 0, unchanged: 4 })
+  })
+
+  test('is for data keys made later too when the store fails halfway', async () => {
+    const { keyring, store } = await filledStore(1)
+    store.failing.set('page', new LongholdError('unavailable', 'down'))
+    const recipients = [alice.recipient, bob.recipient]
+    expect(await codeOf(() => keyring.rewrap({ recipients }))).toBe('unavailable')
+    store.failing.clear()
+    await keyring.dataKey('users', { keyContext: { n: 'later' } })
+    const later = (await store.all()).find(({ keyContext: [pair] }) => pair?.[1] === 'later')
+    expect(ids(later?.wrappedKey ?? new Uint8Array())).toEqual([aliceId, bobId])
+  })
+
+  test('that takes our own access away ends writing with an error, not with the former recipients', async () => {
+    const { keyring, store } = await filledStore(1)
+    await keyring.rewrap({ recipients: [bob.recipient] })
+    expect(await codeOf(() => keyring.dataKey('users'))).toBe('not_a_recipient')
+    expect((await store.all()).map(({ wrappedKey }) => ids(wrappedKey))).toEqual([[bobId]])
+  })
+
+  test('refuses what is no list of recipients, and keeps those it has', async () => {
+    const { keyring, store } = await filledStore(1)
+    for (const recipients of [[], [alice.recipient, alice.recipient]])
+      expect(await codeOf(() => keyring.rewrap({ recipients }))).toBe('bad_input')
+    await keyring.dataKey('users')
+    for (const { wrappedKey } of await store.all()) expect(ids(wrappedKey)).toEqual([aliceId])
+  })
+
+  test('while a data key is being made: it is not written under for the former recipients', async () => {
+    const store = new WatchedStore()
+    const { keyring } = open({ store, recipients: [alice.recipient, bob.recipient] })
+    let rewrapping: Promise<unknown> | undefined
+    store.before.set('insertWriting', async () => {
+      // It reads the store before the new data key is there.
+      rewrapping ??= keyring.rewrap({ recipients: [alice.recipient] })
+      await rewrapping
+    })
+    const handle = await keyring.dataKey('users')
+    const stored = await store.get(handle.keyId ?? new Uint8Array())
+    if (stored?.state !== 'writing') throw new Error('it is being written under')
+    expect(ids(stored.wrappedKey)).toEqual([aliceId])
+    expect((await store.all()).map(({ state }) => state).toSorted()).toEqual(['reading', 'writing'])
+  })
+
   test('covers retired keys, which somebody could still open', async () => {
     const { keyring, store, records } = await filledStore(1)
     const keyId = keyIdOf(records[0] ?? new Uint8Array())

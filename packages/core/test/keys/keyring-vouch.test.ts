@@ -1,0 +1,260 @@
+/** Data keys that somebody else put into the store (SPEC §12.1). */
+
+import { createHmac } from 'node:crypto'
+
+import { describe, expect, test } from 'vitest'
+
+import { concat, fromBase64url, lp16, toBase64url, utf8 } from '../../src/bytes.ts'
+import { canonicalize } from '../../src/format/context.ts'
+import { DataKey, keyIdOf, makeKeyringKey, openKeyring, unwrapDataKey, wrapDataKey } from '../../src/index.ts'
+import type { KeyringOptions, StoredDataKey } from '../../src/index.ts'
+import { MemoryKeyStore } from '../../src/stores/memory.ts'
+import { codeOf, refusalOf, syncCodeOf } from '../refusals.ts'
+import { flipped, patterned } from '../samples.ts'
+import { alice, bob, Clock, open, recordContext, WatchedStore } from './keyring-fixtures.ts'
+
+const plaintext = patterned(100)
+const options = { recordContext }
+const owner = { name: 'users', keyContext: canonicalize({ tenant: 'a' }).pairs }
+const keyContext = { tenant: 'a' }
+const tag = new Uint8Array(32).fill(1)
+
+/** What somebody does who may write to the store and knows Alice's public key: nothing else is used here. */
+async function plant(store: WatchedStore, more: Partial<StoredDataKey> = {}): Promise<DataKey> {
+  const dataKey = DataKey.generate()
+  const about = { ...owner, createdAt: new Date(Date.UTC(2026, 10, 25)), ...more }
+  const wrappedKey = await wrapDataKey(dataKey, {
+    recipients: [alice.recipient],
+    keyContext: about.keyContext,
+  })
+  const before = await store.findWriting(about)
+  const use = { messages: 0, bytes: 0 }
+  await store.insertWriting({ ...use, ...about, keyId: dataKey.keyId, wrappedKey }, before?.keyId)
+  return dataKey
+}
+
+const alices = (store: WatchedStore) => ({ identities: [alice], recipients: [alice.recipient], store })
+
+async function vouching(more: Omit<Partial<KeyringOptions>, 'store'> = {}) {
+  const store = new WatchedStore()
+  const clock = new Clock()
+  const keyringKey = await makeKeyringKey({ ...alices(store), ...more })
+  const another = (extra: Partial<KeyringOptions> & { store?: WatchedStore } = {}) =>
+    open({ store, clock, keyringKey, ...more, ...extra }).keyring
+  return { store, clock, keyringKey, keyring: another(), another }
+}
+
+describe('a planted data key', () => {
+  test('is what a keyring without a keyring key writes under', async () => {
+    const { keyring, store } = open()
+    const planted = await plant(store)
+    const record = (await keyring.dataKey('users', { keyContext })).encrypt(plaintext, options)
+    expect(planted.decrypt(record, options)).toEqual(plaintext)
+  })
+
+  test.each([
+    ['before there was any', undefined],
+    ['with a tag made up', { tag }],
+    ['with a time to come', { createdAt: new Date(Date.UTC(2100, 0)) }],
+  ])('is not written under: %s', async (_, more) => {
+    const { keyring, store } = await vouching()
+    const planted = await plant(store, more)
+    const handle = await keyring.dataKey('users', { keyContext })
+    expect(handle.keyId).not.toEqual(planted.keyId)
+    const record = handle.encrypt(plaintext, options)
+    expect(syncCodeOf(() => planted.decrypt(record, options))).toBe('cannot_open')
+    expect(await store.get(planted.keyId)).toMatchObject({ state: 'reading' })
+  })
+
+  test('is not written under in place of a data key there was', async () => {
+    const { keyring, store, another } = await vouching()
+    const ours = (await keyring.dataKey('users', { keyContext })).keyId ?? new Uint8Array()
+    // Another data key's tag is no help, nor is another row's for this key.
+    const stored = await store.get(ours)
+    const planted = await plant(store, { tag: stored && 'tag' in stored ? stored.tag : undefined })
+    const handle = await another().dataKey('users', { keyContext })
+    expect(handle.keyId).not.toEqual(planted.keyId)
+    expect(await codeOf(() => another().preload([planted.keyId]))).toBe('no_data_key')
+  })
+
+  test('gives no records to be read either, unless that was asked for', async () => {
+    const { keyring, store, another } = await vouching()
+    const planted = await plant(store)
+    const forged = planted.encrypt(plaintext, options)
+    const refusal = await refusalOf(() => keyring.decrypt(forged, options))
+    expect(refusal.code).toBe('no_data_key')
+    expect(refusal.message).toContain('the keyring key does not vouch for data key')
+    expect(refusal.hint).toContain('vouchFor')
+    expect(syncCodeOf(() => keyring.decryptSync(forged, options))).toBe('unavailable')
+
+    const lenient = another({ policy: { readUnvouched: true } })
+    expect(await lenient.decrypt(forged, options)).toEqual(plaintext)
+    // At hand by now, and not written under all the same.
+    const handle = await lenient.dataKey('users', { keyContext })
+    expect(handle.keyId).not.toEqual(planted.keyId)
+  })
+
+  test('is not what blind indexes are made with, however old it says it is', async () => {
+    const { keyring, store, another } = await vouching()
+    const indexOwner = { ...owner, name: 'blind-index:users' }
+    const first = await plant(store, indexOwner)
+    const place = { table: 't', column: 'c', value: plaintext }
+    const made = (await keyring.indexKey('users', { keyContext })).blindIndex(place)
+    const { BlindIndexKey } = await import('../../src/keys/keyring-index.ts')
+    const held = { owner: '', keyContext: '', isVouched: true, release: () => undefined }
+    expect(made).not.toEqual(new BlindIndexKey({ ...held, dataKey: first }).blindIndex(place))
+    await plant(store, { ...indexOwner, createdAt: new Date(0) })
+    expect((await another().indexKey('users', { keyContext })).blindIndex(place)).toEqual(made)
+    const lenient = another({ policy: { readUnvouched: true } })
+    expect((await lenient.indexKey('users', { keyContext })).blindIndex(place)).toEqual(made)
+  })
+})
+
+describe('a data key of ours', () => {
+  test('is shared by keyrings with the same keyring key', async () => {
+    const { keyring, another, store } = await vouching()
+    const handle = await keyring.dataKey('users', { keyContext })
+    const record = handle.encrypt(plaintext, options)
+    const other = await another().dataKey('users', { keyContext })
+    expect(other.keyId).toEqual(handle.keyId)
+    expect(await another().decrypt(record, options)).toEqual(plaintext)
+    const reading = openKeyring({ identities: [alice], store, keyringKey: (await vouching()).keyringKey })
+    expect(await codeOf(() => reading.decrypt(record, options))).toBe('no_data_key')
+  })
+
+  const change: [string, (stored: StoredDataKey) => Partial<StoredDataKey>][] = [
+    ['another name', () => ({ name: 'public' })],
+    ['a later time', ({ createdAt }) => ({ createdAt: new Date(createdAt.getTime() + 1) })],
+    ['a bit of its tag', ({ tag: given }) => ({ tag: flipped(given ?? tag, 7) })],
+    ['no tag', () => ({ tag: undefined })],
+  ]
+  test.each(change)('with %s is not one any more', async (_, changed) => {
+    const { keyring, store, another } = await vouching()
+    const record = (await keyring.dataKey('users', { keyContext })).encrypt(plaintext, options)
+    const stored = await store.get(keyIdOf(record))
+    if (stored === undefined || stored.state === 'destroyed') throw new Error('it was just made')
+    const altered = new WatchedStore()
+    const there = await store.page({ limit: 10 })
+    for (const one of there) if (one.name === 'keyring-key') await altered.insertWriting(one, undefined)
+    await altered.insertWriting(stored, undefined)
+    expect(await another({ store: altered }).decrypt(record, options)).toEqual(plaintext)
+    Object.assign(altered, {
+      get: async (keyId: Uint8Array) =>
+        keyId[0] === stored.keyId[0] ? { ...stored, ...changed(stored) } : await store.get(keyId),
+    })
+    expect(await codeOf(() => another({ store: altered }).decrypt(record, options))).toBe('no_data_key')
+  })
+
+  test('stays one when it is rewrapped, retired and reinstated', async () => {
+    const { keyring, another } = await vouching()
+    const record = (await keyring.dataKey('users', { keyContext })).encrypt(plaintext, options)
+    await keyring.rewrap({ recipients: [alice.recipient, bob.recipient] })
+    await keyring.rotate('users', { keyContext })
+    await keyring.retire(keyIdOf(record))
+    await keyring.reinstate(keyIdOf(record))
+    const bobs = another({ identities: [bob], recipients: [bob.recipient] })
+    expect(await bobs.decrypt(record, options)).toEqual(plaintext)
+  })
+
+  test('from before may be vouched for', async () => {
+    const store = new WatchedStore()
+    const before = open({ store }).keyring
+    const record = (await before.dataKey('users', { keyContext })).encrypt(plaintext, options)
+    const keyringKey = await makeKeyringKey(alices(store))
+    expect(await codeOf(() => before.vouchFor(keyIdOf(record)))).toBe('bad_input')
+    const { keyring } = open({ store, keyringKey })
+    expect(await codeOf(() => keyring.decrypt(record, options))).toBe('no_data_key')
+    await keyring.vouchFor(keyIdOf(record))
+    expect(await keyring.decrypt(record, options)).toEqual(plaintext)
+    expect((await keyring.dataKey('users', { keyContext })).keyId).toEqual(keyIdOf(record))
+    expect(await codeOf(() => keyring.vouchFor(new Uint8Array(16)))).toBe('no_data_key')
+    expect(await codeOf(() => keyring.vouchFor(new Uint8Array(15)))).toBe('bad_input')
+  })
+})
+
+describe('the keyring key', () => {
+  test('makes the tag that SPEC §12.1 describes', async () => {
+    const { store, keyringKey, keyring } = await vouching()
+    const keyId = (await keyring.dataKey('users', { keyContext })).keyId ?? new Uint8Array()
+    const bytes = fromBase64url(keyringKey) ?? new Uint8Array()
+    const opened = async (id: Uint8Array, context: Record<string, string>) => {
+      const stored = await store.get(id)
+      if (stored === undefined || stored.state === 'destroyed') throw new Error('it is there')
+      using dataKey = await unwrapDataKey(stored.wrappedKey, { identities: [alice], keyContext: context })
+      return { stored, secret: dataKey.use((raw) => Buffer.from(raw)) }
+    }
+    const expand = (key: Uint8Array, info: string) =>
+      createHmac('sha512', key).update(info).update(Uint8Array.of(1)).digest().subarray(0, 32)
+    const root = await opened(bytes.subarray(0, 16), {})
+    expect(Buffer.from(bytes.subarray(16))).toEqual(expand(root.secret, 'longhold/v1/mark'))
+    expect(root.stored).toMatchObject({ name: 'keyring-key', keyContext: [], messages: 0 })
+    const { stored, secret } = await opened(keyId, keyContext)
+    const at = Buffer.alloc(8)
+    at.writeBigUInt64BE(BigInt(stored.createdAt.getTime()))
+    const message = concat(
+      utf8('longhold/v1/vouch\0'),
+      keyId,
+      expand(secret, 'longhold/v1/mark'),
+      at,
+      lp16(utf8('users')),
+      canonicalize(keyContext).bytes,
+    )
+    const expected = createHmac('sha256', expand(root.secret, 'longhold/v1/vouch')).update(message).digest()
+    expect(Buffer.from(stored.tag ?? [])).toEqual(expected)
+  })
+
+  test('is asked for once, and again after it could not be', async () => {
+    const { store, another } = await vouching()
+    const keyring = another()
+    store.failing.set('get', new Error('down'))
+    await expect(keyring.dataKey('users')).rejects.toThrow('down')
+    store.failing.clear()
+    const before = store.asked['get'] ?? 0
+    await Promise.all(['users', 'files', 'notes'].map((name) => keyring.dataKey(name)))
+    expect((store.asked['get'] ?? 0) - before).toBe(1)
+  })
+
+  test('cannot be planted: the reference says which it is', async () => {
+    const { store, keyringKey, another } = await vouching()
+    const bytes = fromBase64url(keyringKey) ?? new Uint8Array()
+    const altered = toBase64url(flipped(bytes, 8 * 20))
+    expect(await codeOf(() => another({ keyringKey: altered }).dataKey('users'))).toBe('cannot_open')
+    const unknown = toBase64url(flipped(bytes, 0))
+    expect(await codeOf(() => another({ keyringKey: unknown }).dataKey('users'))).toBe('no_data_key')
+    // The row of another keyring key under the id of ours.
+    const other = await makeKeyringKey(alices(store))
+    const theirs = await store.get((fromBase64url(other) ?? bytes).subarray(0, 16))
+    const swapped = new WatchedStore()
+    Object.assign(swapped, { get: async () => theirs })
+    expect(await codeOf(() => another({ store: swapped }).dataKey('users'))).toBe('cannot_open')
+  })
+
+  test('may have a successor, and then vouches for nothing made later', async () => {
+    const { store, keyring, another } = await vouching()
+    const next = await makeKeyringKey(alices(store))
+    const after = another({ keyringKey: next })
+    const record = (await after.dataKey('users')).encrypt(plaintext, options)
+    expect(await codeOf(() => keyring.decrypt(record, options))).toBe('no_data_key')
+    expect((await store.all()).filter(({ name }) => name === 'keyring-key')).toHaveLength(2)
+  })
+
+  test('is no name for records', async () => {
+    expect(await codeOf(() => open().keyring.dataKey('keyring-key'))).toBe('bad_input')
+  })
+
+  test.each(['', 'AAAA', 'A'.repeat(63), 'A'.repeat(65), 7, null, `${'A'.repeat(63)}=`])(
+    'has no reference like %j',
+    (keyringKey) => {
+      const given = { identities: [alice], store: new MemoryKeyStore(), keyringKey: keyringKey as string }
+      expect(syncCodeOf(() => openKeyring(given))).toBe('bad_input')
+    },
+  )
+
+  test('goes on when somebody loses access, as index keys do', async () => {
+    const { keyring, store, keyringKey } = await vouching({ recipients: [alice.recipient, bob.recipient] })
+    await keyring.dataKey('users')
+    await keyring.rewrap({ recipients: [alice.recipient] })
+    const root = await store.get((fromBase64url(keyringKey) ?? new Uint8Array()).subarray(0, 16))
+    expect(root).toMatchObject({ state: 'writing' })
+  })
+})
