@@ -74,9 +74,10 @@ export async function rewrap(wrappedKeyOrEnvelope: Uint8Array, options: RewrapOp
  *
  * @throws LongholdError `malformed`, `unsupported`.
  */
-export function detach(envelope: Uint8Array): DetachedEnvelope {
+export function detach(envelope: Uint8Array, options: SuitesOption = {}): DetachedEnvelope {
+  checkOptions(options, ['suites'], 'detach')
   checkBytes(envelope, 'detach: envelope')
-  const { header, body } = decodeEnvelope(envelope, suiteTable(undefined).stanzaLength)
+  const { header, body } = decodeEnvelope(envelope, suiteTable(options.suites).stanzaLength)
   const headerBytes = envelope.subarray(prefixBytes, prefixBytes + header.length)
   return {
     wrappedKey: encodeContainer('wrapped key', headerBytes),
@@ -91,12 +92,13 @@ export function detach(envelope: Uint8Array): DetachedEnvelope {
  * @returns An envelope: 20 bytes less than both parts.
  * @throws LongholdError `malformed`, `unsupported`; `bad_input` when the key ids differ.
  */
-export function attach(parts: DetachedEnvelope): Uint8Array {
+export function attach(parts: DetachedEnvelope, options: SuitesOption = {}): Uint8Array {
   checkOptions(parts, ['wrappedKey', 'record'], 'attach')
+  checkOptions(options, ['suites'], 'attach')
   const { wrappedKey, record } = parts
   checkBytes(wrappedKey, 'attach: wrappedKey')
   checkBytes(record, 'attach: record')
-  const header = decodeWrappedKey(wrappedKey, suiteTable(undefined).stanzaLength)
+  const header = decodeWrappedKey(wrappedKey, suiteTable(options.suites).stanzaLength)
   const { keyId, body } = decodeRecord(record)
   if (!equalBytes(header.keyId, keyId))
     throw badInput('attach: the record is of another data key than the wrapped key')

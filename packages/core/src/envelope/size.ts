@@ -3,14 +3,19 @@
 import { LongholdError, badInput } from '../errors.ts'
 import { prefixBytes } from '../format/container.ts'
 import { keyIdBytes, macBytes, maxStanzas } from '../format/header.ts'
-import { defaultSuite } from '../keys/suite.ts'
+import type { Recipient } from '../keys/recipient.ts'
+import { defaultSuite, suiteOfKem, suiteTable } from '../keys/suite.ts'
+import type { Suite, SuitesOption } from '../keys/suite.ts'
 import { checkOptions } from '../options.ts'
 import { bodyLength, chunkBytes, plaintextLength } from '../primitives/cobblestone.ts'
 
 /** For whom something is encrypted, as far as its size depends on it. */
-export interface SizeOptions {
-  /** Recipients of the default suite in the header, 1 unless said otherwise; 0 for a record, which has none. */
-  readonly recipients?: number
+export interface SizeOptions extends SuitesOption {
+  /**
+   * The recipients in the header, or how many there are of the first of `suites`, 1 unless said otherwise. 0 is for a
+   * record, which has none.
+   */
+  readonly recipients?: number | readonly Pick<Recipient, 'kemId'>[]
 }
 
 /** The largest plaintext: 2^38 chunks, the last one short (SPEC §6.2). */
@@ -19,7 +24,8 @@ const maxStreamBytes = 2 ** 38 * chunkBytes - 1
 /**
  * Bytes of the envelope, or record, that holds `plaintextBytes` bytes (SPEC §1, §5.1, §6.2).
  *
- * @throws LongholdError `bad_input` for what is no size, `limit_exceeded` from 4 PiB on.
+ * @throws LongholdError `bad_input` for what is no size, `unsupported` for a recipient of another suite, `limit_exceeded`
+ * from 4 PiB on.
  */
 export function ciphertextSize(plaintextBytes: number, options: SizeOptions = {}): number {
   const head = headLength(options, 'ciphertextSize')
@@ -47,13 +53,21 @@ export function plaintextSize(ciphertextBytes: number, options: SizeOptions = {}
 
 /** Prefix and header; for a record prefix and key id. */
 function headLength(options: SizeOptions, where: string): number {
-  checkOptions(options, ['recipients'], where)
-  const { recipients = 1 } = options
-  if (!Number.isInteger(recipients) || recipients < 0 || recipients > maxStanzas) {
-    throw badInput(`${where}: recipients is ${recipients}, not 0 to ${maxStanzas}`)
+  checkOptions(options, ['recipients', 'suites'], where)
+  const { recipients = 1, suites } = options
+  suiteTable(suites) // refuses what is none
+  const count = typeof recipients === 'object' ? recipients?.length : recipients
+  const least = count === recipients ? 0 : 1
+  if (!Number.isInteger(count) || count < least || count > maxStanzas) {
+    throw badInput(`${where}: recipients is ${count}, not ${least} to ${maxStanzas}`)
   }
-  const record = prefixBytes + keyIdBytes
-  return recipients === 0 ? record : record + 1 + recipients * (2 + defaultSuite.stanzaBytes) + macBytes
+  const [first = defaultSuite] = suites ?? []
+  const used: Suite[] =
+    typeof recipients === 'object'
+      ? recipients.map((one) => suiteOfKem(suites, one?.kemId))
+      : Array.from({ length: count }, () => first)
+  const stanzas = used.reduce((sum, { stanzaBytes }) => sum + 2 + stanzaBytes, 0)
+  return prefixBytes + keyIdBytes + (count === 0 ? 0 : 1 + stanzas + macBytes)
 }
 
 function checkSize(bytes: number, where: string): void {

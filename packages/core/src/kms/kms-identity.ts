@@ -8,6 +8,8 @@ import type { Stanza } from '../format/header.ts'
 import type { Identity } from '../keys/identity.ts'
 import { parseRecipient } from '../keys/key-parsing.ts'
 import type { Bound, PublicKeyRecipient } from '../keys/recipient.ts'
+import { suiteTable } from '../keys/suite.ts'
+import type { SuitesOption } from '../keys/suite.ts'
 import { checkOptions } from '../options.ts'
 import type { Secret } from '../secret.ts'
 import type { KmsClient } from './client.ts'
@@ -15,8 +17,11 @@ import { strangeAnswer } from './problems.ts'
 import type { PublicKeyBundle } from './wire.ts'
 
 /** Which keys of the service an identity stands for. */
-export interface KmsIdentityOptions {
-  /** Names of keys. Default: all the token may list, which takes the permission `keys.list` too. */
+export interface KmsIdentityOptions extends SuitesOption {
+  /**
+   * Names of keys, each of one of `suites`. Default: all the token may list, which takes the permission `keys.list` too,
+   * and of those the ones of `suites`.
+   */
   readonly keys?: readonly string[]
 }
 
@@ -53,6 +58,7 @@ const maxStanzaBytes = 65_535
 export class KmsIdentity implements Identity {
   readonly #client: KmsClient
   readonly #keys: readonly string[] | undefined
+  readonly #suites: SuitesOption
   #owned: Owned | undefined
   #refreshing: Promise<Owned> | undefined
   /** Until when an id counts as not ours. */
@@ -60,9 +66,12 @@ export class KmsIdentity implements Identity {
   #waiting: Waiting[] = []
 
   constructor(client: KmsClient, options: KmsIdentityOptions = {}) {
-    checkOptions(options, ['keys'], 'KmsIdentity')
+    checkOptions(options, ['keys', 'suites'], 'KmsIdentity')
+    const { keys, suites } = options
+    suiteTable(suites) // refuses what is none
     this.#client = client
-    this.#keys = options.keys && [...options.keys]
+    this.#keys = keys && [...keys]
+    this.#suites = suites === undefined ? {} : { suites: [...suites] }
   }
 
   /** @throws LongholdError `unavailable` when the service could not be asked. */
@@ -140,14 +149,27 @@ export class KmsIdentity implements Identity {
       // Nobody answers: the rest would wait in vain as well.
       if (bundles.length === 0 && failure !== undefined) throw failure
       for (const bundle of bundles) {
-        const { kemId } = recipientOf(this.#client, bundle)
-        for (const id of recipientIdsOf(this.#client, bundle)) names.add(nameOf(kemId, id))
+        const kemId = this.#kemIdOf(bundle)
+        if (kemId !== undefined) {
+          for (const id of recipientIdsOf(this.#client, bundle)) names.add(nameOf(kemId, id))
+        }
         // As a span of time: the two clocks need not agree.
         lifeMs = Math.min(lifeMs, Date.parse(bundle.not_after) - Date.parse(bundle.issued_at))
       }
     }
     this.#owned = { names, expiresAtMs: askedAtMs + lifeMs, failure }
     return this.#owned
+  }
+
+  /** `undefined` for a key of a suite that is not ours to read, unless it was named. */
+  #kemIdOf(bundle: PublicKeyBundle): number | undefined {
+    try {
+      return recipientOf(this.#client, bundle, this.#suites).kemId
+    } catch (error) {
+      const isOther = error instanceof LongholdError && error.code === 'unsupported'
+      if (isOther && this.#keys === undefined) return undefined
+      throw error
+    }
   }
 }
 
@@ -161,18 +183,27 @@ function failureFrom(reason: unknown): LongholdError {
  * The primary version of a key as a recipient. It wraps here, without the service: fetch it again within a day,
  * so that a rotation takes effect.
  *
- * @throws LongholdError `bad_input` when the service has no such key, `unavailable`.
+ * @throws LongholdError `bad_input` when the service has no such key, `unsupported` when it is of none of the suites,
+ * `unavailable`.
  */
-export async function kmsRecipient(client: KmsClient, key: string): Promise<PublicKeyRecipient> {
-  return recipientOf(client, await client.publicKey(key))
+export async function kmsRecipient(
+  client: KmsClient,
+  key: string,
+  options: SuitesOption = {},
+): Promise<PublicKeyRecipient> {
+  checkOptions(options, ['suites'], 'kmsRecipient')
+  suiteTable(options.suites) // refuses what is none
+  return recipientOf(client, await client.publicKey(key), options)
 }
 
-function recipientOf(client: KmsClient, bundle: PublicKeyBundle): PublicKeyRecipient {
+function recipientOf(client: KmsClient, bundle: PublicKeyBundle, options: SuitesOption): PublicKeyRecipient {
   let recipient: PublicKeyRecipient
   try {
-    recipient = parseRecipient(bundle.recipient)
-  } catch {
-    throw strangeAnswer(client.url)
+    recipient = parseRecipient(bundle.recipient, options)
+  } catch (error) {
+    if (!(error instanceof LongholdError) || error.code !== 'unsupported') throw strangeAnswer(client.url)
+    const hint = 'name the suites to be used in the option "suites"'
+    throw new LongholdError('unsupported', `key ${bundle.key} is ${error.message}`, { hint })
   }
   const id = toHex(recipient.recipientId)
   if (!recipientIdsOf(client, bundle).some((one) => toHex(one) === id)) throw strangeAnswer(client.url)

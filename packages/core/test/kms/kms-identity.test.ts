@@ -2,6 +2,8 @@ import { describe, expect, onTestFinished, test, vi } from 'vitest'
 
 import { toBase64url } from '../../src/bytes.ts'
 import { generateIdentity } from '../../src/keys/key-parsing.ts'
+import { mlKem1024P384Suite } from '../../src/keys/suite-mlkem1024-p384.ts'
+import { defaultSuite } from '../../src/keys/suite.ts'
 import { KmsIdentity, kmsRecipient } from '../../src/kms/kms-identity.ts'
 import { clientOf, echo, failureOf, itemsOf, problem, stanzaFor } from './fake-service.ts'
 import type { Asked } from './fake-service.ts'
@@ -184,5 +186,57 @@ describe('KmsIdentity', () => {
   test('takes no option it does not know', () => {
     const { client } = service(() => [ours])
     expect(() => new KmsIdentity(client, { key: 'a' } as object)).toThrow(/unknown option/u)
+  })
+})
+
+describe('keys of the second suite', () => {
+  const suites = [defaultSuite, mlKem1024P384Suite]
+  const keys = new Map([
+    ['first', generateIdentity()],
+    ['second', generateIdentity({ suite: mlKem1024P384Suite })],
+  ])
+  const idOf = (key: string): Uint8Array => keys.get(key)?.recipientId ?? new Uint8Array()
+
+  const service = () =>
+    clientOf(({ url }) => {
+      const key = /keys\/(\w+)\/public-key/u.exec(url)?.[1] ?? ''
+      const identity = keys.get(key)
+      if (identity === undefined) return { items: [...keys.keys()].map((one) => ({ key: one })) }
+      return {
+        key,
+        version: 1,
+        generation: 1,
+        recipient: identity.recipient.toString(),
+        recipient_ids: [toBase64url(identity.recipientId)],
+        issued_at: '2026-01-01T00:00:00.000Z',
+        not_after: '2026-01-02T00:00:00.000Z',
+      }
+    }).client
+
+  test('are recipients for whoever names it', async () => {
+    const recipient = await kmsRecipient(service(), 'second', { suites })
+    expect([recipient.kemId, recipient.recipientId]).toEqual([0x0051, idOf('second')])
+    const failure = await failureOf(kmsRecipient(service(), 'second'))
+    expect([failure.code, failure.hint]).toEqual(['unsupported', expect.stringContaining('suites')])
+    expect((await failureOf(kmsRecipient(service(), 'second', { suites: [] }))).code).toBe('bad_input')
+  })
+
+  test('are owned with the others', async () => {
+    const kms = new KmsIdentity(service(), { suites })
+    expect(await kms.owns(0x647a, idOf('first'))).toBe(true)
+    expect(await kms.owns(0x0051, idOf('second'))).toBe(true)
+    expect(await kms.owns(0x647a, idOf('second'))).toBe(false)
+  })
+
+  test('do not stand in the way of the others', async () => {
+    const kms = new KmsIdentity(service())
+    expect(await kms.owns(0x647a, idOf('first'))).toBe(true)
+    expect(await kms.owns(0x0051, idOf('second'))).toBe(false)
+  })
+
+  test('are an error where they are named and the suite is not', async () => {
+    const kms = new KmsIdentity(service(), { keys: ['first', 'second'] })
+    expect((await failureOf(kms.owns(0x647a, idOf('first')))).code).toBe('unsupported')
+    expect(() => new KmsIdentity(service(), { suites: [] })).toThrow(/suites/u)
   })
 })
