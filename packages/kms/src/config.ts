@@ -1,95 +1,137 @@
-/** Command line and environment, read once. Nothing else sees `process.env`. */
+/** Command line, environment and file, read once into a frozen value. Nothing else sees `process.env`. */
 
+import { resolve } from 'node:path'
 import { parseArgs } from 'node:util'
 
+import { ConfigError } from './config/config-error.ts'
+import { readConfigFile } from './config/config-file.ts'
+import { readValues, unknownName } from './config/read-values.ts'
+import { commands, settingNames, settings, variableOf } from './config/settings.ts'
+import type { Command, SettingName, Values } from './config/settings.ts'
+
 export interface Config {
-  readonly command: 'init' | 'serve' | 'verify-audit' | 'help'
-  readonly dataDir: string
-  readonly keyFile: string | undefined
-  readonly tokenFile: string | undefined
-  readonly firstKey: string | undefined
-  readonly host: string | undefined
-  readonly port: number | undefined
-  readonly plainHttpAnywhere: boolean
-  readonly logLevel: 'info' | 'error' | 'silent'
+  readonly command: Command | 'help'
+  /** Only look at the configuration, and say what it is. */
+  readonly checkOnly: boolean
+  readonly values: Values
+  /** Where each value is from. */
+  readonly origins: ReadonlyMap<SettingName, string>
+  /** The file, if there is one. */
+  readonly file: string | undefined
 }
 
-/** A wrong call. The message is for people. */
-export class ConfigError extends Error {
-  override readonly name = 'ConfigError'
+const about: Readonly<Record<Command, string>> = {
+  init: 'make key file, database and first token, once',
+  serve: 'answer requests until SIGTERM or SIGINT',
+  'verify-audit': 'check the audit log of a service that is stopped',
 }
 
-export const usage = `longhold-kms: a key service with hybrid post-quantum keys
-
-  longhold-kms init          make key file, database and first token, once
-  longhold-kms serve         answer requests until SIGTERM or SIGINT
-  longhold-kms verify-audit  check the audit log of a service that is stopped
-
-Each option, and the variable that sets it where the option is not given:
-  --data-dir DIR         LONGHOLD_KMS_DATA_DIR    the database and, unless said otherwise, the files below
-  --key-file FILE        LONGHOLD_KMS_KEY_FILE    default DIR/root.key
-  --token-file FILE      LONGHOLD_KMS_TOKEN_FILE  init: where the first token goes; default DIR/admin.token
-  --first-key NAME                                init: a key to begin with
-  --listen HOST:PORT     LONGHOLD_KMS_LISTEN      serve: default 127.0.0.1:8420; port 0: any that is free
-  --plain-http-anywhere                           serve: behind a TLS proxy only
-  --log LEVEL            LONGHOLD_KMS_LOG         serve: info, error or silent; JSON lines on stderr`
-
-const commands = ['init', 'serve', 'verify-audit', 'help'] as const
-const logLevels = ['info', 'error', 'silent'] as const
-
-/** @throws ConfigError for anything that is not known. */
+/** @throws ConfigError with all that is wrong. */
 export function readConfig(argv: readonly string[], env: NodeJS.ProcessEnv = process.env): Config {
-  const { values, positionals } = parse(argv)
-  const [word = 'help', ...rest] = positionals
-  const command = values.help === true ? 'help' : commands.find((one) => one === word)
-  if (command === undefined || rest.length > 0)
-    throw new ConfigError(`no such command: ${positionals.join(' ')}`)
-  const dataDir = values['data-dir'] ?? env['LONGHOLD_KMS_DATA_DIR']
-  if (command !== 'help' && (dataDir === undefined || dataDir === '')) {
-    throw new ConfigError('--data-dir is missing: where the database is, or is to be')
+  const { options, positionals } = parse(argv)
+  const { help, config: named, 'check-config': check, ...rest } = options
+  const [word = 'help', ...more] = positionals
+  const command = commands.find((one) => one === word)
+  if (help === true || (word === 'help' && more.length === 0)) return helpOnly
+  if (command === undefined || more.length > 0) {
+    throw new ConfigError(`there is no command ${positionals.join(' ')}`)
   }
-  const level = values.log ?? env['LONGHOLD_KMS_LOG'] ?? 'info'
-  const logLevel = logLevels.find((one) => one === level)
-  if (logLevel === undefined) throw new ConfigError(`no such log level: ${level}`)
-  return Object.freeze({
+  const directory = process.cwd()
+  const path = typeof named === 'string' ? named : env['LONGHOLD_KMS_CONFIG']
+  const file = path === undefined ? undefined : resolve(directory, path)
+  const entries = file === undefined ? undefined : readConfigFile(file)
+  const { values, origins } = readValues({
     command,
-    dataDir: dataDir ?? '',
-    keyFile: values['key-file'] ?? env['LONGHOLD_KMS_KEY_FILE'],
-    tokenFile: values['token-file'] ?? env['LONGHOLD_KMS_TOKEN_FILE'],
-    firstKey: values['first-key'],
-    ...parseListen(values.listen ?? env['LONGHOLD_KMS_LISTEN']),
-    plainHttpAnywhere: values['plain-http-anywhere'] ?? false,
-    logLevel,
+    options: rest,
+    env,
+    directory,
+    file: file === undefined || entries === undefined ? undefined : { path: file, entries },
   })
+  if (values['data-dir'] === undefined) {
+    throw new ConfigError('data-dir is missing: where the database is, or is to be')
+  }
+  return Object.freeze({ command, checkOnly: check === true, values, origins, file })
+}
+
+const helpOnly: Config = Object.freeze({
+  command: 'help',
+  checkOnly: false,
+  values: Object.freeze({}),
+  origins: new Map(),
+  file: undefined,
+})
+
+/** What `--check-config` prints: each value, and who says so. */
+export function configText({ values, origins, file }: Config): string {
+  const lines = settingNames.flatMap((name) => {
+    const value = values[name]
+    if (value === undefined) return []
+    const shown = typeof value === 'object' ? `${value.host}:${value.port}` : String(value)
+    return [`${name.padEnd(20)} ${shown}  (${origins.get(name)})`]
+  })
+  return [`configuration file: ${file ?? 'none'}`, ...lines, 'all others as by default'].join('\n')
+}
+
+export function usage(): string {
+  const calls = commands.map((command) => `  longhold-kms ${command.padEnd(12)}  ${about[command]}`)
+  const options = settingNames.map((name) => {
+    const { kind, commands: of, help } = settings[name]
+    const option = kind.placeholder === '' ? `--${name}` : `--${name} ${kind.placeholder}`
+    const whose = of.length === commands.length ? '' : `${of.join(', ')}: `
+    return `  ${option.padEnd(32)} ${whose}${help}`
+  })
+  return [
+    'longhold-kms: a key service with hybrid post-quantum keys',
+    '',
+    ...calls,
+    '',
+    ...options,
+    '  --config FILE                    read entries of these names from a YAML file',
+    '  --check-config                   say what the configuration is, and do nothing',
+    '',
+    `An option goes before a variable (${variableOf('data-dir')} for --data-dir, and so on), a variable before the`,
+    'file (LONGHOLD_KMS_CONFIG names it too). Times are written 500ms, 10s or 2m. A switch of the file that an',
+    'option is to turn off: --no-tls-require-pq.',
+  ].join('\n')
 }
 
 function parse(argv: readonly string[]) {
+  const options = Object.fromEntries(
+    settingNames.map((name) => [
+      name,
+      { type: settings[name].kind.placeholder === '' ? 'boolean' : 'string' },
+    ]),
+  ) as Record<SettingName, { type: 'boolean' | 'string' }>
+  const own = {
+    config: { type: 'string' },
+    'check-config': { type: 'boolean' },
+    help: { type: 'boolean', short: 'h' },
+  } as const
   try {
-    return parseArgs({
+    const { values, positionals, tokens } = parseArgs({
       args: [...argv],
+      options: { ...options, ...own },
       allowPositionals: true,
-      options: {
-        'data-dir': { type: 'string' },
-        'key-file': { type: 'string' },
-        'token-file': { type: 'string' },
-        'first-key': { type: 'string' },
-        listen: { type: 'string' },
-        'plain-http-anywhere': { type: 'boolean' },
-        log: { type: 'string' },
-        help: { type: 'boolean', short: 'h' },
-      },
+      allowNegative: true,
+      tokens: true,
     })
+    const names = tokens.flatMap((token) =>
+      token.kind === 'option' ? [token.name.replace(/^no-/u, '')] : [],
+    )
+    const twice = names.find((name, index) => names.indexOf(name) !== index)
+    if (twice !== undefined) throw new ConfigError(`--${twice} is given twice`)
+    return { options: values, positionals }
   } catch (error) {
-    throw new ConfigError(error instanceof Error ? error.message : 'the command line cannot be read')
+    if (error instanceof ConfigError) throw error
+    const message = error instanceof Error ? error.message : 'the command line cannot be read'
+    const [, unknown] = /^Unknown option '--([^']+)'/u.exec(message) ?? []
+    if (unknown === undefined) throw new ConfigError(message)
+    throw new ConfigError(
+      unknownName(
+        'option',
+        `--${unknown}`,
+        [...settingNames, ...Object.keys(own)].map((name) => `--${name}`),
+      ),
+    )
   }
-}
-
-function parseListen(text: string | undefined): Pick<Config, 'host' | 'port'> {
-  if (text === undefined) return { host: undefined, port: undefined }
-  const [, bracketed, plain, port] = /^(?:\[([^\]]+)\]|([^:[\]]+)):(\d{1,5})$/u.exec(text) ?? []
-  const host = bracketed ?? plain
-  if (host === undefined || Number(port) > 65_535) {
-    throw new ConfigError(`--listen ${text}: not HOST:PORT, as in 127.0.0.1:8420 or [::1]:8420`)
-  }
-  return { host, port: Number(port) }
 }

@@ -5,6 +5,7 @@ import { randomUUID } from 'node:crypto'
 import { routePath } from 'hono/route'
 
 import type { App, Env, Log } from './env.ts'
+import type { Answered } from './metrics.ts'
 import { answerError, answerProblem } from './problems.ts'
 import { strictTarget } from './request-target.ts'
 
@@ -12,12 +13,14 @@ export interface FrameOptions {
   readonly log: Log
   /** Set while the service stops: new requests are turned away, those under way are answered. */
   readonly isDraining: () => boolean
+  /** Called with each answer. */
+  readonly onAnswered?: ((answered: Answered) => void) | undefined
 }
 
 const requestIdPattern = /^[\w.-]{1,64}$/u
 
 /** To be called before any route is defined. */
-export function frameRequests(app: App, { log, isDraining }: FrameOptions): void {
+export function frameRequests(app: App, { log, isDraining, onAnswered }: FrameOptions): void {
   app.use(async (c, next) => {
     const begun = performance.now()
     const given = c.req.header('x-request-id') ?? ''
@@ -30,17 +33,15 @@ export function frameRequests(app: App, { log, isDraining }: FrameOptions): void
     if (isDraining()) c.header('Connection', 'close')
     // Some requests end before there is a caller, most without a problem.
     const { caller, problem } = c.var as Partial<Env['Variables']>
-    log({
-      level: 'info',
-      message: 'request',
-      requestId,
+    const answered = {
       method: c.req.method,
       route: routePath(c, -1),
       status: c.res.status,
       durationMs: Math.round((performance.now() - begun) * 10) / 10,
-      principal: caller?.principal.token,
       code: problem,
-    })
+    }
+    log({ level: 'info', message: 'request', requestId, principal: caller?.principal.token, ...answered })
+    onAnswered?.(answered)
   })
 
   app.use(async (c, next) => {

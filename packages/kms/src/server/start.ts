@@ -1,10 +1,16 @@
 /** Puts the rooms together: store, slot, service, HTTP. */
 
 import { existsSync } from 'node:fs'
+import { setTimeout } from 'node:timers/promises'
 
 import { listenOnSocket } from '../http/admin-socket.ts'
 import type { Log } from '../http/env.ts'
+import { defaultLimits } from '../http/limits.ts'
+import type { ConnectionLimits } from '../http/limits.ts'
 import { listen } from '../http/listen.ts'
+import { Metrics } from '../http/metrics.ts'
+import type { FrameOptions } from '../http/request-frame.ts'
+import type { Refusal, TlsSettings } from '../http/tls.ts'
 import { KeyFile } from '../seal/key-file.ts'
 import type { AuditReport } from '../service/audit-verify.ts'
 import { ServiceError } from '../service/errors.ts'
@@ -16,7 +22,10 @@ import { ServiceGate } from './gate.ts'
 import { handlerOf } from './handlers.ts'
 import { resolvePaths } from './paths.ts'
 import type { ResolvedPaths, ServicePaths } from './paths.ts'
+import { refusalLog } from './refusal-log.ts'
 import type { SealService } from './slot-openers.ts'
+import { readTlsFiles } from './tls-files.ts'
+import type { TlsFiles } from './tls-files.ts'
 import { openUnattended } from './unattended.ts'
 
 /** Where a service has its files and listens. */
@@ -27,6 +36,21 @@ export interface ServiceConfig extends ServicePaths {
   readonly port?: number | undefined
   /** Serves plain HTTP beyond this machine too: for a TLS proxy in front, and nothing else. */
   readonly plainHttpAnywhere?: boolean | undefined
+  /** Speaks TLS 1.3 with X25519MLKEM768 preferred. Default: plain HTTP, on this machine only. */
+  readonly tls?:
+    | (TlsFiles & {
+        /** Refuses clients without a post-quantum group; default false. */
+        readonly requirePostQuantum?: boolean | undefined
+      })
+    | undefined
+  /** Where `/metrics` is served, in plain HTTP. Default: nowhere. */
+  readonly metrics?: { readonly host: string; readonly port: number } | undefined
+  /** How long anybody may take, and how many may come. */
+  readonly limits?: Partial<ConnectionLimits> | undefined
+  /** How long the end is announced by `draining` before it begins; default 0. */
+  readonly drainDelayMs?: number | undefined
+  /** How long the end waits for answers under way; default 10,000. */
+  readonly drainTimeoutMs?: number | undefined
   /** Another key service that holds a slot. */
   readonly sealService?: SealService | undefined
   /** Serves unsealing beyond the admin socket too; default false. */
@@ -38,15 +62,15 @@ export interface ServiceConfig extends ServicePaths {
 /** A service that answers. */
 export interface RunningService {
   readonly url: string
+  /** Of `/metrics`, where it is served. */
+  readonly metricsUrl: string | undefined
   /** Whether it began sealed, and waits for somebody to unseal it. */
   readonly isSealed: boolean
-  /** Answers what is under way, then stops. */
+  /** Answers what is under way, then stops. Called again, it does not wait for `drainDelayMs`. */
   close(): Promise<void>
 }
 
 export const defaultPort = 8420
-/** How long `close` waits for answers under way. */
-const graceMs = 10_000
 
 /**
  * Starts a service that was set up before.
@@ -56,18 +80,29 @@ const graceMs = 10_000
  */
 export async function startService(config: ServiceConfig): Promise<RunningService> {
   const { host = '127.0.0.1', port = defaultPort, log = () => undefined } = config
-  if (config.plainHttpAnywhere !== true) requireLoopback(host)
+  const tls = config.tls === undefined ? undefined : tlsOf(config.tls)
+  for (const plain of [
+    ...(tls === undefined ? [host] : []),
+    ...(config.metrics ? [config.metrics.host] : []),
+  ]) {
+    if (config.plainHttpAnywhere !== true) requireLoopback(plain)
+  }
   const paths = resolvePaths(config)
   const store = openStore(paths)
   const slots = () => slotsOf(store)
   const open = (opener: SlotOpener) => Service.open({ store, rootKey: opener })
   const gate = new ServiceGate({ slots, open, sealService: config.sealService })
+  const metrics = new Metrics()
   const listeners: { close(graceMs: number): Promise<void> }[] = []
   let isDraining = false
-  const stop = async (): Promise<void> => {
+  const hurry = new AbortController()
+  const stop = async (delayMs: number): Promise<void> => {
     isDraining = true
     log({ level: 'info', message: 'stopping' })
-    for (const listener of listeners) await listener.close(graceMs)
+    // Whoever balances sees it in /readyz and asks others, before connections are refused.
+    if (delayMs > 0) await setTimeout(delayMs, undefined, hurry).catch(() => undefined)
+    const graceMs = config.drainTimeoutMs ?? 10_000
+    await Promise.all(listeners.map((listener) => listener.close(graceMs)))
     await gate.close()
     await store.close()
     log({ level: 'info', message: 'stopped' })
@@ -80,20 +115,50 @@ export async function startService(config: ServiceConfig): Promise<RunningServic
       sealService: config.sealService,
     }
     const isOpen = await openUnattended(kinds, unattended, (opener) => gate.unsealWith(opener))
-    const frame = { log, isDraining: () => isDraining }
+    const frame: FrameOptions = {
+      log,
+      isDraining: () => isDraining,
+      onAnswered: (answered) => metrics.answered(answered),
+    }
     if (paths.adminSocket !== undefined) {
       listeners.push(await listenOnSocket(handlerOf(gate, frame, true), paths.adminSocket))
     }
+    const logRefused = refusalLog(log)
+    const limits = { ...defaultLimits, ...config.limits }
+    const onRefused = (refusal: Refusal): void => {
+      metrics.refused(refusal)
+      logRefused(refusal)
+    }
     const handler = handlerOf(gate, frame, config.unsealAnywhere === true)
-    const listener = await listen(handler, { host, port })
+    const listener = await listen(handler, { host, port, tls, limits, onRefused })
     listeners.push(listener)
+    metrics.gauges({
+      connections: () => listener.connections(),
+      isSealed: () => gate.service === undefined,
+      isDraining: () => isDraining,
+    })
+    const forMetrics = config.metrics && (await listen(metrics.app(), { ...config.metrics, limits }))
+    if (forMetrics !== undefined) listeners.push(forMetrics)
     log({ level: 'info', message: isOpen ? 'listening' : 'listening, sealed', url: listener.url })
     let closing: Promise<void> | undefined
-    return { url: listener.url, isSealed: !isOpen, close: () => (closing ??= stop()) }
+    return {
+      url: listener.url,
+      metricsUrl: forMetrics && `${forMetrics.url}/metrics`,
+      isSealed: !isOpen,
+      close() {
+        if (closing !== undefined) hurry.abort()
+        return (closing ??= stop(config.drainDelayMs ?? 0))
+      },
+    }
   } catch (error) {
-    await stop()
+    await stop(0)
     throw error
   }
+}
+
+function tlsOf({ requirePostQuantum = false, ...files }: NonNullable<ServiceConfig['tls']>): TlsSettings {
+  const { certificate, privateKey } = readTlsFiles(files)
+  return { certificate, privateKey, requirePostQuantum }
 }
 
 /**
@@ -140,6 +205,6 @@ function notInitialised(where: string): ServiceError {
 function requireLoopback(host: string): void {
   if (/^(localhost|127(\.\d{1,3}){3}|::1)$/u.test(host)) return
   throw new ServiceError('not_loopback', `${host} is not this machine alone, and this is plain HTTP`, {
-    hint: 'listen on 127.0.0.1; or, behind a TLS proxy only, allow plain HTTP anywhere explicitly',
+    hint: 'give certificate and key for TLS, or listen on 127.0.0.1; behind a TLS proxy only, allow plain HTTP anywhere',
   })
 }

@@ -1,0 +1,80 @@
+/**
+ * All there is to configure, once: a row is an option `--name`, an entry `name` of the configuration file and a variable
+ * `LONGHOLD_KMS_NAME`. The first of the three that is given counts.
+ */
+
+import { address, count, duration, onOff, oneOf, path, pathOrNone, text } from './kinds.ts'
+import type { Kind } from './kinds.ts'
+
+export const commands = ['init', 'serve', 'verify-audit'] as const
+export type Command = (typeof commands)[number]
+
+export interface Setting<T> {
+  readonly kind: Kind<T>
+  /** Whose option it is; in the file and the environment the others may meet it too. */
+  readonly commands: readonly Command[]
+  readonly help: string
+}
+
+const all = commands
+const serving = ['serve'] as const
+
+export const settings = {
+  'data-dir': setting(path, all, 'the database and, unless said otherwise, the files below'),
+  'key-file': setting(
+    path,
+    all,
+    'the key file that opens the root key; default root.key in the data directory',
+  ),
+  'token-file': setting(path, ['init'], 'where the first token goes; default admin.token there'),
+  'first-key': setting(text, ['init'], 'the name of a key to begin with'),
+
+  listen: setting(address, serving, 'default 127.0.0.1:8420; port 0: any that is free'),
+  'plain-http-anywhere': setting(onOff, serving, 'plain HTTP beyond this machine: behind a TLS proxy only'),
+  'tls-cert': setting(path, serving, 'PEM: the certificate, then those that vouch for it; turns TLS on'),
+  'tls-key': setting(path, serving, 'PEM: the private key of the certificate, mode 0600'),
+  'tls-require-pq': setting(onOff, serving, 'refuse clients without X25519MLKEM768'),
+  'metrics-listen': setting(address, serving, 'serve /metrics here, plain HTTP; default: nowhere'),
+
+  'admin-socket': setting(
+    pathOrNone,
+    serving,
+    'where unsealing is served, or none; default admin.sock there',
+  ),
+  'unseal-anywhere': setting(onOff, serving, 'serve unsealing beyond the admin socket too'),
+  'seal-url': setting(text, serving, 'another key service that holds a slot'),
+  'seal-token-file': setting(path, serving, 'a token for it'),
+  'seal-key': setting(text, serving, 'the key there'),
+
+  'headers-timeout': setting(duration(1000, 60_000), serving, 'for the headers of a request; default 10s'),
+  'request-timeout': setting(duration(1000, 300_000), serving, 'for a whole request; default 30s'),
+  'idle-timeout': setting(duration(1000, 600_000), serving, 'without a byte either way; default 60s'),
+  'max-connections': setting(count(1, 100_000), serving, 'at a time; default 10000'),
+  'drain-delay': setting(
+    duration(0, 300_000),
+    serving,
+    'say draining so long before the end begins; default 0s',
+  ),
+  'drain-timeout': setting(duration(0, 300_000), serving, 'for answers under way at the end; default 10s'),
+  log: setting(oneOf('info', 'error', 'silent'), serving, 'JSON lines on stderr; default info'),
+} as const satisfies Readonly<Record<string, Setting<unknown>>>
+
+export type SettingName = keyof typeof settings
+export const settingNames = Object.keys(settings) as readonly SettingName[]
+
+type ValueOf<S> = S extends Setting<infer T> ? T : never
+
+/** What is given, by name; nothing is there by default. */
+export type Values = { readonly [N in SettingName]?: ValueOf<(typeof settings)[N]> }
+
+export function variableOf(name: SettingName): string {
+  return `LONGHOLD_KMS_${name.replaceAll('-', '_').toUpperCase()}`
+}
+
+export function isSettingName(name: string): name is SettingName {
+  return Object.hasOwn(settings, name)
+}
+
+function setting<T>(kind: Kind<T>, of: readonly Command[], help: string): Setting<T> {
+  return { kind, commands: of, help }
+}

@@ -1,0 +1,61 @@
+/** From what is configured to what the service is started with. */
+
+import { readFileSync } from 'node:fs'
+
+import { KmsClient } from '@longhold/core/kms'
+
+import { ConfigError } from '../config/config-error.ts'
+import type { Values } from '../config/settings.ts'
+import type { ServiceConfig } from './start.ts'
+
+/** @throws ConfigError for a file that cannot be read, or an address that is none. */
+export function serviceConfigOf(values: Values): ServiceConfig {
+  const { 'data-dir': dataDir, 'tls-cert': certFile, 'tls-key': keyFile } = values
+  if (dataDir === undefined) throw new ConfigError('data-dir is missing: where the database is, or is to be')
+  const hasTls = certFile !== undefined && keyFile !== undefined
+  return {
+    dataDir,
+    keyFile: values['key-file'],
+    tokenFile: values['token-file'],
+    adminSocket: values['admin-socket'],
+    unsealAnywhere: values['unseal-anywhere'],
+    ...values.listen,
+    plainHttpAnywhere: values['plain-http-anywhere'],
+    tls: hasTls ? { certFile, keyFile, requirePostQuantum: values['tls-require-pq'] } : undefined,
+    metrics: values['metrics-listen'],
+    limits: defined({
+      headersTimeoutMs: values['headers-timeout'],
+      requestTimeoutMs: values['request-timeout'],
+      idleTimeoutMs: values['idle-timeout'],
+      maxConnections: values['max-connections'],
+    }),
+    drainDelayMs: values['drain-delay'],
+    drainTimeoutMs: values['drain-timeout'],
+    sealService: sealServiceOf(values),
+  }
+}
+
+function sealServiceOf(values: Values): ServiceConfig['sealService'] {
+  const { 'seal-url': url, 'seal-token-file': tokenFile, 'seal-key': key } = values
+  if (url === undefined || tokenFile === undefined || key === undefined) return undefined
+  let token: string
+  try {
+    token = readFileSync(tokenFile, 'utf8').replace(/\r?\n$/u, '')
+  } catch (error) {
+    const code = error instanceof Error && 'code' in error ? String(error.code) : 'unknown'
+    throw new ConfigError(`seal-token-file: ${tokenFile} cannot be read (${code})`)
+  }
+  try {
+    return { client: new KmsClient({ url, token }), key }
+  } catch (error) {
+    throw new ConfigError(
+      `seal-url, seal-token-file: ${error instanceof Error ? error.message : 'not valid'}`,
+    )
+  }
+}
+
+/** Without what is not given, so that defaults stand. */
+function defined<T extends object>(values: T): { [K in keyof T]?: NonNullable<T[K]> } {
+  const entries = Object.entries(values).filter(([, value]) => value !== undefined)
+  return Object.fromEntries(entries) as { [K in keyof T]?: NonNullable<T[K]> }
+}
