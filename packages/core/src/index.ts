@@ -48,7 +48,7 @@ export type {
   OwnerOptions,
 } from './keys/keyring-options.ts'
 export { rewrapStopsWriting } from './keys/keyring-names.ts'
-export { makeKeyringKey } from './keys/keyring-vouch.ts'
+export { makeKeyringKey, vouchFor } from './keys/keyring-vouch.ts'
 export type { RewrapProgress } from './keys/keyring-rewrap.ts'
 export type { KeyringPolicy } from './keys/policy.ts'
 export { PublicKeyRecipient } from './keys/recipient.ts'

@@ -28,7 +28,8 @@ export async function findOrMake(
   wanted: DataKeyUse,
   parts: KeyringParts,
 ): Promise<Acquired> {
-  return await attempts(owner, parts, async () => {
+  checkWrites(parts)
+  return await attempts(owner.name, async () => {
     const found = await parts.store.findWriting(owner)
     const adopted = found && isUsable(found, parts) ? await adopt(found, wanted, parts) : undefined
     return adopted ?? (await make(owner, found?.keyId, wanted, parts))
@@ -41,7 +42,8 @@ export async function makeNext(
   wanted: DataKeyUse,
   parts: KeyringParts,
 ): Promise<Acquired> {
-  return await attempts(owner, parts, async () => {
+  checkWrites(parts)
+  return await attempts(owner.name, async () => {
     const before = await parts.store.findWriting(owner)
     return await make(owner, before?.keyId, wanted, parts)
   })
@@ -71,18 +73,14 @@ export async function reserveFrom(
   return 'full'
 }
 
-async function attempts(
-  { name }: DataKeyOwner,
-  parts: KeyringParts,
-  attempt: () => Promise<Acquired | undefined>,
-): Promise<Acquired> {
-  checkWrites(parts)
+/** What one of several attempts gives; `undefined` is one that failed because another process was faster. */
+export async function attempts<T>(name: string, attempt: () => Promise<T | undefined>): Promise<T> {
   for (let count = 0; count < maxAttempts; count++) {
-    const acquired = await attempt()
-    if (acquired !== undefined) return acquired
+    const result = await attempt()
+    if (result !== undefined) return result
   }
   throw new LongholdError('unavailable', `other processes keep replacing the data key of "${name}"`, {
-    hint: 'do all of them have the same recipients?',
+    hint: 'do all of them have the same recipients, and the same keyring key?',
   })
 }
 

@@ -22,6 +22,7 @@ export interface CacheOptions {
 export interface LoadedKey {
   readonly dataKey: DataKey
   readonly owner: DataKeyOwner
+  readonly createdAt: Date
   readonly isVouched: boolean
 }
 
@@ -43,6 +44,8 @@ export interface HeldKey extends CachedKey {
 interface Slot extends CachedKey {
   readonly id: string
   expiresAtMs: number
+  /** Too old to be read from then on, whoever holds it. */
+  readonly endsAtMs: number
   holds: number
 }
 
@@ -50,13 +53,14 @@ export class DataKeyCache {
   readonly #maxKeys: number
   readonly #maxAgeMs: number
   readonly #now: () => number
+  readonly #maxReadAgeMs: number
   /** The least recently used first. */
   readonly #slots = new Map<string, Slot>()
   readonly #loading = new Map<string, Promise<Slot>>()
   #isClosed = false
 
   /** @throws LongholdError `bad_input`. */
-  constructor(options: CacheOptions, now: () => number) {
+  constructor(options: CacheOptions, now: () => number, maxReadAgeMs: number) {
     checkOptions(options, ['maxKeys', 'maxAgeMs'], 'cache')
     const { maxKeys = 1000, maxAgeMs = 5 * 60 * 1000 } = options
     if (!Number.isSafeInteger(maxKeys) || maxKeys < 1) throw badInput('cache: maxKeys must be 1 or more')
@@ -64,6 +68,7 @@ export class DataKeyCache {
     this.#maxKeys = maxKeys
     this.#maxAgeMs = maxAgeMs
     this.#now = now
+    this.#maxReadAgeMs = maxReadAgeMs
   }
 
   get maxKeys(): number {
@@ -86,7 +91,8 @@ export class DataKeyCache {
 
   /** Takes over a data key that was made here, and holds it. */
   adopt(dataKey: DataKey, owner: DataKeyOwner): HeldKey {
-    return this.#held(this.#put(toHex(dataKey.keyId), { dataKey, owner, isVouched: true }))
+    const loaded = { dataKey, owner, createdAt: new Date(this.#now()), isVouched: true }
+    return this.#held(this.#put(toHex(dataKey.keyId), loaded))
   }
 
   /** Wipes a data key at once, whoever holds it. */
@@ -104,7 +110,7 @@ export class DataKeyCache {
 
   #usable(id: string): Slot | undefined {
     const slot = this.#slots.get(id)
-    if (slot === undefined) return undefined
+    if (slot === undefined || slot.endsAtMs < this.#now()) return undefined
     if (slot.holds === 0 && slot.expiresAtMs <= this.#now()) {
       this.forget(id)
       return undefined
@@ -126,7 +132,7 @@ export class DataKeyCache {
     }
   }
 
-  #put(id: string, { dataKey, owner, isVouched }: LoadedKey): Slot {
+  #put(id: string, { dataKey, owner, createdAt, isVouched }: LoadedKey): Slot {
     if (this.#isClosed) {
       dataKey.wipe()
       throw badInput('the keyring was closed')
@@ -139,6 +145,7 @@ export class DataKeyCache {
       owner: ownerText(owner),
       keyContext: keyContextJson(owner.keyContext),
       expiresAtMs: this.#now() + this.#maxAgeMs,
+      endsAtMs: createdAt.getTime() + this.#maxReadAgeMs,
       holds: 0,
     }
     this.#slots.set(id, slot)

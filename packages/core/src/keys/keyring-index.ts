@@ -6,15 +6,12 @@
 import { LongholdError } from '../errors.ts'
 import { blindIndex } from './blind-index.ts'
 import type { BlindIndexOptions } from './blind-index.ts'
-import { storeNew } from './keyring-acquire.ts'
+import { attempts, storeNew } from './keyring-acquire.ts'
 import type { HeldKey } from './keyring-cache.ts'
 import { holdById } from './keyring-parts.ts'
 import type { KeyringParts } from './keyring-parts.ts'
 import { ownerText } from './wrapped-key-store.ts'
 import type { DataKeyOwner, StoredDataKey } from './wrapped-key-store.ts'
-
-/** Each attempt that fails means that another process has just made or replaced one. */
-const maxAttempts = 20
 
 /** A key for blind indexes (SPEC §8), held until `close` or until its keyring is closed. */
 export class BlindIndexKey {
@@ -45,13 +42,11 @@ export class BlindIndexKey {
 
 /** Finds the index key of an owner, or makes it; of processes that race, all get the same. */
 export async function openIndexKey(owner: DataKeyOwner, parts: KeyringParts): Promise<HeldKey> {
-  for (let attempt = 0; attempt < maxAttempts; attempt++) {
+  return await attempts(owner.name, async () => {
     // Looked at first: what is writing and yet not found is not ours, and has to give way.
     const before = await parts.store.findWriting(owner)
-    const held = (await findIndexKey(owner, parts)) ?? (await makeIndexKey(owner, before?.keyId, parts))
-    if (held !== undefined) return held
-  }
-  throw new LongholdError('unavailable', `other processes keep replacing the index key of "${owner.name}"`)
+    return (await findIndexKey(owner, parts)) ?? (await makeIndexKey(owner, before?.keyId, parts))
+  })
 }
 
 /** The index key of an owner, the oldest that counts; `undefined` when there is none. Makes nothing. */

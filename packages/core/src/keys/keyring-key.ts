@@ -98,7 +98,7 @@ export class KeyringKey {
 /** Of a data key that is not vouched for: to be told from one that opens wrongly, which is `cannot_open`. */
 export function notVouched(id: string): LongholdError {
   return new LongholdError('no_data_key', `the keyring key does not vouch for data key ${id}`, {
-    hint: 'somebody else stored it, or before there was a keyring key: if it can be trusted, keyring.vouchFor',
+    hint: 'somebody else stored it, or before there was a keyring key: if it can be trusted, vouchFor takes it in',
   })
 }
 

@@ -10,7 +10,7 @@ import { limitsFrom } from './data-key-limits.ts'
 import type { DataKeyLimits } from './data-key-limits.ts'
 import { recordContextOf } from './data-key.ts'
 import type { DataKey, RecordOptions } from './data-key.ts'
-import type { Identity } from './identity.ts'
+import type { Identity, LocalIdentity } from './identity.ts'
 import { DataKeyCache } from './keyring-cache.ts'
 import type { CacheOptions, CachedKey } from './keyring-cache.ts'
 import { KeyringKey } from './keyring-key.ts'
@@ -112,7 +112,13 @@ export function partsFrom(options: KeyringOptions, now: () => number): KeyringPa
   if (typeof refreshMs !== 'number' || !(refreshMs >= 0))
     throw badInput('openKeyring: refreshMs must be a number, 0 or more')
   const policy = new Policy(suites, options.policy)
+  policy.checkIdentities(identities as readonly Partial<LocalIdentity>[]) // some have more than an Identity must
   if (recipients !== undefined) policy.checkRecipients(recipients)
+  const checkedLimits = limitsFrom(limits)
+  if (policy.maxReadAgeMs < checkedLimits.maxAgeMs)
+    throw badInput(
+      'policy: maxReadAgeMs is less than limits.maxAgeMs: what was just written could not be read',
+    )
   const parts: KeyringParts = {
     store,
     identities: [...identities],
@@ -120,8 +126,8 @@ export function partsFrom(options: KeyringOptions, now: () => number): KeyringPa
     keyringKey:
       keyringKey === undefined ? undefined : new KeyringKey(keyringKey, (id) => loadKeyringKey(id, parts)),
     policy,
-    limits: limitsFrom(limits),
-    cache: new DataKeyCache(cache, now),
+    limits: checkedLimits,
+    cache: new DataKeyCache(cache, now, policy.maxReadAgeMs),
     refreshMs,
     now,
     left: new Set(),
@@ -133,9 +139,10 @@ export function partsFrom(options: KeyringOptions, now: () => number): KeyringPa
 async function loadKeyringKey(keyId: Uint8Array, parts: KeyringParts): Promise<DataKey> {
   const stored = await parts.store.get(keyId)
   if (stored === undefined || stored.state === 'destroyed')
-    throw new LongholdError('no_data_key', 'the key store does not have the keyring key', {
-      hint: 'is it the right store, and the reference the one that makeKeyringKey gave for it?',
-    })
+    throw new LongholdError(
+      'no_data_key',
+      'the key store does not have the keyring key: is it the right one?',
+    )
   return await unwrapStored(stored, parts)
 }
 

@@ -76,7 +76,7 @@ export async function openStored(stored: StoredDataKey, parts: KeyringParts): Pr
     const { keyringKey, policy } = parts
     const isVouched = keyringKey === undefined || (await keyringKey.accepts(dataKey, stored))
     if (!isVouched && !policy.readsUnvouched) throw notVouched(toHex(stored.keyId))
-    return { dataKey, owner: stored, isVouched }
+    return { dataKey, owner: stored, createdAt: stored.createdAt, isVouched }
   } catch (error) {
     dataKey.wipe()
     throw error

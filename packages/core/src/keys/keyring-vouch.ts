@@ -5,10 +5,9 @@ import { LongholdError, badInput } from '../errors.ts'
 import { storeNew } from './keyring-acquire.ts'
 import { referenceOf } from './keyring-key.ts'
 import { keyringKeyName } from './keyring-names.ts'
-import { partsFrom } from './keyring-options.ts'
+import { keyIdFrom, partsFrom } from './keyring-options.ts'
 import type { KeyringOptions } from './keyring-options.ts'
 import { checkWrites, unwrapStored } from './keyring-parts.ts'
-import type { KeyringParts } from './keyring-parts.ts'
 
 /**
  * Makes a keyring key (SPEC §12.1) and stores it: opened with its reference, a keyring uses only data keys that were made
@@ -35,22 +34,30 @@ export async function makeKeyringKey(options: KeyringOptions): Promise<string> {
   }
 }
 
-/** Gives a data key of the store the tag it must have, whoever stored it. */
-export async function vouchFor(keyId: Uint8Array, parts: KeyringParts): Promise<void> {
+/**
+ * Takes in data keys that were stored without the keyring key: by `longhold reencrypt`, or before there was one. Whoever
+ * stored one may know it, so first see that it is what it should be.
+ *
+ * @param keyIds Of 16 bytes each.
+ * @param options As for `openKeyring`, `keyringKey` among them.
+ * @throws LongholdError `bad_input` without a keyring key; `no_data_key` for one that is not in the store; `unavailable`;
+ * what unwrapping throws. Those before it are taken in.
+ */
+export async function vouchFor(keyIds: readonly Uint8Array[], options: KeyringOptions): Promise<void> {
+  const parts = partsFrom(options, Date.now)
   const { keyringKey, store } = parts
   checkWrites(parts)
-  if (keyringKey === undefined)
-    throw badInput(
-      'Keyring.vouchFor: the keyring has no keyring key',
-      'give openKeyring the option keyringKey',
-    )
-  const stored = await store.get(keyId)
-  if (stored === undefined || stored.state === 'destroyed')
-    throw new LongholdError('no_data_key', `the key store does not have data key ${toHex(keyId)}`)
-  const dataKey = await unwrapStored(stored, parts)
+  if (keyringKey === undefined) throw badInput('vouchFor: the option keyringKey is required')
+  const ids = keyIds.map((keyId) => keyIdFrom(keyId, 'vouchFor'))
   try {
-    await store.setTag(keyId, await keyringKey.tagOf(dataKey, stored))
+    for (const keyId of ids) {
+      const stored = await store.get(keyId)
+      if (stored === undefined || stored.state === 'destroyed')
+        throw new LongholdError('no_data_key', `the key store does not have data key ${toHex(keyId)}`)
+      using dataKey = await unwrapStored(stored, parts)
+      await store.setTag(keyId, await keyringKey.tagOf(dataKey, stored))
+    }
   } finally {
-    dataKey.wipe()
+    keyringKey.wipe()
   }
 }

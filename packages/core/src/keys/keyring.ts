@@ -23,7 +23,6 @@ import { checkWrites, holdById } from './keyring-parts.ts'
 import type { KeyringParts } from './keyring-parts.ts'
 import { rewrapStore } from './keyring-rewrap.ts'
 import type { RewrapProgress } from './keyring-rewrap.ts'
-import { vouchFor } from './keyring-vouch.ts'
 import { Writer } from './keyring-writer.ts'
 import { ownerText } from './wrapped-key-store.ts'
 import type { DataKeyOwner, StoredDataKey } from './wrapped-key-store.ts'
@@ -202,17 +201,6 @@ export class Keyring {
    */
   async reinstate(keyId: Uint8Array): Promise<void> {
     await this.#move(keyId, 'retired', 'reading')
-  }
-
-  /**
-   * Takes in a data key that was stored without the keyring key: by `longhold reencrypt`, or before there was one. Whoever
-   * stored it may know it.
-   *
-   * @throws LongholdError `bad_input` without a keyring key; `no_data_key`; `unavailable`; what unwrapping throws.
-   */
-  async vouchFor(keyId: Uint8Array): Promise<void> {
-    this.#checkOpen()
-    await vouchFor(keyIdFrom(keyId, 'Keyring.vouchFor'), this.#parts)
   }
 
   /**

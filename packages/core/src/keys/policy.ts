@@ -2,6 +2,7 @@
 
 import { LongholdError, badInput } from '../errors.ts'
 import { checkOptions } from '../options.ts'
+import type { LocalIdentity } from './identity.ts'
 import type { Recipient } from './recipient.ts'
 import { suiteIdText, suiteTable } from './suite.ts'
 import type { Suite, SuiteTable } from './suite.ts'
@@ -14,7 +15,10 @@ export interface KeyringPolicy {
    * wrapped with another one is not used for new records.
    */
   readonly writeSuites?: readonly Suite[]
-  /** Data keys that were made longer ago are not opened any more. By default none is too old to read. */
+  /**
+   * Data keys that were made longer ago are not opened any more: at least `limits.maxAgeMs`, for which they are written
+   * under. By default none is too old to read.
+   */
   readonly maxReadAgeMs?: number
   /**
    * With a keyring key: open data keys that it does not vouch for too, say those of `longhold reencrypt` while it runs.
@@ -27,7 +31,8 @@ export class Policy {
   /** What may be met when reading. */
   readonly readable: SuiteTable
   readonly #writable: SuiteTable
-  readonly #maxReadAgeMs: number
+  /** May be infinite. */
+  readonly maxReadAgeMs: number
   /** Whether data keys may be read under that the keyring key does not vouch for. */
   readonly readsUnvouched: boolean
 
@@ -41,7 +46,7 @@ export class Policy {
     this.readsUnvouched = readUnvouched
     this.readable = suiteTable(suites)
     this.#writable = suiteTable(writeSuites)
-    this.#maxReadAgeMs = maxReadAgeMs
+    this.maxReadAgeMs = maxReadAgeMs
     for (const suite of writeSuites ?? []) {
       if (this.readable.of(suite) === undefined)
         throw badInput(`policy: writeSuites has a suite that "suites" has not (${suiteIdText(suite)})`)
@@ -58,12 +63,27 @@ export class Policy {
     checkRecipients(recipients, this.#writable)
   }
 
+  /**
+   * Refuses identities that could open nothing. Those that ask a service say so themselves, when they are asked.
+   *
+   * @throws LongholdError `unsupported` for one of a suite that may not be read.
+   */
+  checkIdentities(identities: readonly Partial<LocalIdentity>[]): void {
+    for (const { kemId } of identities) {
+      if (kemId !== undefined && this.readable.ofKem(kemId) === undefined)
+        throw new LongholdError(
+          'unsupported',
+          `an identity is of KEM 0x${kemId.toString(16)}, which no one of "suites" has`,
+        )
+    }
+  }
+
   /** @throws LongholdError `limit_exceeded` when the data key is too old to be read. */
   checkReadAge(ageMs: number): void {
-    if (ageMs <= this.#maxReadAgeMs) return
+    if (ageMs <= this.maxReadAgeMs) return
     throw new LongholdError(
       'limit_exceeded',
-      `the data key was made ${Math.floor(ageMs)} ms ago, at most ${this.#maxReadAgeMs} are allowed`,
+      `the data key was made ${Math.floor(ageMs)} ms ago, at most ${this.maxReadAgeMs} are allowed`,
       { hint: 'policy.maxReadAgeMs of the keyring says so' },
     )
   }

@@ -11,6 +11,9 @@ import type { Kem } from '../primitives/kem.ts'
 /** Data keys are 32 bytes; AES-256-GCM adds a tag of 16. */
 const wrappedDataKeyBytes = 48
 
+/** SPEC §1: of post-quantum hybrids, one for each suite there is. */
+const hybridKems: readonly number[] = [0x647a, 0x0051]
+
 /** What keys are wrapped with: a KEM, a KDF and an AEAD (SPEC §1). */
 export interface Suite extends HpkeSuite {
   readonly name: string
@@ -35,12 +38,13 @@ export const defaultSuite: Suite = suiteFrom({
 
 /** A row of the table from what is particular to it. */
 export function suiteFrom(row: { name: string; kem: Kem; kdfId: number; hash: HpkeSuite['hash'] }): Suite {
-  return {
+  // Nobody's change of it changes what others write.
+  return Object.freeze({
     ...row,
     kemId: row.kem.id,
     aeadId: 0x0002,
     stanzaBytes: stanzaPrefixBytes + row.kem.encapsulatedKeyBytes + wrappedDataKeyBytes,
-  }
+  })
 }
 
 /** The suites of a call, ready for look-ups. */
@@ -61,6 +65,10 @@ export function suiteTable(suites: readonly Suite[] | undefined): SuiteTable {
   if (!Array.isArray(suites) || suites.length === 0) throw badInput('suites must be a list that is not empty')
   if (suites.some((suite) => typeof suite?.kem?.encapsulationKey !== 'function'))
     throw badInput('suites: one is no suite', 'defaultSuite is one')
+  // The type lets anybody make one. All there are wrap for post-quantum recipients, and so must all there can be.
+  const stranger = suites.find(({ kemId }) => !hybridKems.includes(kemId))
+  if (stranger !== undefined)
+    throw badInput(`suites: ${suiteIdText(stranger)} is no post-quantum hybrid of SPEC §1`)
   if (new Set(suites.map(({ kemId }) => kemId)).size < suites.length)
     throw badInput('two suites with one KEM')
   return tableOf(suites)

@@ -21,7 +21,7 @@ const isWiped = (dataKey: DataKey) => {
 /** A cache, the data keys it was given, and how often it asked for one. */
 function cacheOf(bounds: { maxKeys?: number; maxAgeMs?: number }) {
   const clock = new Clock()
-  const cache = new DataKeyCache(bounds, clock.now)
+  const cache = new DataKeyCache(bounds, clock.now, Infinity)
   const given = new Map<number, DataKey>()
   let loads = 0
   const hold = (n: number) =>
@@ -29,7 +29,7 @@ function cacheOf(bounds: { maxKeys?: number; maxAgeMs?: number }) {
       loads++
       const dataKey = dataKeyOf(n)
       given.set(n, dataKey)
-      return { dataKey, owner, isVouched: true }
+      return { dataKey, owner, createdAt: new Date(clock.ms), isVouched: true }
     })
   const wiped = (n: number) => isWiped(given.get(n) ?? dataKeyOf(n))
   return { cache, clock, hold, wiped, loads: () => loads }

@@ -6,7 +6,15 @@ import { describe, expect, test } from 'vitest'
 
 import { concat, fromBase64url, lp16, toBase64url, utf8 } from '../../src/bytes.ts'
 import { canonicalize } from '../../src/format/context.ts'
-import { DataKey, keyIdOf, makeKeyringKey, openKeyring, unwrapDataKey, wrapDataKey } from '../../src/index.ts'
+import {
+  DataKey,
+  keyIdOf,
+  makeKeyringKey,
+  openKeyring,
+  unwrapDataKey,
+  vouchFor,
+  wrapDataKey,
+} from '../../src/index.ts'
 import type { KeyringOptions, StoredDataKey } from '../../src/index.ts'
 import { MemoryKeyStore } from '../../src/stores/memory.ts'
 import { codeOf, refusalOf, syncCodeOf } from '../refusals.ts'
@@ -161,14 +169,18 @@ describe('a data key of ours', () => {
     const before = open({ store }).keyring
     const record = (await before.dataKey('users', { keyContext })).encrypt(plaintext, options)
     const keyringKey = await makeKeyringKey(alices(store))
-    expect(await codeOf(() => before.vouchFor(keyIdOf(record)))).toBe('bad_input')
+    expect(await codeOf(() => vouchFor([keyIdOf(record)], alices(store)))).toBe('bad_input')
     const { keyring } = open({ store, keyringKey })
     expect(await codeOf(() => keyring.decrypt(record, options))).toBe('no_data_key')
-    await keyring.vouchFor(keyIdOf(record))
+    await vouchFor([keyIdOf(record)], { ...alices(store), keyringKey })
     expect(await keyring.decrypt(record, options)).toEqual(plaintext)
     expect((await keyring.dataKey('users', { keyContext })).keyId).toEqual(keyIdOf(record))
-    expect(await codeOf(() => keyring.vouchFor(new Uint8Array(16)))).toBe('no_data_key')
-    expect(await codeOf(() => keyring.vouchFor(new Uint8Array(15)))).toBe('bad_input')
+    expect(await codeOf(() => vouchFor([new Uint8Array(16)], { ...alices(store), keyringKey }))).toBe(
+      'no_data_key',
+    )
+    expect(await codeOf(() => vouchFor([new Uint8Array(15)], { ...alices(store), keyringKey }))).toBe(
+      'bad_input',
+    )
   })
 })
 

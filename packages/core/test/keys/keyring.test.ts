@@ -265,6 +265,8 @@ describe('what cannot be meant is refused before anything is read or written', (
     ['an unknown policy', { policy: { suites: [] } }, 'bad_input'],
     ['suites to write that cannot be read', { policy: { writeSuites: [mlKem1024P384Suite] } }, 'bad_input'],
     ['an age to read that is none', { policy: { maxReadAgeMs: 0 } }, 'bad_input'],
+    ['an age to read below that to write', { policy: { maxReadAgeMs: 1000 } }, 'bad_input'],
+    ['a policy that is no yes or no', { policy: { readUnvouched: 1 } }, 'bad_input'],
     [
       'a recipient of a suite that may not be written',
       { suites: [defaultSuite, mlKem1024P384Suite], policy: { writeSuites: [mlKem1024P384Suite] } },
@@ -338,15 +340,63 @@ describe('policy', () => {
     )
   })
 
-  test('a data key that is too old is not read', async () => {
-    const { keyring, store, clock } = open()
-    const record = (await keyring.dataKey('users')).encrypt(plaintext, options)
-    const strict = () => open({ store, clock, policy: { maxReadAgeMs: 1000 } }).keyring
-    clock.ms += 1000
+  test('a data key that is too old is not read, not even by who has it at hand', async () => {
+    const limits = { maxAgeMs: 1000 }
+    const { keyring, store, clock } = open({ limits, policy: { maxReadAgeMs: 1500 } })
+    const handle = await keyring.dataKey('users')
+    const record = handle.encrypt(plaintext, options)
+    const strict = () => open({ store, clock, limits, policy: { maxReadAgeMs: 1500 } }).keyring
+    clock.ms += 1500
     expect(await strict().decrypt(record, options)).toEqual(plaintext)
+    expect(handle.decrypt(record, options)).toEqual(plaintext)
     clock.ms += 1
     const error = await refusalOf(() => strict().decrypt(record, options))
     expect(error.code).toBe('limit_exceeded')
-    expect(error.message).toContain('1000')
+    expect(error.message).toContain('1500')
+    expect(await codeOf(() => keyring.decrypt(record, options))).toBe('limit_exceeded')
+    expect(syncCodeOf(() => handle.decrypt(record, options))).toBe('unavailable')
+    // And writing goes on, under a new one.
+    await handle.ready()
+    expect(handle.decrypt(handle.encrypt(plaintext, options), options)).toEqual(plaintext)
+  })
+
+  test('an identity of a suite that may not be read is refused at once', () => {
+    const store = new WatchedStore()
+    const given = { identities: [alice, strong], recipients: [alice.recipient], store }
+    expect(syncCodeOf(() => openKeyring(given))).toBe('unsupported')
+    expect(openKeyring({ ...given, suites }).handle('users').name).toBe('users')
+    expect(store.asked).toEqual({})
+  })
+
+  test('recipients that do not fit are refused before anything is written', async () => {
+    const store = new WatchedStore()
+    const lists = [
+      [],
+      [strong.recipient],
+      [alice.recipient, alice.recipient],
+      [alice.recipient, strong.recipient],
+    ]
+    for (const recipients of lists) {
+      const code = syncCodeOf(() => openKeyring({ identities: [alice], recipients, store }))
+      expect(['bad_input', 'unsupported']).toContain(code)
+    }
+    // Which nobody here could open.
+    const { keyring } = open({ store, recipients: [bob.recipient] })
+    expect(await codeOf(() => keyring.dataKey('users'))).toBe('not_a_recipient')
+    expect(await codeOf(() => keyring.indexKey('users'))).toBe('not_a_recipient')
+    expect(await codeOf(() => keyring.rotate('users'))).toBe('not_a_recipient')
+    expect(await store.all()).toEqual([])
+  })
+
+  test('a suite of the caller’s own is refused: what there is, is hybrid', () => {
+    const kemId = 0x0020 // DHKEM(X25519, HKDF-SHA256), RFC 9180 §7.1
+    const classical = { ...defaultSuite, kemId, kem: { ...defaultSuite.kem, id: kemId } }
+    const given = { identities: [alice], recipients: [alice.recipient], store: new MemoryKeyStore() }
+    expect(syncCodeOf(() => openKeyring({ ...given, suites: [defaultSuite, classical] }))).toBe('bad_input')
+    expect(syncCodeOf(() => openKeyring({ ...given, policy: { writeSuites: [classical] } }))).toBe(
+      'bad_input',
+    )
+    expect(syncCodeOf(() => generateIdentity({ suite: classical }))).toBe('bad_input')
+    for (const suite of suites) expect(Object.isFrozen(suite)).toBe(true)
   })
 })
