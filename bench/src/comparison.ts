@@ -2,15 +2,26 @@
 
 import type { Bar } from './chart.ts'
 import { measure } from './harness.ts'
-import type { Case } from './harness.ts'
+import type { Case, MeasureOptions } from './harness.ts'
 import { pairedRatio, summarise } from './statistics.ts'
 import type { Summary } from './statistics.ts'
-import { formatMicroseconds, formatPerSecond, formatRatio, print, printTable } from './table.ts'
+import {
+  formatKilobytes,
+  formatMicroseconds,
+  formatPerSecond,
+  formatRatio,
+  print,
+  printTable,
+} from './table.ts'
 
 export interface Contestant extends Case {
   readonly kind: Bar['kind']
   /** What is timed where that is not the plain operation. */
   readonly note?: string | undefined
+  /** Bytes that the ciphertext has more than the plaintext. */
+  readonly extraBytes?: number | undefined
+  /** What a page loads for this library: minified, gzip. */
+  readonly bundleBytes?: number | undefined
 }
 
 export interface Comparison {
@@ -22,6 +33,8 @@ interface Row {
   readonly name: string
   readonly kind: Bar['kind']
   readonly note: string | undefined
+  readonly extraBytes: number | undefined
+  readonly bundleBytes: number | undefined
   readonly time: 'cpu' | 'clock'
   readonly microseconds: Summary
   /** The first contestant = 1, round by round. */
@@ -34,15 +47,18 @@ export async function compare(
   title: string,
   contestants: readonly Contestant[],
   rounds: number,
+  options: Omit<MeasureOptions, 'rounds'> = {},
 ): Promise<Comparison> {
-  const series = await measure(contestants, { rounds })
+  const series = await measure(contestants, { ...options, rounds })
   const reference = series[0]?.rounds ?? []
-  const rows = contestants.map(({ name, kind, note }, i) => {
+  const rows = contestants.map(({ name, kind, note, extraBytes, bundleBytes }, i) => {
     const values = series[i]?.rounds ?? []
     return {
       name,
       kind,
       note,
+      extraBytes,
+      bundleBytes,
       time: series[i]?.time ?? 'clock',
       microseconds: summarise(values),
       timesOurs: pairedRatio(values, reference),
@@ -61,15 +77,25 @@ export function ratioOf({ title, rows }: Comparison, slow: string, fast: string)
 
 export function printComparison({ title, rows }: Comparison): void {
   print(`\n${title}`)
+  const hasSizes = rows.some(({ extraBytes }) => extraBytes !== undefined)
   printTable(
-    ['', 'median µs', 'middle half', 'per second', '× ours', 'time'],
-    rows.map(({ name, note, microseconds, timesOurs, time }) => [
+    [
+      '',
+      'median µs',
+      'middle half',
+      'per second',
+      '× ours',
+      'time',
+      ...(hasSizes ? ['extra bytes', 'browser kB'] : []),
+    ],
+    rows.map(({ name, note, microseconds, timesOurs, time, extraBytes, bundleBytes }) => [
       note === undefined ? name : `${name} *`,
       formatMicroseconds(microseconds.median),
       `${formatMicroseconds(microseconds.q1)}–${formatMicroseconds(microseconds.q3)}`,
       formatPerSecond(microseconds.median),
       formatRatio(timesOurs.median),
       time,
+      ...(hasSizes ? [extraBytes?.toLocaleString('en') ?? '', formatKilobytes(bundleBytes)] : []),
     ]),
   )
   for (const { name, note } of rows) if (note !== undefined) print(`  * ${name}: ${note}`)

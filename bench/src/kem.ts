@@ -3,20 +3,10 @@
  * libraries, each on its fastest documented path with keys prepared, all in this one run.
  */
 
-import { parseArgs } from 'node:util'
-
 import { compareBatches, compareInFlight, largeMessages } from './batches.ts'
-import { drawChart } from './chart.ts'
-import {
-  compare,
-  comparisonBars,
-  comparisonData,
-  printComparison,
-  ratioOf,
-  type Comparison,
-} from './comparison.ts'
+import { compare, printComparison, ratioOf, type Comparison } from './comparison.ts'
+import { roundsAndDryRun } from './flags.ts'
 import { floor } from './floor.ts'
-import { defaults } from './harness.ts'
 import { ageEncryption } from './peers/age.ts'
 import { hpkeCore } from './peers/hpke-core.ts'
 import { hpke } from './peers/hpke.ts'
@@ -26,9 +16,9 @@ import { nobleParts } from './peers/noble-parts.ts'
 import { noble } from './peers/noble.ts'
 import { makeInputs, type Operation, type Peer } from './peers/peer.ts'
 import { webcrypto } from './peers/webcrypto.ts'
-import { describeOrigin, startOrigin, writeResults } from './report.ts'
-import { print } from './table.ts'
-import { judge, printVerdicts, type Target } from './targets.ts'
+import { publish } from './publish.ts'
+import { startOrigin } from './report.ts'
+import type { Target } from './targets.ts'
 
 const titles: Readonly<Record<Operation, string>> = {
   generate: 'Generate a key pair',
@@ -39,13 +29,7 @@ const titles: Readonly<Record<Operation, string>> = {
 }
 const operations = Object.keys(titles) as Operation[] // its keys, by its type
 
-const { values: flags } = parseArgs({
-  options: {
-    rounds: { type: 'string', default: String(defaults.rounds) },
-    'dry-run': { type: 'boolean', default: false },
-  },
-})
-const rounds = Number(flags.rounds)
+const { rounds, dryRun } = roundsAndDryRun()
 const finish = startOrigin(`pnpm --dir bench run kem --rounds ${rounds}`, [
   '@noble/post-quantum',
   '@noble/curves',
@@ -84,37 +68,18 @@ const inFlight = [
   await compareInFlight('Unwrap, many at once', 'open', [ours, others.hpke, others.hpkeCore], rounds),
 ]
 for (const comparison of [...batches, ...inFlight]) printComparison(comparison)
-const verdicts = judge(targets())
-printVerdicts(verdicts)
-const origin = finish()
-print(`\n${describeOrigin(origin)}`)
-
-if (!flags['dry-run']) {
-  const measured = [...Object.values(comparisons), ...batches, ...inFlight]
-  const data = {
-    what: 'hybrid KEM and wrapping of a data key, microseconds for one operation',
-    origin,
-    method: {
-      ...defaults,
-      rounds,
-      interleaved: true,
-      ratios: 'median of the quotients of one round',
-      time: 'cpu: of this thread; clock: where the work waits for other threads',
-    },
-    comparisons: measured.map(comparisonData),
-    targets: verdicts,
-  }
-  const chart = drawChart({
+publish(
+  {
+    name: 'kem',
     title: 'Hybrid KEM (ML-KEM-768 + X25519) and wrapping of a data key',
-    axis: 'microseconds for one operation, logarithmic scale, shorter is better; × against longhold on node:crypto; blue: longhold, grey: the floor',
-    groups: measured.map(comparisonBars),
-    footer: [
-      ...describeOrigin(origin).split('\n'),
-      '* not quite the same operation: see the notes in kem.json',
-    ],
-  })
-  writeResults('kem', data, chart)
-}
+    what: 'microseconds for one operation',
+    comparisons: [...Object.values(comparisons), ...batches, ...inFlight],
+    targets: targets(),
+    rounds,
+  },
+  finish(),
+  dryRun,
+)
 
 function contestants(operation: Operation) {
   return peers.flatMap(({ name, kind, notes, before, operations: can }) => {

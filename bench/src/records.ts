@@ -1,115 +1,93 @@
 /** Records under a data key in memory: the synchronous path that an encrypted column takes, beside its bare calls. */
 
-import { parseArgs } from 'node:util'
-
-import { DataKey, canonicalContext } from '../../packages/core/src/index.ts'
-import { testingUseBackend } from '../../packages/core/src/primitives/backend.ts'
-import { drawChart } from './chart.ts'
-import {
-  compare,
-  comparisonBars,
-  comparisonData,
-  printComparison,
-  ratioOf,
-  type Comparison,
-} from './comparison.ts'
-import { defaults } from './harness.ts'
-import { expectBytes } from './peers/peer.ts'
+import { bundleSizes } from './bundle-sizes.ts'
+import { compare, printComparison, ratioOf, type Comparison } from './comparison.ts'
+import { roundsAndDryRun } from './flags.ts'
+import { ageRecords } from './peers/age.ts'
+import { awsRecords } from './peers/aws.ts'
+import { cloakRecords } from './peers/cloak.ts'
+import { hpkeRecords } from './peers/hpke.ts'
+import { joseRecords } from './peers/jose.ts'
+import { libsodiumRecords } from './peers/libsodium.ts'
+import { longholdRecords } from './peers/longhold-records.ts'
+import { makePlaintext } from './peers/record-peer.ts'
+import { publish } from './publish.ts'
 import { recordFloor } from './record-floor.ts'
-import { describeOrigin, startOrigin, writeResults } from './report.ts'
-import { print } from './table.ts'
-import { judge, printVerdicts, type Target } from './targets.ts'
+import { startOrigin } from './report.ts'
+import type { Target } from './targets.ts'
 
-const sizes = [100, 1024, 16_384]
-const names = {
-  ours: 'longhold, node:crypto',
-  bare: 'floor: the bare node:crypto calls',
-  portable: 'longhold, portable',
-}
+const sizes = [100, 1024, 16_384, 65_536]
+const { rounds, dryRun } = roundsAndDryRun()
+const finish = startOrigin(`pnpm --dir bench run records --rounds ${rounds}`, [
+  '@47ng/cloak',
+  '@aws-crypto/client-node',
+  'age-encryption',
+  'hpke',
+  'jose',
+  'libsodium-wrappers',
+])
 
-const { values: flags } = parseArgs({
-  options: {
-    rounds: { type: 'string', default: String(defaults.rounds) },
-    'dry-run': { type: 'boolean', default: false },
-  },
-})
-const rounds = Number(flags.rounds)
-const finish = startOrigin(`pnpm --dir bench run records --rounds ${rounds}`, [])
-
-const recordContext = { table: 'people', column: 'email', id: '4711' }
+const peers = [
+  longholdRecords.native,
+  recordFloor,
+  longholdRecords.portable,
+  cloakRecords,
+  joseRecords,
+  awsRecords,
+  libsodiumRecords,
+  hpkeRecords,
+  ageRecords,
+]
+const bundles = await bundleSizes()
 const comparisons: Comparison[] = []
-const targets: Target[] = []
 for (const size of sizes) {
-  const { encrypt, decrypt } = contestants(size)
-  const encrypted = await compare(`Encrypt a record of ${size} bytes`, encrypt, rounds)
-  printComparison(encrypted)
-  const decrypted = await compare(`Decrypt a record of ${size} bytes`, decrypt, rounds)
-  printComparison(decrypted)
-  comparisons.push(encrypted, decrypted)
-  if (size === 100) targets.push(...targetsOf(encrypted, decrypted))
-}
-const verdicts = judge(targets)
-printVerdicts(verdicts)
-const origin = finish()
-print(`\n${describeOrigin(origin)}`)
-
-if (!flags['dry-run']) {
-  const data = {
-    what: 'records under a data key in memory, context of three pairs, microseconds for one record',
-    origin,
-    method: {
-      ...defaults,
-      rounds,
-      interleaved: true,
-      ratios: 'median of the quotients of one round',
-      time: 'cpu: of this thread; clock: where the work waits for other threads',
-    },
-    comparisons: comparisons.map(comparisonData),
-    targets: verdicts,
+  const plaintext = makePlaintext(size)
+  const prepared = []
+  for (const peer of peers) prepared.push({ peer, operations: await peer.prepare(plaintext) })
+  for (const operation of ['encrypt', 'decrypt'] as const) {
+    const contestants = prepared.map(({ peer: { name, kind, note, before, library }, operations }) => ({
+      name,
+      kind,
+      note,
+      extraBytes: operations.recordBytes - size,
+      bundleBytes: bundles.find((bundle) => bundle.library === library)?.gzipBytes,
+      run: operations[operation],
+      ...(before && { before }),
+    }))
+    const title = `${operation === 'encrypt' ? 'Encrypt' : 'Decrypt'} a record of ${size} bytes`
+    const comparison = await compare(title, contestants, rounds)
+    printComparison(comparison)
+    comparisons.push(comparison)
   }
-  const chart = drawChart({
+}
+
+publish(
+  {
+    name: 'records',
     title: 'Records under a data key',
-    axis: 'microseconds for one record, logarithmic scale, shorter is better; × against longhold on node:crypto; blue: longhold, grey: the floor',
-    groups: comparisons.map(comparisonBars),
-    footer: describeOrigin(origin).split('\n'),
-  })
-  writeResults('records', data, chart)
-}
+    what: 'microseconds for one record under a data key in memory, context of three pairs',
+    comparisons,
+    targets: targets(),
+    rounds,
+    more: { bundles },
+  },
+  finish(),
+  dryRun,
+)
 
-function contestants(size: number) {
-  const plaintext = crypto.getRandomValues(new Uint8Array(size))
-  const onBackend = (backend: 'native' | 'noble', name: string) => {
-    const before = () => testingUseBackend(backend)
-    before()
-    const dataKey = DataKey.generate()
-    const record = dataKey.encrypt(plaintext, { recordContext })
-    expectBytes(dataKey.decrypt(record, { recordContext }), plaintext, `${name} decrypts`)
-    const kind = 'ours' as const
-    return {
-      encrypt: { name, kind, before, run: () => dataKey.encrypt(plaintext, { recordContext }) },
-      decrypt: { name, kind, before, run: () => dataKey.decrypt(record, { recordContext }) },
-    }
-  }
-  const ours = onBackend('native', names.ours)
-  const portable = onBackend('noble', names.portable)
-  // Prefix of the construction, salt, label and key id, context.
-  const infoBytes = 48 + 24 + 18 + 16 + canonicalContext(recordContext).length
-  const bare = recordFloor(plaintext, infoBytes)
-  const floor = { name: names.bare, kind: 'floor' as const }
-  return {
-    encrypt: [ours.encrypt, { ...floor, run: bare.encrypt }, portable.encrypt],
-    decrypt: [ours.decrypt, { ...floor, run: bare.decrypt }, portable.decrypt],
-  }
-}
-
-function targetsOf(encrypted: Comparison, decrypted: Comparison): Target[] {
-  const microseconds = ({ rows }: Comparison) => rows[0]?.microseconds.median ?? Number.NaN
-  const share = (comparison: Comparison) => 100 * ratioOf(comparison, names.bare, names.ours).median
+/** Of the smallest record, where the library's own work weighs most. */
+function targets(): Target[] {
+  const [encrypted, decrypted] = comparisons
+  if (encrypted === undefined || decrypted === undefined) throw new Error('nothing was measured')
+  const ours = longholdRecords.native.name
+  const perMillisecond = 1000 / (encrypted.rows[0]?.microseconds.median ?? Number.NaN)
+  const share = (comparison: Comparison) => 100 * ratioOf(comparison, recordFloor.name, ours).median
+  const slower = (decrypted.rows[0]?.microseconds.median ?? 0) / (encrypted.rows[0]?.microseconds.median ?? 1)
   return [
     {
       what: 'Encrypt 100 bytes, thousands a second on one core',
       atLeast: 60,
-      measured: 1000 / microseconds(encrypted),
+      measured: perMillisecond,
       unit: ' k/s',
     },
     {
@@ -118,12 +96,7 @@ function targetsOf(encrypted: Comparison, decrypted: Comparison): Target[] {
       measured: share(encrypted),
       unit: ' %',
     },
-    {
-      what: 'Decrypt 100 bytes against encrypt',
-      atLeast: 1,
-      measured: microseconds(encrypted) / microseconds(decrypted),
-      unit: '×',
-    },
+    { what: 'Decrypt 100 bytes: time against encrypt', atMost: 1, measured: slower, unit: '×' },
     {
       what: 'Decrypt 100 bytes: the bare calls as a share of ours',
       atLeast: 85,

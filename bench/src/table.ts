@@ -30,3 +30,8 @@ export function formatPerSecond(microseconds: number): string {
   const perSecond = 1_000_000 / microseconds
   return perSecond >= 10_000 ? `${(perSecond / 1000).toFixed(1)} k` : perSecond.toFixed(0)
 }
+
+/** Of 1000 bytes, as bundle sizes are given everywhere. */
+export function formatKilobytes(bytes: number | undefined): string {
+  return bytes === undefined ? '' : (bytes / 1000).toFixed(1)
+}

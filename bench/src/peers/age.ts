@@ -9,14 +9,11 @@
 import * as age from 'age-encryption'
 
 import { expectBytes, type Inputs, type Peer } from './peer.ts'
+import { checkRecord, type RecordPeer } from './record-peer.ts'
+import { wrapPeer, type WrapPeer } from './wrap-peer.ts'
 
 export async function ageEncryption({ dataKey }: Inputs): Promise<Peer> {
-  const identity = await age.generateHybridIdentity()
-  const encrypter = new age.Encrypter()
-  encrypter.addRecipient(await age.identityToRecipient(identity))
-  const decrypter = new age.Decrypter()
-  decrypter.addIdentity(identity)
-
+  const { encrypter, decrypter } = await ageKeys()
   expectBytes(await decrypter.decrypt(await encrypter.encrypt(dataKey)), dataKey, 'age-encryption decrypts')
 
   const nothing = new Uint8Array()
@@ -40,6 +37,45 @@ export async function ageEncryption({ dataKey }: Inputs): Promise<Peer> {
       open,
     },
   }
+}
+
+/** One hybrid key pair, decoded, for files of any kind: `encrypt` and `decrypt` take bytes and web streams. */
+export async function ageKeys() {
+  const identity = await age.generateHybridIdentity()
+  const encrypter = new age.Encrypter()
+  encrypter.addRecipient(await age.identityToRecipient(identity))
+  const decrypter = new age.Decrypter()
+  decrypter.addIdentity(identity)
+  return { encrypter, decrypter }
+}
+
+export const ageRecords: RecordPeer = {
+  name: 'age-encryption, hybrid recipient',
+  kind: 'peer',
+  library: 'age-encryption',
+  note: 'every record is a file that wraps a key of its own; binds no context',
+  async prepare(plaintext) {
+    const { encrypter, decrypter } = await ageKeys()
+    const encrypt = () => encrypter.encrypt(plaintext)
+    const decrypt = (record: Uint8Array) => decrypter.decrypt(record)
+    const record = await checkRecord('age-encryption', plaintext, encrypt, decrypt)
+    return { encrypt, decrypt: () => decrypt(record), recordBytes: record.length }
+  },
+}
+
+export async function ageWraps(dataKey: Uint8Array): Promise<WrapPeer> {
+  const { encrypter, decrypter } = await ageKeys()
+  return await wrapPeer(
+    {
+      name: 'age-encryption, hybrid recipient',
+      kind: 'peer',
+      library: 'age-encryption',
+      note: 'a file of 32 bytes, whose file key is wrapped',
+    },
+    dataKey,
+    () => encrypter.encrypt(dataKey),
+    (wrapped) => decrypter.decrypt(wrapped),
+  )
 }
 
 /** Up to the line of the MAC, which ends the header: `--- ` and 43 characters of base64. */

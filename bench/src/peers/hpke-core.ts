@@ -9,9 +9,12 @@ import { Aes256Gcm, CipherSuite, HkdfSha256 } from '@hpke/core'
 import { XWing } from '@hpke/hybridkem-x-wing'
 
 import { expectBytes, expectEncapsulation, type Inputs, type Peer } from './peer.ts'
+import { wrapPeer, type WrapPeer } from './wrap-peer.ts'
+
+const suite = new CipherSuite({ kem: new XWing(), kdf: new HkdfSha256(), aead: new Aes256Gcm() })
+const encapsulatedBytes = 1120
 
 export async function hpkeCore(inputs: Inputs): Promise<Peer> {
-  const suite = new CipherSuite({ kem: new XWing(), kdf: new HkdfSha256(), aead: new Aes256Gcm() })
   const recipientPublicKey = await suite.kem.importKey('raw', bufferOf(inputs.publicKey), true)
   const recipientKey = await suite.kem.importKey('raw', bufferOf(inputs.seed), false)
   const enc = bufferOf(inputs.encapsulatedKey)
@@ -43,6 +46,25 @@ export async function hpkeCore(inputs: Inputs): Promise<Peer> {
       open,
     },
   }
+}
+
+export async function hpkeCoreWraps(dataKey: Uint8Array): Promise<WrapPeer> {
+  const { publicKey: recipientPublicKey, privateKey: recipientKey } = await suite.kem.generateKeyPair()
+  const plaintext = bufferOf(dataKey)
+  return await wrapPeer(
+    { name: '@hpke/core + @hpke/hybridkem-x-wing', kind: 'peer', library: '@hpke/core' },
+    dataKey,
+    async () => {
+      const { enc, ct } = await suite.seal({ recipientPublicKey }, plaintext)
+      return Buffer.concat([new Uint8Array(enc), new Uint8Array(ct)])
+    },
+    async (wrapped) => {
+      const enc = bufferOf(wrapped.subarray(0, encapsulatedBytes))
+      return new Uint8Array(
+        await suite.open({ recipientKey, enc }, bufferOf(wrapped.subarray(encapsulatedBytes))),
+      )
+    },
+  )
 }
 
 function bufferOf(bytes: Uint8Array): ArrayBuffer {
