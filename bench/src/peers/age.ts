@@ -10,6 +10,7 @@ import * as age from 'age-encryption'
 
 import { expectBytes, type Inputs, type Peer } from './peer.ts'
 import { checkRecord, type RecordPeer } from './record-peer.ts'
+import { collected, expectPlaintext, pieceBytes, webPass, type StreamPeer } from './stream-peer.ts'
 import { wrapPeer, type WrapPeer } from './wrap-peer.ts'
 
 export async function ageEncryption({ dataKey }: Inputs): Promise<Peer> {
@@ -76,6 +77,25 @@ export async function ageWraps(dataKey: Uint8Array): Promise<WrapPeer> {
     () => encrypter.encrypt(dataKey),
     (wrapped) => decrypter.decrypt(wrapped),
   )
+}
+
+export async function ageStreams(plaintext: Uint8Array): Promise<StreamPeer> {
+  const { encrypter, decrypter } = await ageKeys()
+  const name = 'age-encryption, web streams'
+  const encrypt = (see?: (piece: Uint8Array) => void) =>
+    webPass(plaintext, pieceBytes, (source) => encrypter.encrypt(source), see)
+  const decrypt = (see?: (piece: Uint8Array) => void) =>
+    webPass(file, pieceBytes, (source) => decrypter.decrypt(source), see)
+  const file = await collected(encrypt)
+  await expectPlaintext(name, plaintext, decrypt)
+  return {
+    name,
+    kind: 'peer',
+    library: 'age-encryption',
+    encrypt: () => encrypt(),
+    decrypt: () => decrypt(),
+    streamBytes: file.length,
+  }
 }
 
 /** Up to the line of the MAC, which ends the header: `--- ` and 43 characters of base64. */

@@ -7,8 +7,6 @@
  * (4 KiB is its default, and half as fast).
  */
 
-import type { Duplex } from 'node:stream'
-
 import {
   AlgorithmSuiteIdentifier,
   CommitmentPolicy,
@@ -20,6 +18,7 @@ import {
 } from '@aws-crypto/client-node'
 
 import { checkRecord, recordContext, type RecordPeer } from './record-peer.ts'
+import { collected, expectPlaintext, nodePass, pieceBytes, type StreamPeer } from './stream-peer.ts'
 import { wrapPeer, type WrapPeer } from './wrap-peer.ts'
 
 const client = buildClient({
@@ -66,11 +65,25 @@ export const awsRecords: RecordPeer = {
 }
 
 /** Node streams; the key is wrapped and unwrapped by the raw keyring, once for each stream. */
-export function awsStreams(): { encrypting: () => Duplex; decrypting: () => Duplex } {
+export async function awsStreams(plaintext: Uint8Array): Promise<StreamPeer> {
   const keyring = newKeyring()
+  const name = '@aws-crypto/client-node, frames of 64 KiB'
+  const encrypt = (see?: (piece: Uint8Array) => void) => {
+    const transform = client.encryptStream(keyring, { ...how, encryptionContext: recordContext })
+    return nodePass(plaintext, pieceBytes, transform, see)
+  }
+  const decrypt = (see?: (piece: Uint8Array) => void) =>
+    nodePass(message, pieceBytes, client.decryptStream(keyring), see)
+  const message = await collected(encrypt)
+  await expectPlaintext(name, plaintext, decrypt)
   return {
-    encrypting: () => client.encryptStream(keyring, { ...how, encryptionContext: recordContext }),
-    decrypting: () => client.decryptStream(keyring),
+    name,
+    kind: 'peer',
+    library: '@aws-crypto/client-browser',
+    note: 'wraps under a symmetric key',
+    encrypt: () => encrypt(),
+    decrypt: () => decrypt(),
+    streamBytes: message.length,
   }
 }
 

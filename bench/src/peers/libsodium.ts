@@ -8,6 +8,7 @@
 import sodium from 'libsodium-wrappers'
 
 import { checkRecord, type RecordPeer } from './record-peer.ts'
+import { expectPlaintext, type StreamPeer } from './stream-peer.ts'
 import { wrapPeer, type WrapPeer } from './wrap-peer.ts'
 
 await sodium.ready
@@ -61,6 +62,31 @@ export const libsodiumRecords: RecordPeer = {
     const record = await checkRecord('libsodium', plaintext, encrypt, decrypt)
     return { encrypt, decrypt: () => decrypt(record), recordBytes: record.length }
   },
+}
+
+/** No streams around it: the pieces are pushed and pulled in a loop. */
+export async function libsodiumStreams(plaintext: Uint8Array): Promise<StreamPeer> {
+  const key = newLibsodiumKey()
+  const name = 'libsodium-wrappers, secretstream, a loop'
+  const count = (pieces: Iterable<Uint8Array>, see: (piece: Uint8Array) => void = () => {}) => {
+    let length = 0
+    for (const piece of pieces) {
+      length += piece.length
+      see(piece)
+    }
+    return length
+  }
+  const stream = new Uint8Array(Buffer.concat([...libsodiumEncrypt(plaintext, key)]))
+  await expectPlaintext(name, plaintext, async (see) => count(libsodiumDecrypt(stream, key), see))
+  return {
+    name,
+    kind: 'peer',
+    library: 'libsodium-wrappers',
+    note: 'wraps no key, binds no context; a loop without streams',
+    encrypt: () => count(libsodiumEncrypt(plaintext, key)),
+    decrypt: () => count(libsodiumDecrypt(stream, key)),
+    streamBytes: stream.length,
+  }
 }
 
 export async function libsodiumWraps(dataKey: Uint8Array): Promise<WrapPeer> {
