@@ -35,7 +35,7 @@ export interface KmsClientOptions {
   readonly url: string
   /** `lhk_…` */
   readonly token: string
-  /** Default: the platform's. */
+  /** Default: over TLS `tlsFetch()`, which refuses classical groups, where the platform has node:https; else its own. */
   readonly fetch?: typeof fetch
   /** For each request, its answer included. Default 10,000. */
   readonly timeoutMs?: number

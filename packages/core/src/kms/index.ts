@@ -26,6 +26,8 @@ export type {
   SlotKind,
   UnsealRequest,
 } from './sys-wire.ts'
+export { tlsFetch } from './tls-fetch.ts'
+export type { TlsConnection, TlsFetchOptions } from './tls-fetch.ts'
 export type {
   CreatedToken,
   CreateKeyRequest,

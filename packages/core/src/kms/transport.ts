@@ -1,8 +1,8 @@
 /** One request and its answer. The token goes into the header and nowhere else. */
 
-import { badInput } from '../errors.ts'
-import type { LongholdError } from '../errors.ts'
+import { badInput, LongholdError } from '../errors.ts'
 import { strangeAnswer, unavailable } from './problems.ts'
+import { hasTlsFetch, tlsFetch } from './tls-fetch.ts'
 
 const tokenPattern = /^lhk_[0-9a-f]{24}_[A-Za-z0-9_-]{43}$/
 const maxTimeoutMs = 2 ** 31 - 1
@@ -38,8 +38,7 @@ export class Transport {
     }
     if (!(timeoutMs > 0 && timeoutMs <= maxTimeoutMs)) throw badInput('timeoutMs must be a positive number')
     this.#token = token
-    // Called as the platform's own: `this.#fetch(…)` would change what `this` is.
-    this.#fetch = given ?? ((input, init) => fetch(input, init))
+    this.#fetch = given ?? fetchFor(this.url)
     this.#timeoutMs = timeoutMs
   }
 
@@ -78,6 +77,7 @@ export class Transport {
   }
 
   #noAnswer(cause: unknown, signal: AbortSignal): LongholdError {
+    if (cause instanceof LongholdError) return cause
     if (signal.aborted) {
       return unavailable(`the key service at ${this.url} did not answer within ${this.#timeoutMs} ms`, {
         hint: 'look at its load and its log, or wait longer',
@@ -89,6 +89,13 @@ export class Transport {
       cause,
     })
   }
+}
+
+/** Over TLS one that refuses classical groups, where there is one: in a browser the platform decides. */
+function fetchFor(url: string): typeof fetch {
+  if (url.startsWith('https:') && hasTlsFetch()) return tlsFetch()
+  // Called as the platform's own: `this.#fetch(…)` would change what `this` is.
+  return (input, init) => fetch(input, init)
 }
 
 /** `undefined` when it is too long. */
