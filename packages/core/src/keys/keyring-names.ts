@@ -17,7 +17,7 @@ export function isReservedName(name: string): boolean {
 /**
  * Whether a data key becomes `reading` when it is rewrapped (SPEC §6.5): somebody loses access to what there is, and
  * must not get at what comes. An index key goes on: the rows it indexed would not be found. So does a keyring key, by its
- * reference, until another one is named.
+ * reference, until another one is named. Throws nothing.
  *
  * @param name Of the data key, `''` for none.
  * @param before Ids of the recipients there were, in whatever form `after` has them.
