@@ -46,12 +46,12 @@ export class Shares implements SlotOpener {
   /**
    * A new set. The texts of its shares are secret, and are nowhere else: each goes to another person.
    *
-   * @throws ServiceError `bad_config` unless 2 ≤ threshold ≤ count ≤ 64.
+   * @throws ServiceError `malformed_request` unless 2 ≤ threshold ≤ count ≤ 64.
    */
   static async make(threshold: number, count: number): Promise<{ shares: Shares; texts: string[] }> {
     const isPossible = Number.isInteger(threshold) && Number.isInteger(count) && count <= maxShares
     if (!isPossible || threshold < 2 || threshold > count) {
-      throw new ServiceError('bad_config', `${threshold} of ${count} shares cannot be`, {
+      throw new ServiceError('malformed_request', `${threshold} of ${count} shares cannot be`, {
         hint: `at least 2 open, and there are no fewer than that and at most ${maxShares}`,
       })
     }

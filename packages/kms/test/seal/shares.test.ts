@@ -52,7 +52,7 @@ describe('shares', () => {
     [2.5, 5],
     [0, 0],
   ])('cannot be %d of %d', async (threshold, count) => {
-    await expect(Shares.make(threshold, count)).rejects.toMatchObject({ code: 'bad_config' })
+    await expect(Shares.make(threshold, count)).rejects.toMatchObject({ code: 'malformed_request' })
   })
 
   test('do not open when one is missing, nor with one twice in its place', async () => {
