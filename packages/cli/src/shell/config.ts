@@ -20,6 +20,9 @@ export interface Config {
   readonly passphraseFile: string | undefined
   readonly kmsUrl: string | undefined
   readonly kmsTokenFile: string | undefined
+  /** PEM of those who may vouch for the key service; undefined: those of the platform. */
+  readonly kmsCaFile: string | undefined
+  readonly kmsAllowClassical: boolean
   readonly kms: { readonly dataDir: string | undefined; readonly listen: string | undefined }
   /** The section of the same name, unchecked: `reencrypt` knows what belongs there. */
   readonly reencrypt: unknown
@@ -34,6 +37,8 @@ const entries = [
   'passphrase-file',
   'kms-url',
   'kms-token-file',
+  'kms-ca-file',
+  'kms-allow-classical',
   'kms',
   'reencrypt',
 ]
@@ -74,6 +79,8 @@ function emptyConfig(terminal: Terminal): Config {
     passphraseFile: undefined,
     kmsUrl: undefined,
     kmsTokenFile: undefined,
+    kmsCaFile: undefined,
+    kmsAllowClassical: false,
     kms: { dataDir: undefined, listen: undefined },
     reencrypt: undefined,
     resolve: (path: string) => terminal.path(path),
@@ -100,6 +107,8 @@ async function parseConfig(text: string, path: string, shown: string): Promise<C
     'passphrase-file': z.string().optional(),
     'kms-url': z.string().optional(),
     'kms-token-file': z.string().optional(),
+    'kms-ca-file': z.string().optional(),
+    'kms-allow-classical': z.boolean().default(false),
     kms: z.strictObject({ 'data-dir': z.string().optional(), listen: z.string().optional() }).default({}),
     reencrypt: z.unknown().optional(),
   })
@@ -119,6 +128,8 @@ async function parseConfig(text: string, path: string, shown: string): Promise<C
     passphraseFile: optional(data['passphrase-file']),
     kmsUrl: data['kms-url'],
     kmsTokenFile: optional(data['kms-token-file']),
+    kmsCaFile: optional(data['kms-ca-file']),
+    kmsAllowClassical: data['kms-allow-classical'],
     kms: { dataDir: optional(data.kms['data-dir']), listen: data.kms.listen },
     reencrypt: data.reencrypt,
     resolve: absolute,

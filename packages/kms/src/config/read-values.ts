@@ -29,6 +29,7 @@ export interface ReadValues {
 const otherVariables: ReadonlySet<string> = new Set([
   'LONGHOLD_KMS_URL',
   'LONGHOLD_KMS_CA_FILE',
+  'LONGHOLD_KMS_ALLOW_CLASSICAL',
   'LONGHOLD_KMS_CONFIG',
   // Of the client too: there it is the token it shows, here where the first one goes.
   'LONGHOLD_KMS_TOKEN_FILE',
