@@ -87,7 +87,7 @@ test('no secret is in the log, the database or its write-ahead log', async () =>
   const store = SqliteStore.open({ path: join(dataDir, 'kms.db') })
   const root = await openRoot(KeyFile.read(keyFile), store)
   const identities = new Identities(root)
-  for (const row of await store.versions('a', { after: undefined, limit: 10 })) {
+  for (const row of await store.rows('versions', { limit: 10 })) {
     const seed = identities.get(row).useSeed((bytes) => new Uint8Array(bytes))
     secrets.set(`seed of version ${row.version}`, seed)
   }

@@ -5,6 +5,7 @@ import { closeSync, existsSync, fsyncSync, mkdirSync, openSync, rmSync, writeSyn
 import { KeyFile } from '../seal/key-file.ts'
 import { ServiceError } from '../service/errors.ts'
 import { keyPattern } from '../service/keys.ts'
+import { clusterOf } from '../service/root.ts'
 import { alreadyInitialised, prepareService } from '../service/service.ts'
 import type { FirstKey } from '../service/service.ts'
 import { SqliteStore } from '../store/sqlite/store.ts'
@@ -46,7 +47,7 @@ export async function initService(options: InitOptions): Promise<InitResult> {
   makeDirectory(dataDir)
   const store = SqliteStore.open({ path: database })
   try {
-    if ((await store.cluster()) !== undefined) throw alreadyInitialised()
+    if ((await clusterOf(store)) !== undefined) throw alreadyInitialised()
     if (existsSync(tokenFile)) throw fileIsThere(tokenFile)
     const { keyFile: rootKey, isNew } = KeyFile.readOrCreate(keyFile)
     try {

@@ -14,6 +14,8 @@ import type { Refusal, TlsSettings } from '../http/tls.ts'
 import { KeyFile } from '../seal/key-file.ts'
 import type { AuditReport } from '../service/audit-verify.ts'
 import { ServiceError } from '../service/errors.ts'
+import { everyRow } from '../service/key-store.ts'
+import { clusterOf } from '../service/root.ts'
 import { Service, verifyAuditOf } from '../service/service.ts'
 import { slotKinds } from '../service/slot-opener.ts'
 import type { SlotOpener } from '../service/slot-opener.ts'
@@ -183,8 +185,8 @@ export async function verifyAudit(paths: ServicePaths): Promise<AuditReport> {
 
 /** The kinds of slots there are, and what each holds. */
 async function slotsOf(store: SqliteStore) {
-  if ((await store.cluster()) === undefined) throw notInitialised('in this database')
-  return (await store.slots()).flatMap(({ kind: name, sealedRoot: sealedSecret }) => {
+  if ((await clusterOf(store)) === undefined) throw notInitialised('in this database')
+  return (await everyRow(store, 'slots')).flatMap(({ kind: name, sealedRoot: sealedSecret }) => {
     const kind = slotKinds.find((one) => one === name)
     return kind === undefined ? [] : [{ kind, sealedSecret }]
   })

@@ -6,8 +6,9 @@
 import { createHmac } from 'node:crypto'
 
 import { framed } from './framing.ts'
-import type { AuditAppend, AuditHead, AuditRow } from './key-store.ts'
+import type { AuditRow } from './key-store.ts'
 import type { OwnKey } from './own-keys.ts'
+import type { AuditHeadRow } from './rows.ts'
 
 /** What comes before the first entry. */
 export const chainStart = new Uint8Array(32)
@@ -15,21 +16,35 @@ export const chainStart = new Uint8Array(32)
 export interface Chain {
   readonly clusterId: Uint8Array
   readonly run: string
+  /** The order in which the runs began. */
+  readonly ordinal: number
   readonly startedAt: number
   readonly key: OwnKey
 }
 
-/** The next entries after `head` (undefined: the first ones) and the head they lead to. */
-export function extend(chain: Chain, head: AuditHead | undefined, bodies: readonly string[]): AuditAppend {
-  let mac = head?.mac ?? chainStart
-  let seq = head?.seq ?? 0
+/** Entries to append, in order, and the head before and after them. */
+export interface AuditAppend {
+  readonly entries: readonly AuditRow[]
+  /** Undefined: the chain begins. */
+  readonly before: AuditHeadRow | undefined
+  readonly head: AuditHeadRow
+}
+
+/** The next entries after `before` and the head they lead to. */
+export function extend(
+  chain: Chain,
+  before: AuditHeadRow | undefined,
+  bodies: readonly string[],
+): AuditAppend {
+  let mac = before?.lastMac ?? chainStart
+  let seq = before?.seq ?? 0
   const entries: AuditRow[] = []
   for (const body of bodies) {
     seq += 1
     mac = entryMac(chain, seq, mac, body)
     entries.push({ run: chain.run, seq, body, mac })
   }
-  return { entries, head: headOf(chain, seq, mac) }
+  return { entries, before, head: headOf(chain, seq, mac) }
 }
 
 export function entryMac(chain: Chain, seq: number, previous: Uint8Array, body: string): Uint8Array {
@@ -46,9 +61,10 @@ export function headMac(chain: Chain, seq: number, mac: Uint8Array): Uint8Array 
   )
 }
 
-function headOf(chain: Chain, seq: number, mac: Uint8Array): AuditHead {
-  const { run, startedAt, key } = chain
-  return { run, seq, mac, headMac: headMac(chain, seq, mac), chainKeyVersion: key.version, startedAt }
+function headOf(chain: Chain, seq: number, lastMac: Uint8Array): AuditHeadRow {
+  const { run, ordinal, startedAt, key } = chain
+  const mac = headMac(chain, seq, lastMac)
+  return { run, ordinal, seq, lastMac, headMac: mac, chainKeyVersion: key.version, startedAt }
 }
 
 function hmac({ secret }: OwnKey, message: Uint8Array): Uint8Array {

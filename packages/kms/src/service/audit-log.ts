@@ -8,25 +8,24 @@ import { extend } from './audit-chain.ts'
 import type { Chain } from './audit-chain.ts'
 import { encodeEvent } from './audit-entry.ts'
 import type { AuditEvent } from './audit-entry.ts'
+import type { Change } from './changes.ts'
 import { ServiceError } from './errors.ts'
-import type { AuditAppend, AuditHead, KeyStore, Outcome } from './key-store.ts'
+import type { Ledger, LedgerOutcome } from './ledger.ts'
+import type { AuditHeadRow } from './rows.ts'
 
 export interface AuditLogOptions {
-  readonly store: KeyStore
+  readonly ledger: Ledger
   readonly chain: Chain
   readonly now: () => number
   /** How long an answer waits for its entry. */
   readonly deadlineMs?: number
 }
 
-/** A change that carries `audit` into its transaction. */
-export type Write = (audit: AuditAppend) => Promise<Outcome>
-
 interface Job {
   readonly body: string
   /** Absent: an entry alone. */
-  readonly write: Write | undefined
-  readonly settle: (result: Outcome | ServiceError) => void
+  readonly changes: readonly Change[] | undefined
+  readonly settle: (result: LedgerOutcome | ServiceError) => void
   isOver: boolean
 }
 
@@ -34,18 +33,18 @@ const maxGroup = 256
 const maxWaiting = 10_000
 
 export class AuditLog {
-  readonly #store: KeyStore
+  readonly #ledger: Ledger
   readonly #chain: Chain
   readonly #now: () => number
   readonly #deadlineMs: number
   readonly #waiting: Job[] = []
-  #head: AuditHead | undefined
+  #head: AuditHeadRow | undefined
   /** After a failed write only the store knows where the chain ends. */
   #headIsKnown = true
   #running: Promise<void> | undefined
 
-  constructor({ store, chain, now, deadlineMs = 5000 }: AuditLogOptions) {
-    this.#store = store
+  constructor({ ledger, chain, now, deadlineMs = 5000 }: AuditLogOptions) {
+    this.#ledger = ledger
     this.#chain = chain
     this.#now = now
     this.#deadlineMs = deadlineMs
@@ -61,14 +60,15 @@ export class AuditLog {
   }
 
   /**
-   * Makes a change and its entry durable, or neither.
+   * Makes changes and their entry durable, or neither.
    *
-   * @returns Whether the store was in the state the change expects.
+   * @returns Whether the rows were as the changes expect.
    * @throws ServiceError `audit_unavailable` when that took too long: the change may still be made;
    * `storage_unavailable`: it was not.
    */
-  async commit(event: AuditEvent, write: Write): Promise<'done' | 'conflict'> {
-    const outcome = await this.#enqueue(event, write)
+  async commit(event: AuditEvent, changes: readonly Change[]): Promise<'done' | 'conflict'> {
+    if (event.caller?.isDryRun === true) return 'done'
+    const outcome = await this.#enqueue(event, changes)
     if (outcome === 'chain_moved') throw auditUnavailable()
     return outcome
   }
@@ -85,18 +85,18 @@ export class AuditLog {
     clearTimeout(timer)
   }
 
-  async #enqueue(event: AuditEvent, write: Write | undefined): Promise<Outcome> {
+  async #enqueue(event: AuditEvent, changes: readonly Change[] | undefined): Promise<LedgerOutcome> {
     if (this.#waiting.length >= maxWaiting) throw auditUnavailable()
     const body = encodeEvent(event, this.#now())
-    return await new Promise<Outcome>((resolve, reject) => {
-      const settle = (result: Outcome | ServiceError): void => {
+    return await new Promise<LedgerOutcome>((resolve, reject) => {
+      const settle = (result: LedgerOutcome | ServiceError): void => {
         if (job.isOver) return
         job.isOver = true
         clearTimeout(deadline)
         if (result instanceof ServiceError) reject(result)
         else resolve(result)
       }
-      const job: Job = { body, write, settle, isOver: false }
+      const job: Job = { body, changes, settle, isOver: false }
       const deadline = setTimeout(() => settle(auditUnavailable()), this.#deadlineMs)
       this.#waiting.push(job)
       this.#running ??= this.#run()
@@ -119,32 +119,32 @@ export class AuditLog {
     for (;;) {
       const job = this.#waiting[0]
       if (job === undefined || group.length === maxGroup) return group
-      if (job.write !== undefined && group.length > 0 && !job.isOver) return group
+      if (job.changes !== undefined && group.length > 0 && !job.isOver) return group
       this.#waiting.shift()
       // Whoever stopped waiting was told that nothing was done.
       if (job.isOver) continue
       group.push(job)
-      if (job.write !== undefined) return group
+      if (job.changes !== undefined) return group
     }
   }
 
-  async #writeGroup(group: readonly Job[]): Promise<Outcome | ServiceError> {
-    const write = group[0]?.write
+  async #writeGroup(group: readonly Job[]): Promise<LedgerOutcome | ServiceError> {
+    const changes = group[0]?.changes
     try {
       if (!this.#headIsKnown) {
-        this.#head = await this.#store.auditHead(this.#chain.run)
+        this.#head = await this.#ledger.row('audit_heads', { run: this.#chain.run })
         this.#headIsKnown = true
       }
       const bodies = group.map((job) => job.body)
       const audit = extend(this.#chain, this.#head, bodies)
-      const outcome = write === undefined ? await this.#store.append(audit) : await write(audit)
+      const outcome = await this.#ledger.commit(changes ?? [], audit)
       if (outcome === 'done') this.#head = audit.head
       if (outcome === 'chain_moved') this.#headIsKnown = false
       // An entry alone expects nothing but its place in the chain.
-      return write === undefined && outcome !== 'done' ? auditUnavailable() : outcome
+      return changes === undefined && outcome !== 'done' ? auditUnavailable() : outcome
     } catch (error) {
       this.#headIsKnown = false
-      if (write === undefined || !(error instanceof ServiceError)) return auditUnavailable()
+      if (changes === undefined || !(error instanceof ServiceError)) return auditUnavailable()
       return error
     }
   }

@@ -5,8 +5,10 @@ import { equalBytes, toHex } from '@longhold/core'
 import { chainStart, entryMac, headMac } from './audit-chain.ts'
 import type { Chain } from './audit-chain.ts'
 import type { PreviousRun } from './audit-entry.ts'
-import type { AuditHead, KeyStore } from './key-store.ts'
+import { auditHeads } from './audit-heads.ts'
+import type { KeyStore } from './key-store.ts'
 import type { OwnKeys } from './own-keys.ts'
+import type { AuditHeadRow } from './rows.ts'
 
 /** What a check of the audit log found. Counts runs of the service, and entries. */
 export interface AuditReport {
@@ -35,7 +37,7 @@ export async function verifyAuditLog(
   ownKeys: OwnKeys,
 ): Promise<AuditReport> {
   const faults: string[] = []
-  const heads = new Map((await store.auditHeads()).map((head) => [head.run, head]))
+  const heads = new Map((await auditHeads(store)).map((head) => [head.run, head]))
   const runs = new Set([...heads.keys(), ...(await store.auditRuns())])
   const named: PreviousRun[] = []
   let entries = 0
@@ -50,7 +52,7 @@ export async function verifyAuditLog(
       faults.push(`chain ${run}: its key, version ${head.chainKeyVersion}, is missing`)
       continue
     }
-    const chain = { clusterId, run, startedAt: head.startedAt, key }
+    const chain = { clusterId, run, ordinal: head.ordinal, startedAt: head.startedAt, key }
     const seen = await verifyChain(store, chain, head, named)
     entries += seen.entries
     faults.push(...seen.faults)
@@ -58,7 +60,7 @@ export async function verifyAuditLog(
   for (const { run, seq, mac } of named) {
     const head = heads.get(run)
     if (head === undefined) faults.push(`chain ${run}: the whole chain is missing`)
-    else if (head.seq !== seq || toHex(head.mac) !== mac)
+    else if (head.seq !== seq || toHex(head.lastMac) !== mac)
       faults.push(`chain ${run}: ends at ${head.seq}, where the next chain saw it end at ${seq}`)
   }
   // Each chain but the newest is named by the one after it, or another may have been made to look like the newest.
@@ -73,19 +75,20 @@ export async function verifyAuditLog(
     runs: runs.size,
     entries,
     faults: faults.slice(0, maxFaults),
-    newest: newest && { run: newest.run, seq: newest.seq, mac: toHex(newest.mac) },
+    newest: newest && { run: newest.run, seq: newest.seq, mac: toHex(newest.lastMac) },
   }
 }
 
 async function verifyChain(
   store: KeyStore,
   chain: Chain,
-  head: AuditHead,
+  head: AuditHeadRow,
   named: PreviousRun[],
 ): Promise<{ entries: number; faults: string[] }> {
   const { run } = chain
   const faults: string[] = []
-  if (!equalBytes(headMac(chain, head.seq, head.mac), head.headMac)) faults.push(`chain ${run}: altered head`)
+  if (!equalBytes(headMac(chain, head.seq, head.lastMac), head.headMac))
+    faults.push(`chain ${run}: altered head`)
   let mac: Uint8Array = chainStart
   let after: number | undefined
   let entries = 0
@@ -107,7 +110,7 @@ async function verifyChain(
     if (page.length < pageSize) break
   }
   if (after !== head.seq) faults.push(`chain ${run}: ends at ${after ?? 0}, its head says ${head.seq}`)
-  else if (!equalBytes(mac, head.mac))
+  else if (!equalBytes(mac, head.lastMac))
     faults.push(`chain ${run}: its last entry is not the one its head names`)
   return { entries, faults }
 }

@@ -7,7 +7,7 @@ import type { EncryptionContext } from '@longhold/core'
 
 import type { AuditItems } from './audit-entry.ts'
 import { notFound, ServiceError, unwrapFailed } from './errors.ts'
-import type { VersionRow } from './key-store.ts'
+import type { VersionRow } from './rows.ts'
 
 /** A context above this many canonical bytes is logged as its digest. */
 const maxLoggedContextBytes = 1024

@@ -2,14 +2,15 @@
 
 import { toHex } from '@longhold/core'
 
+import { auditHeads } from './audit-heads.ts'
 import type { Checkpoint } from './checkpoint.ts'
-import type { KeyStore } from './key-store.ts'
+import type { KeyStore, RowReads } from './key-store.ts'
 
-export type AuditReader = Pick<KeyStore, 'auditHeads' | 'auditEntries'>
+export type AuditReader = RowReads & Pick<KeyStore, 'auditEntries'>
 
 /** One line for each chain that is not, or no longer, what the checkpoint saw. */
 export async function faultsAgainst({ number, chains }: Checkpoint, log: AuditReader): Promise<string[]> {
-  const heads = new Map((await log.auditHeads()).map((head) => [head.run, head]))
+  const heads = new Map((await auditHeads(log)).map((head) => [head.run, head]))
   const faults: string[] = []
   for (const { run, seq, mac } of chains) {
     const head = heads.get(run)

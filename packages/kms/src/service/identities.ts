@@ -3,8 +3,8 @@
 import { generateIdentity, LocalIdentity } from '@longhold/core'
 
 import { integrityViolation } from './errors.ts'
-import type { VersionRow } from './key-store.ts'
 import type { Root } from './root.ts'
+import type { VersionRow } from './rows.ts'
 
 const maxOpen = 256
 

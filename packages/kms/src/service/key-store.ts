@@ -1,81 +1,13 @@
 /**
- * What the service asks of storage. Each write is one whole operation: it names the state it expects, changes
- * everything or nothing, and carries its audit entries into the same transaction. One contract suite
+ * What the service asks of storage. A write is one whole operation: it names the state it expects, changes everything
+ * or nothing, and carries its audit entries and the new cluster head into the same transaction. Stores know nothing of
+ * MACs: `ledger.ts` stands between them and the rest of the service. One contract suite
  * (`test/contracts/key-store.ts`) runs on every implementation.
  */
 
-import type { Permission, VersionState } from '@longhold/core/kms'
+import type { KeyOf, Rows, Stored, TableName, VersionRow } from './rows.ts'
 
-/** Times are milliseconds since 1970. */
-export interface ClusterRow {
-  /** 16 bytes, random: bound into everything sealed. */
-  readonly clusterId: Uint8Array
-  readonly rootVersion: number
-  readonly createdAt: number
-}
-
-/** The root key as one slot keeps it. */
-export interface SlotRow {
-  readonly slot: string
-  readonly kind: string
-  readonly rootVersion: number
-  readonly sealedRoot: Uint8Array
-  readonly createdAt: number
-}
-
-export type OwnKeyPurpose = 'token-pepper' | 'audit-chain'
-
-/** A key of the service itself. */
-export interface OwnKeyRow {
-  readonly purpose: OwnKeyPurpose
-  readonly version: number
-  readonly rootVersion: number
-  readonly sealed: Uint8Array
-  readonly createdAt: number
-}
-
-export interface KeyRow {
-  readonly key: string
-  readonly purpose: 'wrap'
-  readonly kemId: number
-  readonly generation: number
-  readonly latestVersion: number
-  readonly rewrapTo: readonly string[]
-  readonly createdAt: number
-  readonly rotatedAt: number | null
-}
-
-export interface VersionRow {
-  readonly key: string
-  readonly version: number
-  readonly state: VersionState
-  readonly kemId: number
-  readonly publicKey: Uint8Array
-  /** 16 bytes. */
-  readonly recipientId: Uint8Array
-  readonly rootVersion: number
-  readonly sealedSeed: Uint8Array
-  readonly createdAt: number
-  readonly stateChangedAt: number
-}
-
-export interface TokenRow {
-  /** 24 hexadecimal digits. */
-  readonly token: string
-  readonly name: string
-  /** HMAC of the secret under the pepper of `pepperVersion`. */
-  readonly mac: Uint8Array
-  readonly pepperVersion: number
-  readonly permissions: readonly Permission[]
-  readonly keys: readonly string[] | null
-  readonly createdAt: number
-  readonly expiresAt: number | null
-  readonly revokedAt: number | null
-  /** The token that made it; null for the first. */
-  readonly createdBy: string | null
-}
-
-/** One entry of a chain. */
+/** One entry of a chain of the audit log. */
 export interface AuditRow {
   /** 32 hexadecimal digits: one chain for each run of the service. */
   readonly run: string
@@ -86,113 +18,115 @@ export interface AuditRow {
   readonly mac: Uint8Array
 }
 
-/** The end of a chain, so that a cut tail shows. */
-export interface AuditHead {
-  readonly run: string
-  readonly seq: number
-  /** MAC of the last entry. */
+/** What vouches for all rows together (`cluster-head.ts`). */
+export interface HeadRow {
+  /** 1, 2, 3, …: one more with every write. */
+  readonly epoch: number
+  readonly rowCount: number
+  /** 32 bytes. */
+  readonly maskedSum: Uint8Array
+  /** 32 bytes. */
   readonly mac: Uint8Array
-  /** MAC of this row. */
-  readonly headMac: Uint8Array
-  readonly chainKeyVersion: number
-  readonly startedAt: number
 }
 
-/** Entries to append, in order, and the head afterwards. Expects the chain to end before the first of them. */
-export interface AuditAppend {
-  readonly entries: readonly AuditRow[]
-  readonly head: AuditHead
-}
+/** A row to be written, whole, or a key to be removed; and the generation that must be there (null: no such row). */
+export type RowWrite = {
+  [T in TableName]:
+    | { readonly table: T; readonly row: Stored<Rows[T]>; readonly expected: number | null }
+    | { readonly table: T; readonly removed: KeyOf<T>; readonly expected: number }
+}[TableName]
 
-/** Not `done`: nothing was written, because the state was not the expected one, or because the audit chain does
- *  not end before the first entry given. */
-export type Outcome = 'done' | 'conflict' | 'chain_moved'
-
-export interface KeySummary extends KeyRow {
-  readonly primaryVersion: number
-}
-
-export interface Initialization {
-  readonly cluster: ClusterRow
-  readonly slot: SlotRow
-  readonly ownKeys: readonly OwnKeyRow[]
-  readonly token: TokenRow
-  readonly firstKey: NewKey | undefined
-}
-
-export interface NewKey {
-  readonly key: KeyRow
-  readonly version: VersionRow
-}
-
-export interface Rotation {
-  readonly key: string
-  readonly expectedGeneration: number
-  readonly expectedPrimary: number
-  /** State `primary`, one above the latest. */
-  readonly version: VersionRow
-}
-
-export interface StateChange {
-  readonly key: string
-  readonly version: number
-  readonly expectedGeneration: number
-  readonly from: VersionState
-  readonly to: VersionState
-  readonly at: number
-}
-
-export interface PageRequest<T> {
-  /** The last one of the page before. */
-  readonly after: T | undefined
-  readonly limit: number
+/** One transaction. */
+export interface Commit {
+  /** In this order. */
+  readonly writes: readonly RowWrite[]
+  /** Appended to the end of one chain, which `writes` does not move. */
+  readonly audit: {
+    readonly entries: readonly AuditRow[]
+    readonly head: Stored<Rows['audit_heads']>
+    /** Where the chain must end before; null: it begins. */
+    readonly expectedSeq: number | null
+  }
+  readonly head: HeadRow
+  /** Of the head that must be there; null: an empty store. */
+  readonly expectedEpoch: number | null
 }
 
 /**
- * Rows come back as they were written; nothing returned is shared with the store. Every method throws
- * ServiceError `storage_unavailable` when the storage is locked, full or broken: then nothing was written, unless
- * its message says otherwise. Driver errors and their texts stay inside.
+ * Not `done`: nothing was written. `conflict`: a row was not in the expected state, or something unique is there
+ * already; `chain_moved`: the audit chain does not end where expected; `head_moved`: another epoch.
  */
-export interface KeyStore {
-  cluster(): Promise<ClusterRow | undefined>
-  slots(): Promise<SlotRow[]>
-  ownKeys(): Promise<OwnKeyRow[]>
-  key(key: string): Promise<KeySummary | undefined>
-  /** In the order of their names' bytes. */
-  keys(page: PageRequest<string>): Promise<KeySummary[]>
-  version(key: string, version: number): Promise<VersionRow | undefined>
-  /** Ascending. */
-  versions(key: string, page: PageRequest<number>): Promise<VersionRow[]>
+export type Outcome = 'done' | 'conflict' | 'chain_moved' | 'head_moved'
+
+export interface Page<K> {
+  /** The last one of the page before. */
+  readonly after?: K | undefined
+  readonly limit: number
+}
+
+export interface RowPage<T extends TableName> extends Page<KeyOf<T>> {
+  /** Only rows that have these values: one or more columns of the key, from its first. */
+  readonly within?: Partial<KeyOf<T>> | undefined
+}
+
+/** Rows come back as they were written; nothing returned is shared with the store. */
+export interface RowReads {
+  row<T extends TableName>(table: T, key: KeyOf<T>): Promise<Stored<Rows[T]> | undefined>
+  /** In the order of their keys; texts by their bytes. */
+  rows<T extends TableName>(table: T, page: RowPage<T>): Promise<Stored<Rows[T]>[]>
+}
+
+/** Everything as it was at one moment. */
+export interface Snapshot extends RowReads {
+  head(): Promise<HeadRow | undefined>
+  close(): Promise<void>
+}
+
+/**
+ * Every method throws ServiceError `storage_unavailable` when the storage is locked, full or broken: then nothing was
+ * written, unless its message says otherwise. Driver errors and their texts stay inside.
+ */
+export interface KeyStore extends RowReads {
+  /** Throws too when no more can be written. */
+  head(): Promise<HeadRow | undefined>
   /** Those that exist, in any order. */
-  versionsByRecipientId(recipientIds: readonly Uint8Array[]): Promise<VersionRow[]>
-  /** Of the versions in one of these states, ascending. */
-  recipientIds(key: string, states: readonly VersionState[]): Promise<Uint8Array[]>
-  token(token: string): Promise<TokenRow | undefined>
-  /** In the order of their ids. */
-  tokens(page: PageRequest<string>): Promise<TokenRow[]>
-  auditHead(run: string): Promise<AuditHead | undefined>
-  /** Oldest run first. */
-  auditHeads(): Promise<AuditHead[]>
+  versionsByRecipientId(recipientIds: readonly Uint8Array[]): Promise<Stored<VersionRow>[]>
   /** Every run that has an entry, whether or not it has a head. */
   auditRuns(): Promise<string[]>
   /** Ascending. */
-  auditEntries(run: string, page: PageRequest<number>): Promise<AuditRow[]>
+  auditEntries(run: string, page: Page<number>): Promise<AuditRow[]>
 
-  /** Expects an empty store. */
-  initialize(initialization: Initialization, audit: AuditAppend): Promise<Outcome>
-  /** Expects that neither the key's name nor its recipient id was ever used. */
-  createKey(created: NewKey, audit: AuditAppend): Promise<Outcome>
-  /** Expects generation and primary; the old primary becomes `unwrap_only`. */
-  rotate(rotation: Rotation, audit: AuditAppend): Promise<Outcome>
-  /** Expects generation and state. */
-  changeState(change: StateChange, audit: AuditAppend): Promise<Outcome>
-  /** Expects a new id. */
-  createToken(token: TokenRow, audit: AuditAppend): Promise<Outcome>
-  /** Expects a token that exists and is not revoked. */
-  revokeToken(token: string, at: number, audit: AuditAppend): Promise<Outcome>
-  /** Entries alone. */
-  append(audit: AuditAppend): Promise<Outcome>
+  commit(commit: Commit): Promise<Outcome>
 
+  snapshot(): Promise<Snapshot>
   /** Waits for the writes in flight. */
   close(): Promise<void>
+}
+
+const pageRows = 500
+
+/** All rows of a table, a page at a time. */
+export async function* allRows<T extends TableName>(
+  reads: RowReads,
+  table: T,
+  within?: Partial<KeyOf<T>>,
+): AsyncGenerator<Stored<Rows[T]>[]> {
+  let after: KeyOf<T> | undefined
+  for (;;) {
+    const page = await reads.rows(table, { within, after, limit: pageRows })
+    if (page.length > 0) yield page
+    if (page.length < pageRows) return
+    after = page.at(-1)
+  }
+}
+
+/** All rows of a table that has few. */
+export async function everyRow<T extends TableName>(
+  reads: RowReads,
+  table: T,
+  within?: Partial<KeyOf<T>>,
+): Promise<Stored<Rows[T]>[]> {
+  const rows: Stored<Rows[T]>[] = []
+  for await (const page of allRows(reads, table, within)) rows.push(...page)
+  return rows
 }

@@ -1,6 +1,7 @@
 /**
- * The service's own keys: the pepper of the tokens and the key of the audit chain. Random and versioned, sealed
- * as rows like identities and not derived from the root, so that a new root kills no token and no old log.
+ * The service's own keys: the pepper of the tokens, the key of the rows' MACs and that of the audit chain. Random and
+ * versioned, sealed as rows like identities and not derived from the root, so that a new root kills no token and no old
+ * log.
  */
 
 import { randomBytes } from 'node:crypto'
@@ -8,10 +9,10 @@ import { randomBytes } from 'node:crypto'
 import { Secret } from '@longhold/core'
 
 import { integrityViolation } from './errors.ts'
-import type { OwnKeyPurpose, OwnKeyRow } from './key-store.ts'
 import type { Root } from './root.ts'
+import type { OwnKeyPurpose, OwnKeyRow } from './rows.ts'
 
-const purposes: readonly OwnKeyPurpose[] = ['token-pepper', 'audit-chain']
+const purposes: readonly OwnKeyPurpose[] = ['token-pepper', 'row-mac', 'audit-chain']
 
 export interface OwnKey {
   readonly version: number

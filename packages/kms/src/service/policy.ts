@@ -37,6 +37,8 @@ export interface Principal extends Grant {
 export interface Caller {
   readonly principal: Principal
   readonly requestId: string
+  /** Asks what would happen: everything is checked, nothing changed. */
+  readonly isDryRun?: boolean
 }
 
 /** @throws ServiceError `permission_denied`. */

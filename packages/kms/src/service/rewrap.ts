@@ -18,11 +18,11 @@ import { auditItems, itemError } from './batch.ts'
 import type { ItemResult } from './batch.ts'
 import type { DecapsulationQueue } from './decapsulation-queue.ts'
 import { notFound, ServiceError } from './errors.ts'
-import type { VersionRow } from './key-store.ts'
 import { keyPattern } from './keys.ts'
 import type { Keys } from './keys.ts'
 import { requirePermission, requireVisible } from './policy.ts'
 import type { Caller } from './policy.ts'
+import type { VersionRow } from './rows.ts'
 import { versionStates } from './states.ts'
 import { findVersions, notUnwrapping, stanzaName } from './unwrap.ts'
 import type { OpenerOptions } from './unwrap.ts'
@@ -65,7 +65,7 @@ export async function rewrap(
 ): Promise<ItemResult<Rewrapped>[]> {
   const parsed = items.map(parse)
   const rows = await findVersions(
-    options.store,
+    options.ledger,
     caller.principal,
     parsed.flatMap((one) => (one.header instanceof ServiceError ? [] : one.header.addressees)),
   )

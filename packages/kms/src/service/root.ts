@@ -5,8 +5,10 @@ import { randomBytes } from 'node:crypto'
 import { Secret, toHex } from '@longhold/core'
 
 import { integrityViolation, ServiceError } from './errors.ts'
-import type { ClusterRow, KeyStore, SlotRow } from './key-store.ts'
+import { everyRow } from './key-store.ts'
+import type { RowReads } from './key-store.ts'
 import type { RootKey } from './root-key.ts'
+import type { ClusterRow, SlotRow } from './rows.ts'
 import { associatedData, openRow, sealRow } from './sealing.ts'
 import type { RowAddress } from './sealing.ts'
 
@@ -61,14 +63,14 @@ export async function createRoot(
  *
  * @throws ServiceError `not_initialised`, `wrong_key_file`, `integrity_violation`.
  */
-export async function openRoot(rootKey: RootKey, store: KeyStore): Promise<Root> {
-  const cluster = await store.cluster()
+export async function openRoot(rootKey: RootKey, store: RowReads): Promise<Root> {
+  const cluster = await clusterOf(store)
   if (cluster === undefined) {
     throw new ServiceError('not_initialised', 'the database holds no key service yet', {
       hint: 'initialise it once',
     })
   }
-  const slots = await store.slots()
+  const slots = await everyRow(store, 'slots')
   const slot = slots.find(
     ({ kind, rootVersion }) => kind === rootKey.kind && rootVersion === cluster.rootVersion,
   )
@@ -79,6 +81,12 @@ export async function openRoot(rootKey: RootKey, store: KeyStore): Promise<Root>
     throw integrityViolation('the root key')
   }
   return new Root(cluster, secret)
+}
+
+/** Undefined: the store is empty. */
+export async function clusterOf(store: RowReads): Promise<ClusterRow | undefined> {
+  const [row] = await store.rows('cluster', { limit: 1 })
+  return row
 }
 
 function slotBound({ clusterId }: ClusterRow, { slot, kind, rootVersion }: Omit<SlotRow, 'sealedRoot'>) {

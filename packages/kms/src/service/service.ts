@@ -2,20 +2,26 @@
 
 import { randomBytes } from 'node:crypto'
 
-import { PublicKeyRecipient, toHex } from '@longhold/core'
+import { PublicKeyRecipient, Secret, toHex } from '@longhold/core'
 import type { Permission } from '@longhold/core/kms'
 
 import { extend } from './audit-chain.ts'
 import { encodeEvent } from './audit-entry.ts'
+import { auditHeads } from './audit-heads.ts'
 import { AuditLog } from './audit-log.ts'
 import { verifyAuditLog } from './audit-verify.ts'
 import type { AuditReport } from './audit-verify.ts'
 import type { ItemResult } from './batch.ts'
-import { DecapsulationQueue } from './decapsulation-queue.ts'
+import { insert } from './changes.ts'
+import { Cursors } from './cursors.ts'
+import { DecapsulationQueues } from './decapsulation-queue.ts'
 import { ServiceError } from './errors.ts'
 import { Identities } from './identities.ts'
-import type { KeyStore, NewKey } from './key-store.ts'
-import { Keys, newKey } from './keys.ts'
+import { everyRow } from './key-store.ts'
+import type { KeyStore } from './key-store.ts'
+import { insertKey, Keys, newKey } from './keys.ts'
+import type { NewKey } from './keys.ts'
+import { firstCommit, Ledger } from './ledger.ts'
 import { createOwnKeys, OwnKeys } from './own-keys.ts'
 import { permissions, requirePermission } from './policy.ts'
 import type { Caller } from './policy.ts'
@@ -24,6 +30,7 @@ import type { Rewrapped, RewrapItem } from './rewrap.ts'
 import type { RootKey } from './root-key.ts'
 import { createRoot, openRoot } from './root.ts'
 import type { Root } from './root.ts'
+import { RowMacs } from './row-mac.ts'
 import { makeToken, Tokens } from './tokens.ts'
 import { unwrap } from './unwrap.ts'
 import type { Unwrapped, UnwrapItem } from './unwrap.ts'
@@ -67,9 +74,22 @@ export async function prepareService(
   const all = { name: 'first token', permissions, keys: null, expiresAt: null }
   const token = makeToken(ownKeys.newest('token-pepper'), all, { createdBy: null, now: at })
   const created = firstKey === undefined ? undefined : newKey(root, firstKey, [], at)
-  const chain = newChain(root, ownKeys, at)
+  const chain = newChain(root, ownKeys, { ordinal: 1, startedAt: at })
   const event = { action: 'service.init' as const, token: token.row.token, permissions, key: firstKey }
   const audit = extend(chain, undefined, [encodeEvent(event, at)])
+  const macs = new RowMacs(root.clusterId, ownKeys.newest('row-mac').secret)
+  const commit = firstCommit(
+    macs,
+    [
+      insert('cluster', cluster),
+      insert('slots', slot),
+      ...ownKeyRows.map((row) => insert('own_keys', row)),
+      insert('tokens', token.row),
+      ...(created === undefined ? [] : insertKey(created)),
+    ],
+    audit,
+  )
+  macs.close()
   root.close()
   ownKeys.close()
   return {
@@ -79,8 +99,7 @@ export async function prepareService(
       firstKey: created && describe(created),
     },
     async write() {
-      const initialization = { cluster, slot, ownKeys: ownKeyRows, token: token.row, firstKey: created }
-      if ((await store.initialize(initialization, audit)) !== 'done') throw alreadyInitialised()
+      if ((await store.commit(commit)) !== 'done') throw alreadyInitialised()
     },
   }
 }
@@ -97,7 +116,7 @@ function describe({ key: { key, kemId }, version: { version, publicKey } }: NewK
 export async function verifyAuditOf({ store, rootKey }: ServiceOptions): Promise<AuditReport> {
   const root = await openRoot(rootKey, store)
   try {
-    const ownKeys = new OwnKeys(root, await store.ownKeys())
+    const ownKeys = new OwnKeys(root, await everyRow(store, 'own_keys'))
     try {
       return await verifyAuditLog(store, root.clusterId, ownKeys)
     } finally {
@@ -114,24 +133,40 @@ export function alreadyInitialised(): ServiceError {
   })
 }
 
+interface Parts {
+  readonly store: KeyStore
+  readonly root: Root
+  readonly ownKeys: OwnKeys
+  readonly macs: RowMacs
+  readonly ledger: Ledger
+  readonly audit: AuditLog
+  readonly now: () => number
+}
+
 export class Service {
   readonly keys: Keys
   readonly tokens: Tokens
   readonly #store: KeyStore
+  readonly #ledger: Ledger
+  readonly #macs: RowMacs
   readonly #root: Root
   readonly #ownKeys: OwnKeys
   readonly #identities: Identities
-  readonly #queue = new DecapsulationQueue()
+  readonly #queues = new DecapsulationQueues()
+  readonly #cursorKey = { version: 1, secret: Secret.take(new Uint8Array(randomBytes(32))) }
+  readonly cursors: Cursors = new Cursors(() => this.#cursorKey)
   readonly #audit: AuditLog
 
-  private constructor(store: KeyStore, root: Root, ownKeys: OwnKeys, audit: AuditLog, now: () => number) {
+  private constructor({ store, root, ownKeys, macs, ledger, audit, now }: Parts) {
     this.#store = store
+    this.#ledger = ledger
+    this.#macs = macs
     this.#root = root
     this.#ownKeys = ownKeys
     this.#audit = audit
     this.#identities = new Identities(root)
-    this.keys = new Keys({ store, root, identities: this.#identities, audit, now })
-    this.tokens = new Tokens({ store, ownKeys, audit, now })
+    this.keys = new Keys({ ledger, root, identities: this.#identities, audit, now })
+    this.tokens = new Tokens({ ledger, ownKeys, audit, now })
   }
 
   /**
@@ -142,19 +177,20 @@ export class Service {
    */
   static async open({ store, rootKey, now = Date.now, auditDeadlineMs }: ServiceOptions): Promise<Service> {
     const root = await openRoot(rootKey, store)
-    const ownKeys = new OwnKeys(root, await store.ownKeys())
-    const previous = (await store.auditHeads())
-      .map(({ run, seq, mac }) => ({ run, seq, mac: toHex(mac) }))
-      .slice(-1)
-    const chain = newChain(root, ownKeys, now())
+    const ownKeys = new OwnKeys(root, await everyRow(store, 'own_keys'))
+    const macs = new RowMacs(root.clusterId, ownKeys.newest('row-mac').secret)
+    const ledger = new Ledger(store, macs)
+    const newest = (await auditHeads(ledger)).at(-1)
+    const previous = newest && [{ run: newest.run, seq: newest.seq, mac: toHex(newest.lastMac) }]
+    const chain = newChain(root, ownKeys, { ordinal: (newest?.ordinal ?? 0) + 1, startedAt: now() })
     const audit = new AuditLog({
-      store,
+      ledger,
       chain,
       now,
       ...(auditDeadlineMs === undefined ? {} : { deadlineMs: auditDeadlineMs }),
     })
     await audit.record({ action: 'service.start', previous })
-    return new Service(store, root, ownKeys, audit, now)
+    return new Service({ store, root, ownKeys, macs, ledger, audit, now })
   }
 
   /**
@@ -177,33 +213,34 @@ export class Service {
   }
 
   unwrap(caller: Caller, items: readonly UnwrapItem[]): Promise<ItemResult<Unwrapped>[]> {
-    return unwrap(this.#opener(), caller, items)
+    return unwrap(this.#openerFor(caller), caller, items)
   }
 
   rewrap(caller: Caller, items: readonly RewrapItem[]): Promise<ItemResult<Rewrapped>[]> {
-    return rewrap({ ...this.#opener(), keys: this.keys }, caller, items)
+    return rewrap({ ...this.#openerFor(caller), keys: this.keys }, caller, items)
   }
 
   /** @throws ServiceError `storage_unavailable`. */
   async checkReady(): Promise<void> {
-    await this.#store.cluster()
+    await this.#store.head()
   }
 
   /** Waits for what is being written, then forgets all secrets. The store and the root key stay the caller's. */
   async close(): Promise<void> {
     await this.#audit.close()
     this.#identities.close()
+    this.#macs.close()
     this.#ownKeys.close()
     this.#root.close()
   }
 
-  #opener() {
-    const store = this.#store
-    return { store, identities: this.#identities, queue: this.#queue, audit: this.#audit }
+  #openerFor({ principal }: Caller) {
+    const [ledger, queue] = [this.#ledger, this.#queues.of(principal.token)]
+    return { ledger, identities: this.#identities, queue, audit: this.#audit }
   }
 }
 
-function newChain(root: Root, ownKeys: OwnKeys, startedAt: number) {
+function newChain(root: Root, ownKeys: OwnKeys, began: { ordinal: number; startedAt: number }) {
   const key = ownKeys.newest('audit-chain')
-  return { clusterId: root.clusterId, run: toHex(randomBytes(16)), startedAt, key }
+  return { clusterId: root.clusterId, run: toHex(randomBytes(16)), ...began, key }
 }

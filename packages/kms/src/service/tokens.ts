@@ -6,12 +6,15 @@ import { toBase64url, toHex } from '@longhold/core'
 import type { Permission } from '@longhold/core/kms'
 
 import type { AuditLog } from './audit-log.ts'
+import { insert, update } from './changes.ts'
 import { notFound, ServiceError } from './errors.ts'
 import { framed } from './framing.ts'
-import type { KeyStore, PageRequest, TokenRow } from './key-store.ts'
+import type { Page } from './key-store.ts'
+import type { Ledger } from './ledger.ts'
 import type { OwnKey, OwnKeys } from './own-keys.ts'
 import { covers, outlasts } from './policy.ts'
 import type { Caller, Principal } from './policy.ts'
+import type { TokenRow } from './rows.ts'
 
 const tokenPattern = /^lhk_([0-9a-f]{24})_([A-Za-z0-9_-]{43})$/u
 const noMac = new Uint8Array(32)
@@ -24,7 +27,7 @@ export interface NewToken {
 }
 
 export interface TokensOptions {
-  readonly store: KeyStore
+  readonly ledger: Ledger
   readonly ownKeys: OwnKeys
   readonly audit: AuditLog
   readonly now: () => number
@@ -41,7 +44,7 @@ export function makeToken(
   const row = {
     token: id,
     name,
-    mac: tokenMac(pepper, id, secret),
+    secretMac: tokenMac(pepper, id, secret),
     pepperVersion: pepper.version,
     permissions: [...new Set(permissions)],
     keys: keys && [...new Set(keys)],
@@ -68,12 +71,13 @@ export class Tokens {
    * @throws ServiceError `unauthenticated`, the same for every cause.
    */
   async authenticate(text: string | undefined): Promise<Principal> {
-    const { store, ownKeys, now } = this.#options
+    const { ledger, ownKeys, now } = this.#options
     const [, id = '', secret = ''] = tokenPattern.exec(text ?? '') ?? []
-    const row = id === '' ? undefined : await store.token(id)
+    const row = id === '' ? undefined : await ledger.row('tokens', { token: id })
     // The same work whether or not the id exists.
     const pepper = ownKeys.version('token-pepper', row?.pepperVersion ?? 0) ?? ownKeys.newest('token-pepper')
-    const isRight = timingSafeEqual(tokenMac(pepper, id, secret), row?.mac.length === 32 ? row.mac : noMac)
+    const expected = row?.secretMac.length === 32 ? row.secretMac : noMac
+    const isRight = timingSafeEqual(tokenMac(pepper, id, secret), expected)
     if (row === undefined || !isRight || row.revokedAt !== null || hasExpired(row, now())) {
       throw unauthenticated()
     }
@@ -94,7 +98,7 @@ export class Tokens {
 
   /** @throws ServiceError `permission_denied` when the caller would hand on what he does not hold. */
   async create(caller: Caller, wanted: NewToken): Promise<{ row: TokenRow; text: string }> {
-    const { store, ownKeys, audit, now } = this.#options
+    const { ownKeys, audit, now } = this.#options
     if (wanted.expiresAt !== null && wanted.expiresAt <= now()) {
       throw new ServiceError('malformed_request', 'the end of the token is in the past')
     }
@@ -110,7 +114,7 @@ export class Tokens {
     const { token, permissions, keys, expiresAt } = made.row
     const outcome = await audit.commit(
       { action: 'token.create', caller, token, permissions, keys, expiresAt },
-      (entries) => store.createToken(made.row, entries),
+      [insert('tokens', made.row)],
     )
     // Twelve random bytes that were there before.
     if (outcome === 'conflict') throw new ServiceError('invalid_state', 'try again')
@@ -118,11 +122,14 @@ export class Tokens {
   }
 
   /** The tokens whose rights the caller holds too, a page at a time. */
-  async list({ principal }: Caller, page: PageRequest<string>): Promise<TokenRow[]> {
+  async list({ principal }: Caller, page: Page<string>): Promise<TokenRow[]> {
     const found: TokenRow[] = []
     let { after } = page
     for (;;) {
-      const rows = await this.#options.store.tokens({ after, limit: page.limit })
+      const rows = await this.#options.ledger.rows('tokens', {
+        after: after === undefined ? undefined : { token: after },
+        limit: page.limit,
+      })
       found.push(...rows.filter((row) => covers(principal, row)))
       after = rows.at(-1)?.token
       if (rows.length < page.limit || found.length >= page.limit) return found.slice(0, page.limit)
@@ -131,13 +138,17 @@ export class Tokens {
 
   /** @throws ServiceError `not_found` also for a token the caller does not cover; `invalid_state` when revoked. */
   async revoke(caller: Caller, token: string): Promise<void> {
-    const { store, audit, now } = this.#options
-    const row = await store.token(token)
+    const { ledger, audit, now } = this.#options
+    const row = await ledger.row('tokens', { token })
     if (row === undefined || !covers(caller.principal, row)) throw notFound('the token')
-    const outcome = await audit.commit({ action: 'token.revoke', caller, token }, (entries) =>
-      store.revokeToken(token, now(), entries),
-    )
-    if (outcome === 'conflict') throw new ServiceError('invalid_state', 'the token is revoked already')
+    const isRevoked = row.revokedAt !== null
+    const revoked = isRevoked ? [] : [update('tokens', row, { revokedAt: now() })]
+    if (
+      isRevoked ||
+      (await audit.commit({ action: 'token.revoke', caller, token }, revoked)) === 'conflict'
+    ) {
+      throw new ServiceError('invalid_state', 'the token is revoked already')
+    }
     this.#revoked.add(token)
   }
 }

@@ -9,9 +9,10 @@ import type { ItemResult } from './batch.ts'
 import type { DecapsulationQueue } from './decapsulation-queue.ts'
 import { notFound, ServiceError, unwrapFailed } from './errors.ts'
 import type { Identities } from './identities.ts'
-import type { KeyStore, VersionRow } from './key-store.ts'
+import type { Ledger } from './ledger.ts'
 import { maySee } from './policy.ts'
 import type { Caller, Principal } from './policy.ts'
+import type { VersionRow } from './rows.ts'
 import { versionStates } from './states.ts'
 
 export interface UnwrapItem {
@@ -30,7 +31,7 @@ export interface Unwrapped {
 }
 
 export interface OpenerOptions {
-  readonly store: KeyStore
+  readonly ledger: Ledger
   readonly identities: Identities
   readonly queue: DecapsulationQueue
   readonly audit: AuditLog
@@ -48,7 +49,7 @@ export async function unwrap(
 ): Promise<ItemResult<Unwrapped>[]> {
   const parsed = items.map(parse)
   const rows = await findVersions(
-    options.store,
+    options.ledger,
     caller.principal,
     parsed.flatMap(({ stanza }) => (stanza instanceof ServiceError ? [] : [stanza])),
   )
@@ -73,12 +74,12 @@ export async function unwrap(
 
 /** The versions that the stanzas are addressed to, as far as the caller may see their keys. */
 export async function findVersions(
-  store: KeyStore,
+  ledger: Ledger,
   principal: Principal,
   stanzas: readonly Pick<Stanza, 'kemId' | 'recipientId'>[],
 ): Promise<Map<string, VersionRow>> {
   const ids = new Map(stanzas.map(({ recipientId }) => [toHex(recipientId), recipientId]))
-  const rows = await store.versionsByRecipientId([...ids.values()])
+  const rows = await ledger.versionsByRecipientId([...ids.values()])
   return new Map(rows.filter(({ key }) => maySee(principal, key)).map((row) => [stanzaName(row), row]))
 }
 

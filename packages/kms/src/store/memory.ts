@@ -1,214 +1,168 @@
 /** A store in memory: what the contract means, in the fewest words. It forgets everything when the process ends. */
 
-import type { VersionState } from '@longhold/core/kms'
-
 import type {
-  AuditAppend,
-  AuditHead,
   AuditRow,
-  ClusterRow,
-  Initialization,
-  KeyRow,
+  Commit,
+  HeadRow,
   KeyStore,
-  KeySummary,
-  NewKey,
   Outcome,
-  OwnKeyRow,
-  PageRequest,
-  Rotation,
-  SlotRow,
-  StateChange,
-  TokenRow,
-  VersionRow,
+  Page,
+  RowPage,
+  RowWrite,
+  Snapshot,
 } from '../service/key-store.ts'
+import { keyColumnsOf, tableNames } from '../service/rows.ts'
+import type { KeyOf, Rows, Stored, TableName, VersionRow } from '../service/rows.ts'
+
+/** Rows by their id. */
+type Table = Map<string, Stored<Record<string, unknown>>>
+
+interface State {
+  head: HeadRow | undefined
+  readonly tables: ReadonlyMap<TableName, Table>
+  readonly entries: AuditRow[]
+}
 
 export class MemoryStore implements KeyStore {
-  #cluster: ClusterRow | undefined
-  readonly #slots: SlotRow[] = []
-  readonly #ownKeys: OwnKeyRow[] = []
-  readonly #keys = new Map<string, KeyRow>()
-  readonly #versions = new Map<string, VersionRow>()
-  readonly #tokens = new Map<string, TokenRow>()
-  readonly #heads = new Map<string, AuditHead>()
-  readonly #entries: AuditRow[] = []
-
-  async cluster(): Promise<ClusterRow | undefined> {
-    return structuredClone(this.#cluster)
+  readonly #state: State = {
+    head: undefined,
+    tables: new Map(tableNames.map((table) => [table, new Map()])),
+    entries: [],
   }
 
-  async slots(): Promise<SlotRow[]> {
-    return structuredClone(this.#slots)
+  async head(): Promise<HeadRow | undefined> {
+    return structuredClone(this.#state.head)
   }
 
-  async ownKeys(): Promise<OwnKeyRow[]> {
-    return structuredClone(this.#ownKeys)
+  async row<T extends TableName>(table: T, key: KeyOf<T>): Promise<Stored<Rows[T]> | undefined> {
+    return rowOf(this.#state, table, key)
   }
 
-  async key(key: string): Promise<KeySummary | undefined> {
-    const row = this.#keys.get(key)
-    return row && this.#summary(row)
+  async rows<T extends TableName>(table: T, page: RowPage<T>): Promise<Stored<Rows[T]>[]> {
+    return rowsOf(this.#state, table, page)
   }
 
-  async keys(page: PageRequest<string>): Promise<KeySummary[]> {
-    return pageOf([...this.#keys.values()], ({ key }) => key, page).map((row) => this.#summary(row))
-  }
-
-  async version(key: string, version: number): Promise<VersionRow | undefined> {
-    return structuredClone(this.#versions.get(`${key} ${version}`))
-  }
-
-  async versions(key: string, page: PageRequest<number>): Promise<VersionRow[]> {
-    return structuredClone(pageOf(this.#versionsOf(key), ({ version }) => version, page))
-  }
-
-  async versionsByRecipientId(recipientIds: readonly Uint8Array[]): Promise<VersionRow[]> {
+  async versionsByRecipientId(recipientIds: readonly Uint8Array[]): Promise<Stored<VersionRow>[]> {
     const wanted = new Set(recipientIds.map(hexOf))
-    return structuredClone(
-      [...this.#versions.values()].filter(({ recipientId }) => wanted.has(hexOf(recipientId))),
-    )
-  }
-
-  async recipientIds(key: string, states: readonly VersionState[]): Promise<Uint8Array[]> {
-    const rows = this.#versionsOf(key).filter(({ state }) => states.includes(state))
-    return structuredClone(
-      rows.toSorted((a, b) => a.version - b.version).map(({ recipientId }) => recipientId),
-    )
-  }
-
-  async token(token: string): Promise<TokenRow | undefined> {
-    return structuredClone(this.#tokens.get(token))
-  }
-
-  async tokens(page: PageRequest<string>): Promise<TokenRow[]> {
-    return structuredClone(pageOf([...this.#tokens.values()], ({ token }) => token, page))
-  }
-
-  async auditHead(run: string): Promise<AuditHead | undefined> {
-    return structuredClone(this.#heads.get(run))
-  }
-
-  async auditHeads(): Promise<AuditHead[]> {
-    return structuredClone([...this.#heads.values()])
+    const versions = rowsOf(this.#state, 'versions', { limit: Number.POSITIVE_INFINITY })
+    return versions.filter(({ recipientId }) => wanted.has(hexOf(recipientId)))
   }
 
   async auditRuns(): Promise<string[]> {
-    return [...new Set(this.#entries.map(({ run }) => run))]
+    return [...new Set(this.#state.entries.map(({ run }) => run))]
   }
 
-  async auditEntries(run: string, page: PageRequest<number>): Promise<AuditRow[]> {
-    const entries = this.#entries.filter((entry) => entry.run === run)
-    return structuredClone(pageOf(entries, ({ seq }) => seq, page))
+  async auditEntries(run: string, { after = 0, limit }: Page<number>): Promise<AuditRow[]> {
+    const entries = this.#state.entries.filter((entry) => entry.run === run && entry.seq > after)
+    return structuredClone(entries.toSorted((a, b) => a.seq - b.seq).slice(0, limit))
   }
 
-  async initialize(initialization: Initialization, audit: AuditAppend): Promise<Outcome> {
-    return this.#write(audit, this.#cluster === undefined, () => {
-      const { cluster, slot, ownKeys, token, firstKey } = structuredClone(initialization)
-      this.#cluster = cluster
-      this.#slots.push(slot)
-      this.#ownKeys.push(...ownKeys)
-      this.#tokens.set(token.token, token)
-      if (firstKey !== undefined) this.#put(firstKey)
-    })
+  async commit(commit: Commit): Promise<Outcome> {
+    const { writes, audit, head, expectedEpoch } = structuredClone(commit)
+    const state = this.#state
+    if ((state.head?.epoch ?? null) !== expectedEpoch) return 'head_moved'
+    // Made on copies of the tables, which take their place when all of it was as expected.
+    const tables = new Map([...state.tables].map(([table, rows]) => [table, new Map(rows)] as const))
+    if (!writes.every((write) => applied(tables, write))) return 'conflict'
+    const { head: row, expectedSeq: expected } = audit
+    if (!applied(tables, { table: 'audit_heads', row, expected })) return 'chain_moved'
+    for (const [table, rows] of tables) {
+      state.tables.get(table)?.clear()
+      for (const [id, one] of rows) state.tables.get(table)?.set(id, one)
+    }
+    state.entries.push(...audit.entries)
+    state.head = head
+    return 'done'
   }
 
-  async createKey(created: NewKey, audit: AuditAppend): Promise<Outcome> {
-    const isNew = !this.#keys.has(created.key.key) && this.#isNewRecipient(created.version)
-    return this.#write(audit, isNew, () => this.#put(structuredClone(created)))
-  }
-
-  async rotate(rotation: Rotation, audit: AuditAppend): Promise<Outcome> {
-    const { key, expectedGeneration, expectedPrimary, version } = structuredClone(rotation)
-    const row = this.#keys.get(key)
-    const primary = this.#versions.get(`${key} ${expectedPrimary}`)
-    const isExpected =
-      row?.generation === expectedGeneration &&
-      row.latestVersion === version.version - 1 &&
-      primary?.state === 'primary' &&
-      this.#isNewRecipient(version)
-    return this.#write(audit, isExpected, () => {
-      if (row === undefined || primary === undefined) return
-      const at = version.createdAt
-      const primaryName = `${key} ${expectedPrimary}`
-      this.#versions.set(primaryName, { ...primary, state: 'unwrap_only', stateChangedAt: at })
-      const generation = expectedGeneration + 1
-      this.#put({ key: { ...row, generation, latestVersion: version.version, rotatedAt: at }, version })
-    })
-  }
-
-  async changeState(change: StateChange, audit: AuditAppend): Promise<Outcome> {
-    const { key, version, expectedGeneration, from, to, at } = change
-    const row = this.#keys.get(key)
-    const changed = this.#versions.get(`${key} ${version}`)
-    const isExpected = row?.generation === expectedGeneration && changed?.state === from
-    return this.#write(audit, isExpected, () => {
-      if (row === undefined || changed === undefined) return
-      const generation = expectedGeneration + 1
-      this.#put({ key: { ...row, generation }, version: { ...changed, state: to, stateChangedAt: at } })
-    })
-  }
-
-  async createToken(token: TokenRow, audit: AuditAppend): Promise<Outcome> {
-    return this.#write(audit, !this.#tokens.has(token.token), () => {
-      this.#tokens.set(token.token, structuredClone(token))
-    })
-  }
-
-  async revokeToken(token: string, at: number, audit: AuditAppend): Promise<Outcome> {
-    const row = this.#tokens.get(token)
-    return this.#write(audit, row?.revokedAt === null, () => {
-      if (row !== undefined) this.#tokens.set(token, { ...row, revokedAt: at })
-    })
-  }
-
-  async append(audit: AuditAppend): Promise<Outcome> {
-    return this.#write(audit, true, () => undefined)
+  async snapshot(): Promise<Snapshot> {
+    const state = structuredClone(this.#state)
+    return {
+      head: async () => state.head,
+      row: async (table, key) => rowOf(state, table, key),
+      rows: async (table, page) => rowsOf(state, table, page),
+      close: async () => undefined,
+    }
   }
 
   async close(): Promise<void> {
     // Nothing is under way: every write above is done when it returns.
   }
+}
 
-  #write(audit: AuditAppend, isExpected: boolean, write: () => void): Outcome {
-    const { entries, head } = structuredClone(audit)
-    if (!isExpected) return 'conflict'
-    if ((this.#heads.get(head.run)?.seq ?? 0) + 1 !== entries[0]?.seq) return 'chain_moved'
-    write()
-    this.#entries.push(...entries)
-    this.#heads.set(head.run, head)
-    return 'done'
-  }
+function rowOf<T extends TableName>(state: State, table: T, key: KeyOf<T>): Stored<Rows[T]> | undefined {
+  // The rows of a table are of its type: `commit` writes no others.
+  return structuredClone(state.tables.get(table)?.get(idOf(table, key))) as Stored<Rows[T]> | undefined
+}
 
-  #put({ key, version }: NewKey): void {
-    this.#keys.set(key.key, key)
-    this.#versions.set(`${version.key} ${version.version}`, version)
-  }
+function rowsOf<T extends TableName>(
+  state: State,
+  table: T,
+  { within = {}, after, limit }: RowPage<T>,
+): Stored<Rows[T]>[] {
+  const columns = keyColumnsOf(table)
+  const rows = [...(state.tables.get(table)?.values() ?? [])]
+    .filter((row) => Object.entries(within).every(([column, value]) => compare(row[column], value) === 0))
+    .filter((row) => after === undefined || compareRows(columns, row, after) > 0)
+    .toSorted((a, b) => compareRows(columns, a, b))
+    .slice(0, limit)
+  return structuredClone(rows) as unknown as Stored<Rows[T]>[]
+}
 
-  #isNewRecipient({ recipientId }: VersionRow): boolean {
-    return [...this.#versions.values()].every((row) => hexOf(row.recipientId) !== hexOf(recipientId))
-  }
+/** Makes one write; false, and nothing, where the rows are not as it expects. */
+function applied(tables: ReadonlyMap<TableName, Table>, write: RowWrite): boolean {
+  const rows = tables.get(write.table)
+  const isRemoval = 'removed' in write
+  const id = idOf(write.table, isRemoval ? write.removed : write.row)
+  if (rows === undefined || (rows.get(id)?.generation ?? null) !== write.expected) return false
+  if (isRemoval) return rows.delete(id)
+  rows.set(id, { ...write.row })
+  return uniqueColumns
+    .filter(({ table }) => table === write.table)
+    .every(({ of }) => {
+      const mine = of({ ...write.row })
+      return mine === undefined || [...rows].every(([other, row]) => other === id || of(row) !== mine)
+    })
+}
 
-  #versionsOf(key: string): VersionRow[] {
-    return [...this.#versions.values()].filter((row) => row.key === key)
-  }
+/** What no two rows of a table have the same of, beside their keys. */
+const uniqueColumns: readonly {
+  readonly table: TableName
+  readonly of: (row: Record<string, unknown>) => string | undefined
+}[] = [
+  { table: 'versions', of: ({ recipientId }) => hexOf(recipientId as Uint8Array) },
+  // One primary for each key.
+  { table: 'versions', of: ({ key, state }) => (state === 'primary' ? String(key) : undefined) },
+  { table: 'audit_heads', of: ({ ordinal }) => String(ordinal) },
+]
 
-  #summary(row: KeyRow): KeySummary {
-    const primary = this.#versionsOf(row.key).find(({ state }) => state === 'primary')
-    return structuredClone({ ...row, primaryVersion: primary?.version ?? 0 })
+function idOf(table: TableName, key: object): string {
+  const values = key as Readonly<Record<string, unknown>>
+  return keyColumnsOf(table)
+    .map((column) => textOf(values[column]))
+    .join('/')
+}
+
+function compareRows(columns: readonly string[], a: object, b: object): number {
+  const [left, right] = [a, b] as unknown as Readonly<Record<string, unknown>>[]
+  for (const column of columns) {
+    const order = compare(left?.[column], right?.[column])
+    if (order !== 0) return order
   }
+  return 0
+}
+
+/** Strings by UTF-16 unit, which is the order of bytes for the ASCII names there are. */
+function compare(a: unknown, b: unknown): number {
+  if (typeof a === 'number' && typeof b === 'number') return a - b
+  const [left, right] = [textOf(a), textOf(b)]
+  return left < right ? -1 : left > right ? 1 : 0
+}
+
+function textOf(value: unknown): string {
+  return value instanceof Uint8Array ? hexOf(value) : String(value)
 }
 
 function hexOf(bytes: Uint8Array): string {
   return Buffer.from(bytes).toString('hex')
-}
-
-/** Strings by UTF-16 unit, which is the order of bytes for the ASCII names there are. */
-function pageOf<R, T extends string | number>(
-  rows: readonly R[],
-  nameOf: (row: R) => T,
-  { after, limit }: PageRequest<T>,
-): R[] {
-  return rows
-    .filter((row) => after === undefined || nameOf(row) > after)
-    .toSorted((a, b) => (nameOf(a) < nameOf(b) ? -1 : 1))
-    .slice(0, limit)
 }

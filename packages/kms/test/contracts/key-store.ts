@@ -2,8 +2,21 @@
 
 import { beforeEach, afterEach, describe, expect, test } from 'vitest'
 
-import type { AuditAppend, KeyStore, Outcome } from '../../src/service/key-store.ts'
-import { initialization, newKey, TestChain, tokenRow, versionRow } from '../support/rows.ts'
+import type { KeyStore } from '../../src/service/key-store.ts'
+import { tableNames, tables } from '../../src/service/rows.ts'
+import type { Stored, TableName } from '../../src/service/rows.ts'
+import {
+  contentsOf,
+  inserted,
+  keyRow,
+  newKey,
+  removed,
+  stored,
+  TestWriter,
+  tokenRow,
+  updated,
+  versionRow,
+} from '../support/rows.ts'
 
 export interface StoreUnderTest {
   readonly store: KeyStore
@@ -15,264 +28,250 @@ export function keyStoreContract(name: string, open: () => Promise<StoreUnderTes
   describe(`KeyStore contract: ${name}`, () => {
     let under: StoreUnderTest
     let store: KeyStore
-    let chain: TestChain
+    let writer: TestWriter
     beforeEach(async () => {
       under = await open()
       store = under.store
-      chain = new TestChain()
+      writer = new TestWriter(store)
     })
     afterEach(() => under.close())
 
-    /** Writes with the next entry of the chain. */
-    async function write(run: (audit: AuditAppend) => Promise<Outcome>, count = 1): Promise<Outcome> {
-      const audit = chain.next(count)
-      const outcome = await run(audit)
-      if (outcome === 'done') chain.accept(audit)
-      return outcome
-    }
-    const create = (key: ReturnType<typeof newKey>) => write((audit) => store.createKey(key, audit))
-    const all = { after: undefined, limit: 1000 }
+    const versionsOf = (key: string) => store.rows('versions', { within: { key }, limit: 1000 })
 
     test('an empty store holds nothing', async () => {
-      expect(await store.cluster()).toBeUndefined()
-      expect(await store.slots()).toEqual([])
-      expect(await store.ownKeys()).toEqual([])
-      expect(await store.key('a')).toBeUndefined()
-      expect(await store.keys(all)).toEqual([])
-      expect(await store.version('a', 1)).toBeUndefined()
-      expect(await store.versions('a', all)).toEqual([])
+      expect(await store.head()).toBeUndefined()
+      for (const table of tableNames) expect(await store.rows(table, { limit: 10 })).toEqual([])
+      expect(await store.row('keys', { key: 'a' })).toBeUndefined()
       expect(await store.versionsByRecipientId([new Uint8Array(16)])).toEqual([])
       expect(await store.versionsByRecipientId([])).toEqual([])
-      expect(await store.token('x')).toBeUndefined()
-      expect(await store.tokens({ after: undefined, limit: 10 })).toEqual([])
-      expect(await store.auditHeads()).toEqual([])
       expect(await store.auditRuns()).toEqual([])
+      expect(await store.auditEntries('a'.repeat(32), { limit: 10 })).toEqual([])
     })
 
-    test('is initialised once, whole', async () => {
-      const first = initialization({ firstKey: newKey('first') })
-      expect(await write((audit) => store.initialize(first, audit))).toBe('done')
-      expect(await store.cluster()).toEqual(first.cluster)
-      expect(await store.slots()).toEqual([first.slot])
-      expect(await store.ownKeys()).toEqual(first.ownKeys)
-      expect(await store.token(first.token.token)).toEqual(first.token)
-      expect(await store.version('first', 1)).toEqual(first.firstKey?.version)
+    test.each(tableNames)('a row of %s comes back as it was written, changes and goes', async (table) => {
+      await writer.write(newKey('parent'))
+      const { before, key, after } = sampleOf(table)
+      // The head of the writer's own chain moves with every write.
+      const all = async () =>
+        (await store.rows(table, { limit: 100 })).filter((row) => !('run' in row) || row.run !== writer.run)
+      const reads = async () => [await store.row(table, key), await all()]
+      const others = await all()
+      const insertion = { table, row: before, expected: null } as never
+      expect(await writer.write([insertion])).toBe('done')
+      expect(await store.row(table, key)).toEqual(before)
+      expect(await all()).toHaveLength(others.length + 1)
 
-      const second = initialization({ token: tokenRow('11'.repeat(12)), firstKey: newKey('second') })
-      expect(await write((audit) => store.initialize(second, audit))).toBe('conflict')
-      expect(await store.cluster()).toEqual(first.cluster)
-      expect(await store.token('11'.repeat(12))).toBeUndefined()
-      expect(await store.key('second')).toBeUndefined()
+      const there = await reads()
+      expect(await writer.write([insertion])).toBe('conflict')
+      expect(await writer.write([{ table, row: after, expected: 2 } as never])).toBe('conflict')
+      expect(await writer.write([removed(table, key, 2)])).toBe('conflict')
+      expect(await reads()).toEqual(there)
+
+      expect(await writer.write([{ table, row: after, expected: 1 } as never])).toBe('done')
+      expect(await store.row(table, key)).toEqual(after)
+      expect(await writer.write([{ table, row: after, expected: 1 } as never])).toBe('conflict')
+      expect(await writer.write([removed(table, key, 1)])).toBe('conflict')
+      expect(await writer.write([removed(table, key, 2)])).toBe('done')
+      expect(await store.row(table, key)).toBeUndefined()
+      expect(await all()).toEqual(others)
+      expect(await writer.write([{ table, row: after, expected: 2 } as never])).toBe('conflict')
+      expect(await writer.write([removed(table, key, 2)])).toBe('conflict')
     })
 
-    test('keys come back as they were written, in the order of their names, a page at a time', async () => {
-      const made = ['m', 'a', 'z.9', 'z-1'].map((key) => newKey(key, { rewrapTo: ['a'], rotatedAt: null }))
-      for (const key of made) expect(await create(key)).toBe('done')
-      const expected = made
-        .map(({ key }) => ({ ...key, primaryVersion: 1 }))
-        .toSorted((a, b) => (a.key < b.key ? -1 : 1))
-      expect(await store.keys(all)).toEqual(expected)
-      expect(await store.keys({ after: undefined, limit: 2 })).toEqual(expected.slice(0, 2))
-      expect(await store.keys({ after: 'm', limit: 2 })).toEqual(expected.slice(2))
-      expect(await store.key('z-1')).toEqual(expected[2])
+    test('the first write expects an empty store, each later one the epoch before', async () => {
+      const first = writer.next(newKey('a'))
+      expect(await store.commit(first)).toBe('done')
+      expect(await store.head()).toEqual(first.head)
+      const second = new TestWriter(store, 'b'.repeat(32), 2)
+      expect(await second.write(newKey('b'))).toBe('head_moved')
+      expect(await store.row('keys', { key: 'b' })).toBeUndefined()
+
+      writer.accept(first)
+      for (const expectedEpoch of [null, 0, 2, 7]) {
+        expect(await writer.write(newKey('c'), { expectedEpoch })).toBe('head_moved')
+      }
+      expect(await store.head()).toEqual(first.head)
+      const next = writer.next(newKey('c'))
+      expect(await store.commit(next)).toBe('done')
+      expect(await store.head()).toEqual(next.head)
     })
 
-    test('a name is given once, a recipient id too', async () => {
-      const a = newKey('a')
-      expect(await create(a)).toBe('done')
-      expect(await create(newKey('a'))).toBe('conflict')
-      expect(await store.version('a', 1)).toEqual(a.version)
-      const b = newKey('b')
-      const thief = { ...b, version: { ...b.version, recipientId: a.version.recipientId } }
-      expect(await create(thief)).toBe('conflict')
-      expect(await store.key('b')).toBeUndefined()
+    test('all writes are made or none, whichever is not as expected', async () => {
+      await writer.write([...newKey('a'), inserted('tokens', tokenRow('ab'.repeat(12)))])
+      const before = await contentsOf(store)
+      const good = [inserted('keys', keyRow('b')), inserted('versions', versionRow('b', 1))]
+      const bad = [
+        inserted('keys', keyRow('a')),
+        inserted('versions', versionRow('a', 1)),
+        updated('keys', keyRow('a'), 2),
+        updated('keys', keyRow('none'), 1),
+        removed('tokens', { token: 'ab'.repeat(12) }, 3),
+        removed('tokens', { token: 'none' }, 1),
+      ]
+      for (const one of bad) {
+        expect(await writer.write([...good, one])).toBe('conflict')
+        expect(await writer.write([one, ...good])).toBe('conflict')
+        expect(await contentsOf(store)).toEqual(before)
+      }
+      expect(await writer.write(good)).toBe('done')
+    })
+
+    test('rows come in the order of their keys, a page at a time', async () => {
+      const names = ['m', 'a', 'z.9', 'z-1', 'a0', 'a-']
+      const made = names.map((key) => inserted('keys', keyRow(key, { rewrapTo: ['a'], rotatedAt: 7 })))
+      expect(await writer.write(made)).toBe('done')
+      const expected = made.map(({ row }) => row).toSorted((a, b) => (a.key < b.key ? -1 : 1))
+      expect(await store.rows('keys', { limit: 100 })).toEqual(expected)
+      expect(await store.rows('keys', { limit: 2 })).toEqual(expected.slice(0, 2))
+      expect(await store.rows('keys', { after: { key: 'a0' }, limit: 2 })).toEqual(expected.slice(3, 5))
+      expect(await store.rows('keys', { after: { key: 'mm' }, limit: 100 })).toEqual(expected.slice(4))
+    })
+
+    test('rows of two key columns: of one first value, and of all', async () => {
+      const rows = ['a', 'b'].flatMap((key) =>
+        Array.from({ length: 12 }, (_, index) =>
+          inserted('versions', versionRow(key, index + 1, { state: index === 11 ? 'primary' : 'disabled' })),
+        ),
+      )
+      expect(await writer.write([...['a', 'b'].map((key) => inserted('keys', keyRow(key))), ...rows])).toBe(
+        'done',
+      )
+      const names = (found: readonly { key: string; version: number }[]) =>
+        found.map(({ key, version }) => `${key}${version}`)
+      const within = { key: 'a' }
+      expect(
+        names(await store.rows('versions', { within, after: { key: 'a', version: 4 }, limit: 5 })),
+      ).toEqual(['a5', 'a6', 'a7', 'a8', 'a9'])
+      expect(await versionsOf('b')).toEqual(rows.slice(12).map(({ row }) => row))
+      expect(names(await store.rows('versions', { after: { key: 'a', version: 11 }, limit: 3 }))).toEqual([
+        'a12',
+        'b1',
+        'b2',
+      ])
+      expect(await store.rows('versions', { limit: 1000 })).toEqual(rows.map(({ row }) => row))
+    })
+
+    test('a recipient id is given once', async () => {
+      const [key, version] = newKey('a')
+      expect(await writer.write([key, version])).toBe('done')
+      const { recipientId } = version.row
+      const thief = [inserted('keys', keyRow('b')), inserted('versions', versionRow('b', 1, { recipientId }))]
+      expect(await writer.write(thief)).toBe('conflict')
+      expect(await store.row('keys', { key: 'b' })).toBeUndefined()
+    })
+
+    test('a key has one primary, which moves in one write', async () => {
+      const [key, version] = newKey('a')
+      await writer.write([key, version])
+      const second = inserted('versions', versionRow('a', 2))
+      expect(await writer.write([second])).toBe('conflict')
+      const old = updated('versions', { ...version.row, state: 'unwrap_only' }, 1)
+      expect(await writer.write([old, second])).toBe('done')
+      expect((await versionsOf('a')).map(({ state }) => state)).toEqual(['unwrap_only', 'primary'])
     })
 
     test('what is returned and what was given is nobody else’s', async () => {
-      const a = newKey('a')
-      const seed = new Uint8Array(a.version.sealedSeed)
-      await create(a)
-      a.version.sealedSeed.fill(0)
-      const read = await store.version('a', 1)
+      const [key, version] = newKey('a')
+      const seed = new Uint8Array(version.row.sealedSeed)
+      await writer.write([key, version])
+      version.row.sealedSeed.fill(0)
+      const read = await store.row('versions', { key: 'a', version: 1 })
       expect(read?.sealedSeed).toEqual(seed)
       read?.sealedSeed.fill(0)
-      expect((await store.version('a', 1))?.sealedSeed).toEqual(seed)
-      expect(Object.getPrototypeOf(read?.sealedSeed)).toBe(Uint8Array.prototype)
+      const [again] = await versionsOf('a')
+      expect(again?.sealedSeed).toEqual(seed)
+      again?.sealedSeed.fill(0)
+      const [found] = await store.versionsByRecipientId([version.row.recipientId])
+      expect(found?.sealedSeed).toEqual(seed)
+      expect(Object.getPrototypeOf(found?.sealedSeed)).toBe(Uint8Array.prototype)
     })
 
-    test('rotation: one primary before and after, the old one goes on unwrapping', async () => {
-      const a = newKey('a')
-      await create(a)
-      const version = versionRow('a', 2)
-      const rotation = { key: 'a', expectedGeneration: 1, expectedPrimary: 1, version }
-      expect(await write((audit) => store.rotate(rotation, audit))).toBe('done')
-      expect(await store.key('a')).toEqual({
-        ...a.key,
-        generation: 2,
-        latestVersion: 2,
-        rotatedAt: version.createdAt,
-        primaryVersion: 2,
-      })
-      expect(await store.versions('a', all)).toEqual([
-        { ...a.version, state: 'unwrap_only', stateChangedAt: version.createdAt },
-        version,
-      ])
-    })
-
-    test.each([
-      ['another generation', { expectedGeneration: 2 }],
-      ['another primary', { expectedPrimary: 2 }],
-      ['a number left out', { version: versionRow('a', 3) }],
-      ['a number again', { version: versionRow('a', 1) }],
-      ['a key that is not there', { key: 'b', version: versionRow('b', 2) }],
-    ])('a rotation that expects %s changes nothing', async (_, changes) => {
-      await create(newKey('a'))
-      const before = [await store.key('a'), await store.versions('a', all), await store.auditHeads()]
-      const rotation = { key: 'a', expectedGeneration: 1, expectedPrimary: 1, version: versionRow('a', 2) }
-      expect(await write((audit) => store.rotate({ ...rotation, ...changes }, audit))).toBe('conflict')
-      expect([await store.key('a'), await store.versions('a', all), await store.auditHeads()]).toEqual(before)
-    })
-
-    test('a rotation to a recipient id that is taken changes nothing', async () => {
-      const a = newKey('a')
-      await create(a)
-      const version = versionRow('a', 2, { recipientId: a.version.recipientId })
-      const rotation = { key: 'a', expectedGeneration: 1, expectedPrimary: 1, version }
-      expect(await write((audit) => store.rotate(rotation, audit))).toBe('conflict')
-      expect((await store.key('a'))?.primaryVersion).toBe(1)
-    })
-
-    test('a state changes if it and the generation are as expected', async () => {
-      const a = newKey('a')
-      await create(a)
-      const version = versionRow('a', 2)
-      const rotation = { key: 'a', expectedGeneration: 1, expectedPrimary: 1, version }
-      await write((audit) => store.rotate(rotation, audit))
-      const change = {
-        key: 'a',
-        version: 1,
-        expectedGeneration: 2,
-        from: 'unwrap_only' as const,
-        to: 'disabled' as const,
-        at: 5000,
-      }
-      const changing = (changes: object) =>
-        write((audit) => store.changeState({ ...change, ...changes }, audit))
-      expect(await changing({ expectedGeneration: 1 })).toBe('conflict')
-      expect(await changing({ from: 'pending' })).toBe('conflict')
-      expect(await changing({ version: 9 })).toBe('conflict')
-      expect((await store.key('a'))?.generation).toBe(2)
-      expect(await changing({})).toBe('done')
-      expect(await store.version('a', 1)).toMatchObject({ state: 'disabled', stateChangedAt: 5000 })
-      expect((await store.key('a'))?.generation).toBe(3)
-    })
-
-    test('versions are found by recipient id, and ids by state', async () => {
+    test('versions are found by recipient id', async () => {
       const [a, b] = [newKey('a'), newKey('b')]
-      await create(a)
-      await create(b)
-      const version = versionRow('a', 2)
-      const rotation = { key: 'a', expectedGeneration: 1, expectedPrimary: 1, version }
-      await write((audit) => store.rotate(rotation, audit))
-      const ids = [b.version.recipientId, Buffer.from(a.version.recipientId), new Uint8Array(16)]
+      await writer.write([...a, ...b])
+      const ids = [b[1].row.recipientId, Buffer.from(a[1].row.recipientId), new Uint8Array(16)]
       const found = await store.versionsByRecipientId(ids)
-      expect(found.map((row) => `${row.key} ${row.version} ${row.state}`).toSorted()).toEqual([
-        'a 1 unwrap_only',
-        'b 1 primary',
-      ])
-      expect(await store.recipientIds('a', ['primary', 'unwrap_only'])).toEqual([
-        a.version.recipientId,
-        version.recipientId,
-      ])
-      expect(await store.recipientIds('a', ['primary'])).toEqual([version.recipientId])
-    })
-
-    test('versions come a page at a time, ascending', async () => {
-      await create(newKey('a'))
-      for (let number = 2; number <= 12; number++) {
-        const expected = { expectedGeneration: number - 1, expectedPrimary: number - 1 }
-        const rotation = { key: 'a', ...expected, version: versionRow('a', number) }
-        expect(await write((audit) => store.rotate(rotation, audit))).toBe('done')
-      }
-      const page = await store.versions('a', { after: 4, limit: 5 })
-      expect(page.map(({ version }) => version)).toEqual([5, 6, 7, 8, 9])
-      const states = (await store.versions('a', all)).filter(({ state }) => state === 'primary')
-      expect(states.map(({ version }) => version)).toEqual([12])
-    })
-
-    test('tokens are made once and revoked once', async () => {
-      const token = tokenRow('ab'.repeat(12), {
-        keys: ['a', 'b'],
-        expiresAt: 9000,
-        createdBy: 'cd'.repeat(12),
-      })
-      expect(await write((audit) => store.createToken(token, audit))).toBe('done')
-      expect(await write((audit) => store.createToken({ ...token, name: 'x' }, audit))).toBe('conflict')
-      expect(await store.token(token.token)).toEqual(token)
-      expect(await write((audit) => store.revokeToken(token.token, 7000, audit))).toBe('done')
-      expect(await write((audit) => store.revokeToken(token.token, 8000, audit))).toBe('conflict')
-      expect(await write((audit) => store.revokeToken('none', 8000, audit))).toBe('conflict')
-      expect(await store.token(token.token)).toEqual({ ...token, revokedAt: 7000 })
-      const other = tokenRow('bb'.repeat(12))
-      await write((audit) => store.createToken(other, audit))
-      expect(await store.tokens({ after: undefined, limit: 1 })).toEqual([{ ...token, revokedAt: 7000 }])
-      expect(await store.tokens({ after: token.token, limit: 5 })).toEqual([other])
+      expect(found.toSorted((left, right) => (left.key < right.key ? -1 : 1))).toEqual([a[1].row, b[1].row])
     })
 
     test('entries are appended in order, and only at the end of their chain', async () => {
-      const audit = chain.next(3)
-      expect(await store.append(audit)).toBe('done')
-      expect(await store.append(audit)).toBe('chain_moved')
-      chain.accept(audit)
-      const more = chain.next(2)
-      expect(await store.append({ ...more, entries: more.entries.slice(1) })).toBe('chain_moved')
-      expect(await store.append(more)).toBe('done')
-      expect(await store.auditHead(chain.run)).toEqual(more.head)
-      expect(await store.auditEntries(chain.run, all)).toEqual([...audit.entries, ...more.entries])
-      expect(await store.auditEntries(chain.run, { after: 2, limit: 2 })).toEqual([
-        audit.entries[2],
-        more.entries[0],
-      ])
-      expect(await store.auditHead('b'.repeat(32))).toBeUndefined()
+      const first = writer.next([], { entries: 3 })
+      expect(await store.commit(first)).toBe('done')
+      writer.accept(first)
+      expect(await writer.write([], { expectedSeq: null })).toBe('chain_moved')
+      expect(await writer.write([], { expectedSeq: 2 })).toBe('chain_moved')
+      expect(await writer.write([], { expectedSeq: 4 })).toBe('chain_moved')
+      const more = writer.next([], { entries: 2 })
+      expect(await store.commit(more)).toBe('done')
+      const { run } = writer
+      expect(await store.row('audit_heads', { run })).toEqual(more.audit.head)
+      const entries = [...first.audit.entries, ...more.audit.entries]
+      expect(await store.auditEntries(run, { limit: 100 })).toEqual(entries)
+      expect(await store.auditEntries(run, { after: 2, limit: 2 })).toEqual(entries.slice(2, 4))
     })
 
-    test('runs keep apart, heads in the order in which the runs began', async () => {
-      const chains = ['c', 'a', 'b'].map((letter) => new TestChain(letter.repeat(32)))
-      for (const one of chains) await store.append(one.next())
-      expect((await store.auditHeads()).map(({ run }) => run[0])).toEqual(['c', 'a', 'b'])
-      expect(new Set(await store.auditRuns())).toEqual(new Set(chains.map(({ run }) => run)))
+    test('runs keep apart, and no two begin at the same place', async () => {
+      await writer.write()
+      const [b, c] = [new TestWriter(store, 'b'.repeat(32), 2), new TestWriter(store, 'c'.repeat(32), 2)]
+      expect(await b.write([], { expectedEpoch: 1 })).toBe('done')
+      expect(await c.write([], { expectedEpoch: 2 })).toBe('chain_moved')
+      expect(new Set(await store.auditRuns())).toEqual(new Set([writer.run, b.run]))
     })
 
     test('a change whose entry does not fit the chain is not made', async () => {
-      const audit = chain.next()
-      await store.append(audit)
-      expect(await store.createKey(newKey('a'), audit)).toBe('chain_moved')
-      expect(await store.key('a')).toBeUndefined()
-      const token = tokenRow('ab'.repeat(12))
-      expect(await store.createToken(token, audit)).toBe('chain_moved')
-      expect(await store.token(token.token)).toBeUndefined()
+      await writer.write()
+      const before = await contentsOf(store)
+      expect(await writer.write(newKey('a'), { expectedSeq: null })).toBe('chain_moved')
+      expect(await writer.write(newKey('a'), { expectedSeq: 5 })).toBe('chain_moved')
+      expect(await contentsOf(store)).toEqual(before)
     })
 
-    test('a change that is refused leaves no entry', async () => {
-      await create(newKey('a'))
-      const before = await store.auditEntries(chain.run, all)
-      expect(await create(newKey('a'))).toBe('conflict')
-      expect(await store.auditEntries(chain.run, all)).toEqual(before)
-    })
-
-    test('of 64 rotations at once from one state, one is made', async () => {
-      await create(newKey('a'))
-      const audit = chain.next()
-      const outcomes = await Promise.all(
-        Array.from({ length: 64 }, () =>
-          store.rotate(
-            { key: 'a', expectedGeneration: 1, expectedPrimary: 1, version: versionRow('a', 2) },
-            audit,
-          ),
-        ),
+    test('of 64 writes at once from one epoch, one is made', async () => {
+      const [key, version] = newKey('a')
+      await writer.write([key, version])
+      const old = updated('versions', { ...version.row, state: 'unwrap_only' }, 1)
+      const commits = Array.from({ length: 64 }, () =>
+        writer.next([old, inserted('versions', versionRow('a', 2))]),
       )
-      expect(outcomes.filter((outcome) => outcome === 'done')).toHaveLength(1)
-      expect((await store.versions('a', all)).map(({ state }) => state)).toEqual(['unwrap_only', 'primary'])
+      const outcomes = await Promise.all(commits.map((commit) => store.commit(commit)))
+      expect(outcomes.toSorted()).toEqual(['done', ...Array.from({ length: 63 }, () => 'head_moved')])
+      expect((await versionsOf('a')).map(({ state }) => state)).toEqual(['unwrap_only', 'primary'])
+    })
+
+    test('a snapshot sees what was there when it was taken', async () => {
+      await writer.write(newKey('a'))
+      const head = await store.head()
+      const snapshot = await store.snapshot()
+      try {
+        await writer.write(newKey('b'))
+        expect(await snapshot.head()).toEqual(head)
+        expect((await snapshot.rows('keys', { limit: 10 })).map(({ key }) => key)).toEqual(['a'])
+        expect(await snapshot.row('keys', { key: 'b' })).toBeUndefined()
+        expect(await store.row('keys', { key: 'b' })).toBeDefined()
+      } finally {
+        await snapshot.close()
+      }
     })
   })
+}
+
+/** A row of the table, made of what its columns are; its key; and the row after every other column has changed. */
+function sampleOf(table: TableName) {
+  const make = (isAfter: boolean) =>
+    Object.fromEntries(
+      Object.entries(tables[table].columns).map(([column, kind], index) => {
+        const isKey = (tables[table].key as readonly string[]).includes(column)
+        const seed = index + (isAfter && !isKey ? 100 : 0)
+        // Of a key that is there; of which no other version is primary.
+        if (column === 'key' && table === 'versions') return [column, 'parent']
+        if (kind === 'text') return [column, `text ${seed} ä`]
+        if (kind === 'boolean') return [column, seed >= 100]
+        if (kind === 'bytes') return [column, new Uint8Array(20).fill(seed)]
+        if (kind === 'json') return [column, isAfter ? [] : [`one ${seed}`, 'two']]
+        return [column, 2 ** 45 + seed]
+      }),
+    )
+  const before = stored(make(false))
+  const key = Object.fromEntries(tables[table].key.map((column) => [column, before[column]])) as never
+  return { before, key, after: stored(make(true), 2) as Stored<Record<string, unknown>> }
 }

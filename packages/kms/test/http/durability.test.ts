@@ -23,12 +23,11 @@ function heldBack(inner: KeyStore) {
   let reached = (): void => undefined
   const released = new Promise<void>((resolve) => (release = resolve))
   const held = new Promise<void>((resolve) => (reached = resolve))
-  const writes: ReadonlySet<keyof KeyStore> = new Set(['append', 'rotate', 'createKey', 'createToken'])
   const store = new Proxy(inner, {
     get(target, name: keyof KeyStore) {
       const method = target[name] as (...args: unknown[]) => Promise<unknown>
       return async (...args: unknown[]) => {
-        if (isHolding && writes.has(name)) {
+        if (isHolding && name === 'commit') {
           reached()
           await released
         }

@@ -74,7 +74,7 @@ describe('an answer', () => {
 
   test('to what nobody foresaw is 500 with nothing but a request id; the log has no text of it either', async () => {
     const under = await startTestService({ keys: ['a'] })
-    under.store.key = async () => {
+    under.store.row = async () => {
       throw new TypeError('CANARY-TEXT')
     }
     const answer = await ask(under, '/v1/keys/a')
@@ -360,7 +360,7 @@ describe('health', () => {
   test('says when the storage is gone', async () => {
     const { ServiceError } = await import('../../src/service/errors.ts')
     const under = await startTestService()
-    under.store.cluster = async () => {
+    under.store.head = async () => {
       throw new ServiceError('storage_unavailable', 'gone')
     }
     expect(await ask(under, '/readyz')).toMatchObject({ status: 503, code: 'storage_unavailable' })

@@ -1,52 +1,13 @@
-import { toBase64url } from '@longhold/core'
 import type { Permission } from '@longhold/core/kms'
 import { describe, expect, test } from 'vitest'
 
 import { publicRoutes, routeTable } from '../../src/http/route-table.ts'
 import type { RouteName } from '../../src/http/route-table.ts'
+import { auditHeads } from '../../src/service/audit-heads.ts'
 import { permissions } from '../../src/service/policy.ts'
-import { allBut, encodeStanza, startTestService, wrapFor } from '../support/service.ts'
+import { requests } from '../support/requests.ts'
+import { allBut, startTestService } from '../support/service.ts'
 import type { TestService } from '../support/service.ts'
-
-type Sent = [path: string, init: RequestInit]
-
-function json(method: string, body: unknown): RequestInit {
-  return { method, headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) }
-}
-
-/** A request that each route answers with success when it is allowed. */
-const requests: Readonly<Record<RouteName, (under: TestService) => Sent | Promise<Sent>>> = {
-  'POST /v1/keys': () => ['/v1/keys', json('POST', { key: 'new' })],
-  'GET /v1/keys': () => ['/v1/keys', {}],
-  'GET /v1/keys/{key}': () => ['/v1/keys/a', {}],
-  'POST /v1/keys/{key}/rotate': () => ['/v1/keys/a/rotate', { method: 'POST' }],
-  'GET /v1/keys/{key}/versions': () => ['/v1/keys/a/versions', {}],
-  'PATCH /v1/keys/{key}/versions/{version}': () => [
-    '/v1/keys/a/versions/1',
-    json('PATCH', { state: 'unwrap_only' }),
-  ],
-  'GET /v1/keys/{key}/public-key': () => ['/v1/keys/a/public-key', {}],
-  'POST /v1/unwrap': async (under) => {
-    const { stanza, dataKey } = await wrapFor(under.client(), ['a'])
-    const bytes = { key_id: toBase64url(dataKey.keyId), stanza: toBase64url(encodeStanza(stanza)) }
-    return ['/v1/unwrap', json('POST', { items: [{ id: '1', ...bytes, context: {} }] })]
-  },
-  'POST /v1/rewrap': async (under) => {
-    const { wrappedKey } = await wrapFor(under.client(), ['a'])
-    const item = { id: '1', wrapped_key: toBase64url(wrappedKey), context: {} }
-    return ['/v1/rewrap', json('POST', { items: [item] })]
-  },
-  // An empty set of keys: whoever may make tokens may make this one.
-  'POST /v1/tokens': () => [
-    '/v1/tokens',
-    json('POST', { name: 'x', permissions: ['tokens.create'], keys: [] }),
-  ],
-  'GET /v1/tokens': () => ['/v1/tokens', {}],
-  'DELETE /v1/tokens/{token}': async (under) => {
-    const text = await under.token(['tokens.revoke'], [])
-    return [`/v1/tokens/${text.split('_')[1]}`, { method: 'DELETE' }]
-  },
-}
 
 async function start(): Promise<TestService> {
   const under = await startTestService({ keys: ['a'] })
@@ -106,7 +67,7 @@ describe.each(names)('%s', (name) => {
     const { status, text } = await send(under, name, await under.token(allBut(permission)))
     expect(status).toBe(403)
     expect(JSON.parse(text)).toMatchObject({ code: 'permission_denied' })
-    const head = (await under.store.auditHeads()).at(-1)
+    const head = (await auditHeads(under.store)).at(-1)
     const [entry] = await under.store.auditEntries(head?.run ?? '', { after: (head?.seq ?? 0) - 1, limit: 1 })
     expect(JSON.parse(entry?.body ?? '')).toMatchObject({ action: 'request.denied', permission })
   })

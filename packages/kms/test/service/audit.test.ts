@@ -3,7 +3,8 @@ import { join } from 'node:path'
 import Database from 'better-sqlite3'
 import { describe, expect, onTestFinished, test } from 'vitest'
 
-import type { KeyStore } from '../../src/service/key-store.ts'
+import { auditHeads } from '../../src/service/audit-heads.ts'
+import type { Commit, KeyStore } from '../../src/service/key-store.ts'
 import { Service } from '../../src/service/service.ts'
 import { MemoryStore } from '../../src/store/memory.ts'
 import { SqliteStore } from '../../src/store/sqlite/store.ts'
@@ -23,7 +24,7 @@ async function serviceWithHistory() {
   await second.keys.rotate(first.admin, 'b')
   const outside = new Database(path)
   onTestFinished(() => void outside.close())
-  const runs = (await store.auditHeads()).map(({ run }) => run)
+  const runs = (await auditHeads(store)).map(({ run }) => run)
   return { verifyAudit: first.verifyAudit, store, outside, runs }
 }
 
@@ -37,7 +38,7 @@ describe('the audit log', () => {
 
   test('says who did what when, and nothing else', async () => {
     const { store, runs } = await serviceWithHistory()
-    const entries = await store.auditEntries(runs[1] ?? '', { after: undefined, limit: 100 })
+    const entries = await store.auditEntries(runs[1] ?? '', { limit: 100 })
     const bodies = entries.map(({ body }) => JSON.parse(body) as Record<string, unknown>)
     expect(bodies.map(({ action }) => action)).toEqual([
       'service.start',
@@ -80,7 +81,7 @@ describe('the audit log', () => {
     [
       'a cut tail with the head moved back',
       `delete from audit_entries where run = :run and seq = 4;
-       update audit_heads set seq = 3, mac = (select mac from audit_entries where run = :run and seq = 3) where run = :run`,
+       update audit_heads set seq = 3, last_mac = (select mac from audit_entries where run = :run and seq = 3) where run = :run`,
       /altered head/u,
     ],
     ['a cut beginning', `delete from audit_entries where run = :run and seq = 1`, /entry 1 is missing/u],
@@ -138,11 +139,11 @@ describe('writing the log', () => {
     const store: KeyStore = new Proxy(inner, {
       get(target, name: keyof KeyStore) {
         const method = target[name] as (...args: unknown[]) => Promise<unknown>
-        if (name !== 'append') return method.bind(target)
-        return async (audit: Parameters<KeyStore['append']>[0]) => {
-          groups.push(audit.entries.length)
+        if (name !== 'commit') return method.bind(target)
+        return async (commit: Commit) => {
+          groups.push(commit.audit.entries.length)
           if (isHolding) await new Promise<void>((resolve) => held.push(resolve))
-          return await target.append(audit)
+          return await target.commit(commit)
         }
       },
     })
@@ -177,7 +178,7 @@ describe('writing the log', () => {
     holding.release()
     await Promise.all([...denied, ...late])
     expect(holding.groups).toEqual([100, 50])
-    const [run] = (await store.auditHeads()).slice(-1)
+    const [run] = (await auditHeads(store)).slice(-1)
     const entries = await store.auditEntries(run?.run ?? '', { after: 1, limit: 1000 })
     expect(entries.map(({ body }) => (JSON.parse(body) as { request_id: string }).request_id)).toEqual([
       ...Array.from({ length: 100 }, (_, index) => `r${index}`),
@@ -208,7 +209,7 @@ describe('writing the log', () => {
       get(target, name: keyof KeyStore) {
         const method = target[name] as (...args: unknown[]) => Promise<unknown>
         return async (...args: unknown[]) => {
-          if (isBroken && name === 'append') throw new TypeError('CANARY in a driver')
+          if (isBroken && name === 'commit') throw new TypeError('CANARY in a driver')
           return await method.apply(target, args)
         }
       },
@@ -231,7 +232,7 @@ describe('writing the log', () => {
         const method = target[name] as (...args: unknown[]) => Promise<unknown>
         return async (...args: unknown[]) => {
           const answer = await method.apply(target, args)
-          if (losesTheAnswer && name === 'append') throw new Error('the connection broke after the commit')
+          if (losesTheAnswer && name === 'commit') throw new Error('the connection broke after the commit')
           return answer
         }
       },

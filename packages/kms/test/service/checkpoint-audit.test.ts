@@ -1,13 +1,24 @@
 import { toHex } from '@longhold/core'
 import { expect, test } from 'vitest'
 
+import { auditHeads } from '../../src/service/audit-heads.ts'
 import { faultsAgainst } from '../../src/service/checkpoint-audit.ts'
 import type { AuditReader } from '../../src/service/checkpoint-audit.ts'
 import type { Checkpoint } from '../../src/service/checkpoint.ts'
+import type { AuditHeadRow } from '../../src/service/rows.ts'
 import { startTestService } from '../support/service.ts'
 
+/** The log with its heads changed. */
+function withHeads(
+  log: AuditReader,
+  change: (heads: AuditHeadRow[]) => AuditHeadRow[],
+): Partial<AuditReader> {
+  // Nothing but the heads is read.
+  return { rows: async () => change(await auditHeads(log)) as never }
+}
+
 async function checkpointOf(log: AuditReader): Promise<Checkpoint> {
-  const chains = (await log.auditHeads()).map(({ run, seq, mac }) => ({ run, seq, mac: toHex(mac) }))
+  const chains = (await auditHeads(log)).map(({ run, seq, lastMac }) => ({ run, seq, mac: toHex(lastMac) }))
   return { number: 7, at: 0, epoch: 1, headMac: '', chains, finalVersions: [] }
 }
 
@@ -22,15 +33,13 @@ test('a log that grew since the checkpoint fits it', async () => {
 test.each<[string, (log: AuditReader, run: string) => Partial<AuditReader>, RegExp]>([
   [
     'the newest chain taken away whole',
-    (log, run) => ({ auditHeads: async () => (await log.auditHeads()).filter((head) => head.run !== run) }),
+    (log, run) => withHeads(log, (heads) => heads.filter((head) => head.run !== run)),
     /the whole chain is missing, checkpoint 7 has it/u,
   ],
   [
     'an older state with a head that fits it',
-    (log, run) => ({
-      auditHeads: async () =>
-        (await log.auditHeads()).map((head) => (head.run === run ? { ...head, seq: 1 } : head)),
-    }),
+    (log, run) =>
+      withHeads(log, (heads) => heads.map((head) => (head.run === run ? { ...head, seq: 1 } : head))),
     /ends at 1, checkpoint 7 saw it end at 3/u,
   ],
   [
@@ -48,7 +57,8 @@ test.each<[string, (log: AuditReader, run: string) => Partial<AuditReader>, RegE
   const checkpoint = await checkpointOf(store)
   const run = checkpoint.chains.at(-1)?.run ?? ''
   const log: AuditReader = {
-    auditHeads: () => store.auditHeads(),
+    row: (table, key) => store.row(table, key),
+    rows: (table, page) => store.rows(table, page),
     auditEntries: (of, page) => store.auditEntries(of, page),
   }
   const faults = await faultsAgainst(checkpoint, { ...log, ...tampered(log, run) })

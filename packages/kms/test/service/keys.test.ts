@@ -3,13 +3,14 @@ import { join } from 'node:path'
 import { toHex } from '@longhold/core'
 import { describe, expect, onTestFinished, test } from 'vitest'
 
-import type { KeyStore } from '../../src/service/key-store.ts'
+import type { Commit, KeyStore } from '../../src/service/key-store.ts'
+import type { VersionRow } from '../../src/service/rows.ts'
 import { MemoryStore } from '../../src/store/memory.ts'
 import { SqliteStore } from '../../src/store/sqlite/store.ts'
 import { temporaryDirectory } from '../support/files.ts'
 import { startTestService } from '../support/service.ts'
 
-const all = { after: undefined, limit: 1000 }
+const all = { limit: 1000 }
 
 function sqliteStore(): KeyStore {
   const store = SqliteStore.open({ path: join(temporaryDirectory(), 'kms.db') })
@@ -25,7 +26,7 @@ describe.each([
     const { service, admin, store, verifyAudit } = await startTestService({ store: makeStore(), keys: ['a'] })
     const rotated = await Promise.all(Array.from({ length: 64 }, () => service.keys.rotate(admin, 'a')))
     expect(new Set(rotated.map(({ primaryVersion }) => primaryVersion)).size).toBe(64)
-    const versions = await store.versions('a', all)
+    const versions = await store.rows('versions', all)
     expect(versions.map(({ version }) => version)).toEqual(
       Array.from({ length: 65 }, (__, index) => index + 1),
     )
@@ -52,11 +53,12 @@ describe('keys', () => {
   test('another process that rotates too is waited for, not fought', async () => {
     const store = new MemoryStore()
     let conflicts = 0
+    const isRotation = (commit: unknown) => (commit as Commit).writes.length === 3
     const between = new Proxy(store, {
       get(target, name: keyof KeyStore) {
         const method = target[name] as (...args: unknown[]) => Promise<unknown>
         return async (...args: unknown[]) => {
-          if (name === 'rotate' && conflicts++ < 3) return 'conflict'
+          if (name === 'commit' && isRotation(args[0]) && conflicts++ < 3) return 'conflict'
           return await method.apply(target, args)
         }
       },
@@ -90,7 +92,7 @@ describe('keys', () => {
     for (let i = 0; i < 3; i++) await service.keys.rotate(admin, 'a')
     await service.keys.setState(admin, 'a', 2, 'disabled')
     const bundle = await service.keys.publicKey(admin, 'a')
-    const ids = (await store.versions('a', all)).map(({ recipientId }) => recipientId)
+    const ids = (await store.rows('versions', all)).map(({ recipientId }) => recipientId)
     expect(bundle).toMatchObject({ version: 4, generation: 5, notAfter: bundle.issuedAt + 86_400_000 })
     expect(bundle.recipientIds).toEqual([ids[0], ids[2], ids[3]])
     expect(bundle.recipient.recipientId).toEqual(ids[3])
@@ -98,22 +100,22 @@ describe('keys', () => {
 
   test('a public key replaced in the database is never handed out', async () => {
     const inner = new MemoryStore()
-    let thief: Awaited<ReturnType<KeyStore['version']>>
+    let thief: VersionRow | undefined
     const between = new Proxy(inner, {
       get(target, name: keyof KeyStore) {
         const method = target[name] as (...args: unknown[]) => Promise<unknown>
         return async (...args: unknown[]) => {
-          if (name === 'version' && thief !== undefined) {
-            const row = await target.version('a', 1)
-            return { ...row, publicKey: thief.publicKey, recipientId: thief.recipientId }
+          if (name !== 'row' || args[0] !== 'versions' || thief === undefined) {
+            return await method.apply(target, args)
           }
-          return await method.apply(target, args)
+          const row = await target.row('versions', { key: 'a', version: 1 })
+          return { ...row, publicKey: thief.publicKey, recipientId: thief.recipientId }
         }
       },
     })
     const { service, admin } = await startTestService({ store: between, keys: ['a', 'b'] })
     await service.keys.publicKey(admin, 'a')
-    thief = await inner.version('b', 1)
+    thief = await inner.row('versions', { key: 'b', version: 1 })
     await expect(service.keys.publicKey(admin, 'a')).rejects.toMatchObject({ code: 'integrity_violation' })
   })
 })

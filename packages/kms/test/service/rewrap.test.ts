@@ -3,6 +3,7 @@ import type { LocalIdentity } from '@longhold/core'
 import { KmsIdentity } from '@longhold/core/kms'
 import { describe, expect, test } from 'vitest'
 
+import { auditHeads } from '../../src/service/audit-heads.ts'
 import { ServiceError } from '../../src/service/errors.ts'
 import type { Caller } from '../../src/service/policy.ts'
 import type { Rewrapped } from '../../src/service/rewrap.ts'
@@ -234,7 +235,7 @@ describe('rewrap', () => {
     const under = await startTestService({ keys: ['a'] })
     const { wrappedKey } = await wrapFor(under.client(), ['a'], { context })
     done(await rewrap(under, wrappedKey))
-    const head = (await under.store.auditHeads()).at(-1)
+    const head = (await auditHeads(under.store)).at(-1)
     const [entry] = await under.store.auditEntries(head?.run ?? '', { after: (head?.seq ?? 0) - 1, limit: 1 })
     expect(JSON.parse(entry?.body ?? '')).toMatchObject({
       action: 'rewrap',

@@ -31,7 +31,7 @@ describe('a token', () => {
   test('is not in the store: only its HMAC', async () => {
     const under = await startTestService()
     const { row, text } = await callerWith(under, {})
-    const stored = await under.store.token(row.token)
+    const stored = await under.store.row('tokens', { token: row.token })
     const secret = text.slice('lhk_'.length + 25)
     expect(JSON.stringify(stored)).not.toContain(secret)
     expect(Buffer.from(stored?.mac ?? []).includes(Buffer.from(secret, 'base64url'))).toBe(false)

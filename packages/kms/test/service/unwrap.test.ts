@@ -1,6 +1,7 @@
 import { DataKey, generateIdentity, Secret, wrapDataKey } from '@longhold/core'
 import { describe, expect, onTestFinished, test, vi } from 'vitest'
 
+import { auditHeads } from '../../src/service/audit-heads.ts'
 import { ServiceError } from '../../src/service/errors.ts'
 import type { Caller } from '../../src/service/policy.ts'
 import { encodeStanza, hexOf, stanzaOf, startTestService, wrapFor } from '../support/service.ts'
@@ -26,7 +27,7 @@ async function codeOf(under: TestService, given: Given, caller?: Caller): Promis
 }
 
 async function lastEntry({ store }: TestService): Promise<Record<string, unknown>> {
-  const head = (await store.auditHeads()).at(-1)
+  const head = (await auditHeads(store)).at(-1)
   const [entry] = await store.auditEntries(head?.run ?? '', { after: (head?.seq ?? 0) - 1, limit: 1 })
   return JSON.parse(entry?.body ?? '') as Record<string, unknown>
 }
@@ -191,7 +192,7 @@ describe('unwrap', () => {
       return secret
     })
     onTestFinished(() => take.mockRestore())
-    under.store.append = () => new Promise(() => undefined)
+    under.store.commit = () => new Promise(() => undefined)
     const given = { stanza: encodeStanza(stanza), keyId: dataKey.keyId }
     await expect(unwrap(under, [given])).rejects.toMatchObject({ code: 'audit_unavailable' })
     expect(opened).toHaveLength(1)

@@ -4,14 +4,13 @@ import { join } from 'node:path'
 
 import { expect, test } from 'vitest'
 
-import type { KeyStore } from '../../src/service/key-store.ts'
 import { SqliteStore } from '../../src/store/sqlite/store.ts'
 import { childEnvironment, temporaryDirectory } from '../support/files.ts'
-import { newKey, TestChain } from '../support/rows.ts'
+import { rotationBefore } from '../support/killed-writes.ts'
+import { contentsOf } from '../support/rows.ts'
 
 const script = join(import.meta.dirname, '..', 'support', 'killed-writer.ts')
 const env = childEnvironment()
-const all = { after: undefined, limit: 100 }
 
 async function write(path: string, name: string, end: 'die' | 'survive') {
   const child = spawn(process.execPath, [script, path, name, end], {
@@ -24,22 +23,10 @@ async function write(path: string, name: string, end: 'die' | 'survive') {
   return { code, signal, statements: Number(said) }
 }
 
-async function contents(store: KeyStore): Promise<unknown> {
-  const keys = await store.keys(all)
-  return {
-    cluster: await store.cluster(),
-    tokens: await store.tokens({ after: undefined, limit: 100 }),
-    keys,
-    versions: await Promise.all(keys.map(({ key }) => store.versions(key, all))),
-    heads: await store.auditHeads(),
-    runs: await store.auditRuns(),
-  }
-}
-
-async function contentsOf(path: string): Promise<unknown> {
+async function contentsAt(path: string): Promise<unknown> {
   const store = SqliteStore.open({ path })
   try {
-    return await contents(store)
+    return await contentsOf(store)
   } finally {
     await store.close()
   }
@@ -49,7 +36,7 @@ async function contentsOf(path: string): Promise<unknown> {
 async function prepared(name: string): Promise<string> {
   const path = join(temporaryDirectory(), 'kms.db')
   const store = SqliteStore.open({ path })
-  if (name !== 'initialize') await store.createKey(newKey('a'), new TestChain().next())
+  if (name !== 'initialize') await store.commit(rotationBefore())
   await store.close()
   return path
 }
@@ -58,18 +45,18 @@ test.each(['initialize', 'createKey', 'rotate'])(
   '%s, killed before any of its statements, is not made at all',
   async (name) => {
     const path = await prepared(name)
-    const before = await contentsOf(path)
+    const before = await contentsAt(path)
     const killed = await write(path, name, 'die')
     expect(killed).toMatchObject({ code: null, signal: 'SIGKILL' })
-    expect(await contentsOf(path)).toEqual(before)
+    expect(await contentsAt(path)).toEqual(before)
     // begin, what it writes, its entries and commit.
     expect(killed.statements).toBeGreaterThan(6)
     for (let statement = 1; statement <= killed.statements; statement++) {
-      expect(await contentsOf(`${path}.${statement}`), `killed before statement ${statement}`).toEqual(before)
+      expect(await contentsAt(`${path}.${statement}`), `killed before statement ${statement}`).toEqual(before)
     }
 
     const survived = await write(path, name, 'survive')
     expect(survived).toEqual({ code: 0, signal: null, statements: killed.statements })
-    expect(await contentsOf(path)).not.toEqual(before)
+    expect(await contentsAt(path)).not.toEqual(before)
   },
 )

@@ -9,7 +9,7 @@ import { openConnection } from '../../src/store/sqlite/connection.ts'
 import { SqliteStore } from '../../src/store/sqlite/store.ts'
 import { keyStoreContract } from '../contracts/key-store.ts'
 import { temporaryDirectory } from '../support/files.ts'
-import { initialization, newKey, TestChain, versionRow } from '../support/rows.ts'
+import { contentsOf, newKey, TestWriter, versionRow } from '../support/rows.ts'
 
 keyStoreContract('SQLite', async () => {
   const directory = mkdtempSync(join(tmpdir(), 'longhold-kms-'))
@@ -33,7 +33,7 @@ describe('the file', () => {
   test('and its side files are for their owner only', async () => {
     const path = join(temporaryDirectory(), 'kms.db')
     const store = openStore(path)
-    await store.append(new TestChain().next())
+    await new TestWriter(store).write()
     for (const file of [path, `${path}-wal`, `${path}-shm`, `${path}.lock`]) {
       expect(statSync(file).mode & 0o077, file).toBe(0)
     }
@@ -42,13 +42,10 @@ describe('the file', () => {
   test('keeps what was written when it is closed and opened again', async () => {
     const path = join(temporaryDirectory(), 'kms.db')
     const first = SqliteStore.open({ path })
-    const chain = new TestChain()
-    const begun = initialization({ firstKey: newKey('a') })
-    await first.initialize(begun, chain.next())
+    await new TestWriter(first).write(newKey('a'))
+    const before = await contentsOf(first)
     await first.close()
-    const again = openStore(path)
-    expect(await again.cluster()).toEqual(begun.cluster)
-    expect(await again.version('a', 1)).toEqual(begun.firstKey?.version)
+    expect(await contentsOf(openStore(path))).toEqual(before)
   })
 
   test('is not shared by two services', () => {
@@ -107,13 +104,13 @@ describe('the database itself', () => {
   test('refuses a second primary', async () => {
     const path = join(temporaryDirectory(), 'kms.db')
     const store = openStore(path)
-    await store.createKey(newKey('a'), new TestChain().next())
+    await new TestWriter(store).write(newKey('a'))
     const outside = new Database(path)
     onTestFinished(() => void outside.close())
     const second = versionRow('a', 2)
     const insert = outside.prepare(
       `insert into versions (key, version, state, kem_id, public_key, recipient_id, root_version, sealed_seed,
-       created_at, state_changed_at) values ('a', 2, 'primary', 1, ?, ?, 1, ?, 1, 1)`,
+       created_at, state_changed_at, generation, mac) values ('a', 2, 'primary', 1, ?, ?, 1, ?, 1, 1, 1, x'00')`,
     )
     expect(() => insert.run(second.publicKey, second.recipientId, second.sealedSeed)).toThrow(/UNIQUE/u)
   })
@@ -136,16 +133,16 @@ describe('when the database cannot be written', () => {
     const store = openStore(path)
     const other = new Database(path)
     other.exec('begin immediate')
-    const audit = new TestChain().next()
-    const failure = await store.createKey(newKey('a'), audit).catch((error: unknown) => error)
+    const writer = new TestWriter(store)
+    const failure = await writer.write(newKey('a')).catch((error: unknown) => error)
     expect(failure).toMatchObject({
       code: 'storage_unavailable',
       message: expect.stringContaining('SQLITE_BUSY'),
     })
     other.exec('rollback')
     other.close()
-    expect(await store.key('a')).toBeUndefined()
-    expect(await store.createKey(newKey('a'), audit)).toBe('done')
+    expect(await store.row('keys', { key: 'a' })).toBeUndefined()
+    expect(await writer.write(newKey('a'))).toBe('done')
   })
 
   test('because a trigger fails with a text of its own: the text stays inside', async () => {
@@ -156,8 +153,8 @@ describe('when the database cannot be written', () => {
       `create trigger refuse before insert on keys begin select raise(abort, 'CANARY ' || new.key); end`,
     )
     other.close()
-    const failure: unknown = await store
-      .createKey(newKey('canary-key'), new TestChain().next())
+    const failure: unknown = await new TestWriter(store)
+      .write(newKey('canary-key'))
       .catch((error: unknown) => error)
     expect(failure).toMatchObject({ code: 'storage_unavailable' })
     const everything = `${String(failure)} ${JSON.stringify(failure)} ${(failure as Error).stack ?? ''}`
@@ -168,7 +165,7 @@ describe('when the database cannot be written', () => {
   test('after it was closed', async () => {
     const store = SqliteStore.open({ path: join(temporaryDirectory(), 'kms.db') })
     await store.close()
-    await expect(store.append(new TestChain().next())).rejects.toMatchObject({ code: 'storage_unavailable' })
-    await expect(store.key('a')).rejects.toMatchObject({ code: 'storage_unavailable' })
+    await expect(new TestWriter(store).write()).rejects.toMatchObject({ code: 'storage_unavailable' })
+    await expect(store.row('keys', { key: 'a' })).rejects.toMatchObject({ code: 'storage_unavailable' })
   })
 })

@@ -10,8 +10,8 @@ import { copyFileSync, existsSync, writeSync } from 'node:fs'
 import Database from 'better-sqlite3'
 import { drizzle } from 'drizzle-orm/better-sqlite3'
 
-import { runWrite } from '../../src/store/sqlite/writes.ts'
-import { initialization, newKey, TestChain, versionRow } from './rows.ts'
+import { prepareWrites, runCommit } from '../../src/store/sqlite/writes.ts'
+import { commitNamed } from './killed-writes.ts'
 
 const [path = '', name = '', end = ''] = process.argv.slice(2)
 let statements = 0
@@ -32,15 +32,10 @@ const client = new Database(path, {
 client.pragma('journal_mode = WAL')
 client.pragma('synchronous = FULL')
 
-const audit = new TestChain('f'.repeat(32)).next(2)
-const version = versionRow('a', 2)
-const argumentsOf: Readonly<Record<string, unknown>> = {
-  initialize: initialization({ firstKey: newKey('first') }),
-  createKey: newKey('b'),
-  rotate: { key: 'a', expectedGeneration: 1, expectedPrimary: 1, version },
-}
+const connection = { client, db: drizzle({ client }) }
+const writes = prepareWrites(connection)
 isCounting = true
-runWrite({ client, db: drizzle({ client }) }, name as 'rotate', argumentsOf[name], audit)
+runCommit(writes, commitNamed(name))
 isCounting = false
 client.close()
 process.stdout.write(String(statements))

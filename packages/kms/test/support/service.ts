@@ -10,11 +10,16 @@ import { onTestFinished } from 'vitest'
 
 import { createApp } from '../../src/http/app.ts'
 import type { App, LogEntry } from '../../src/http/env.ts'
+import type { SharedOptions } from '../../src/http/shared.ts'
 import { ServiceGate } from '../../src/server/gate.ts'
 import type { AuditReport } from '../../src/service/audit-verify.ts'
+import { everyRow } from '../../src/service/key-store.ts'
 import type { KeyStore } from '../../src/service/key-store.ts'
+import { OwnKeys } from '../../src/service/own-keys.ts'
 import { permissions } from '../../src/service/policy.ts'
 import type { Caller } from '../../src/service/policy.ts'
+import { openRoot } from '../../src/service/root.ts'
+import { RowMacs } from '../../src/service/row-mac.ts'
 import { prepareService, Service, verifyAuditOf } from '../../src/service/service.ts'
 import { MemoryStore } from '../../src/store/memory.ts'
 import { MemoryRootKey } from './memory-root-key.ts'
@@ -46,6 +51,9 @@ export interface TestServiceOptions {
   readonly keys?: readonly string[]
   /** Puts something between the service and its store, once it is initialised. */
   readonly between?: (store: KeyStore) => KeyStore
+  readonly limits?: SharedOptions
+  /** Called with what is to be done at the end; default: of the test. */
+  readonly onEnd?: (close: () => Promise<void>) => void
 }
 
 export async function startTestService(options: TestServiceOptions = {}): Promise<TestService> {
@@ -58,7 +66,8 @@ export async function startTestService(options: TestServiceOptions = {}): Promis
   const store = between(inner)
   const deadline = auditDeadlineMs === undefined ? {} : { auditDeadlineMs }
   const service = await Service.open({ store, rootKey, now, ...deadline })
-  onTestFinished(() => service.close())
+  const { onEnd = onTestFinished } = options
+  onEnd(() => service.close())
   const logged: LogEntry[] = []
   let isDraining = false
   const gate = new ServiceGate({ slots: async () => [], open: async () => service })
@@ -69,6 +78,7 @@ export async function startTestService(options: TestServiceOptions = {}): Promis
     isDraining: () => isDraining,
     gate,
     mayUnseal: false,
+    limits: options.limits,
   })
   const { adminToken } = beginning
   const principal = await service.tokens.authenticate(adminToken)
@@ -95,6 +105,21 @@ export async function startTestService(options: TestServiceOptions = {}): Promis
     advance: (ms) => void (aheadMs += ms),
     verifyAudit: () => verifyAuditOf({ store, rootKey }),
     drain: () => void (isDraining = true),
+  }
+}
+
+/** What only the service itself has: for rows that vouch for themselves and are wrong all the same. */
+export async function rowMacsOf({
+  store,
+  rootKey,
+}: Pick<TestService, 'store' | 'rootKey'>): Promise<RowMacs> {
+  const root = await openRoot(rootKey, store)
+  const ownKeys = new OwnKeys(root, await everyRow(store, 'own_keys'))
+  try {
+    return new RowMacs(root.clusterId, ownKeys.newest('row-mac').secret)
+  } finally {
+    ownKeys.close()
+    root.close()
   }
 }
 

@@ -2,6 +2,7 @@
 
 import type { Permission, VersionState } from '@longhold/core/kms'
 import { sql } from 'drizzle-orm'
+import type { SQLiteTable } from 'drizzle-orm/sqlite-core'
 import {
   blob,
   foreignKey,
@@ -12,17 +13,28 @@ import {
   uniqueIndex,
 } from 'drizzle-orm/sqlite-core'
 
-import type { OwnKeyPurpose } from '../../service/key-store.ts'
+import type { OwnKeyPurpose, TableName } from '../../service/rows.ts'
 
 const bytes = (name: string) => blob(name, { mode: 'buffer' }).notNull()
 const time = (name: string) => integer(name)
+/** What every row carries (`RowMark`). */
+const mark = () => ({ generation: integer().notNull(), mac: bytes('mac') })
+
+/** One row. */
+export const clusterHead = sqliteTable('cluster_head', {
+  /** Always 1. */
+  id: integer().primaryKey(),
+  epoch: integer().notNull(),
+  rowCount: integer('row_count').notNull(),
+  maskedSum: bytes('masked_sum'),
+  mac: bytes('mac'),
+})
 
 export const cluster = sqliteTable('cluster', {
-  /** Always 1: a database holds one cluster. */
-  id: integer().primaryKey(),
-  clusterId: bytes('cluster_id'),
+  clusterId: bytes('cluster_id').primaryKey(),
   rootVersion: integer('root_version').notNull(),
   createdAt: time('created_at').notNull(),
+  ...mark(),
 })
 
 export const slots = sqliteTable('slots', {
@@ -31,6 +43,7 @@ export const slots = sqliteTable('slots', {
   rootVersion: integer('root_version').notNull(),
   sealedRoot: bytes('sealed_root'),
   createdAt: time('created_at').notNull(),
+  ...mark(),
 })
 
 export const ownKeys = sqliteTable(
@@ -41,6 +54,7 @@ export const ownKeys = sqliteTable(
     rootVersion: integer('root_version').notNull(),
     sealed: bytes('sealed'),
     createdAt: time('created_at').notNull(),
+    ...mark(),
   },
   (table) => [primaryKey({ columns: [table.purpose, table.version] })],
 )
@@ -49,11 +63,12 @@ export const keys = sqliteTable('keys', {
   key: text().primaryKey(),
   purpose: text().$type<'wrap'>().notNull(),
   kemId: integer('kem_id').notNull(),
-  generation: integer().notNull(),
   latestVersion: integer('latest_version').notNull(),
+  primaryVersion: integer('primary_version').notNull(),
   rewrapTo: text('rewrap_to', { mode: 'json' }).$type<string[]>().notNull(),
   createdAt: time('created_at').notNull(),
   rotatedAt: time('rotated_at'),
+  ...mark(),
 })
 
 export const versions = sqliteTable(
@@ -69,6 +84,7 @@ export const versions = sqliteTable(
     sealedSeed: bytes('sealed_seed'),
     createdAt: time('created_at').notNull(),
     stateChangedAt: time('state_changed_at').notNull(),
+    ...mark(),
   },
   (table) => [
     primaryKey({ columns: [table.key, table.version] }),
@@ -84,7 +100,7 @@ export const versions = sqliteTable(
 export const tokens = sqliteTable('tokens', {
   token: text().primaryKey(),
   name: text().notNull(),
-  mac: bytes('mac'),
+  secretMac: bytes('secret_mac'),
   pepperVersion: integer('pepper_version').notNull(),
   permissions: text({ mode: 'json' }).$type<Permission[]>().notNull(),
   keys: text({ mode: 'json' }).$type<string[]>(),
@@ -92,6 +108,7 @@ export const tokens = sqliteTable('tokens', {
   expiresAt: time('expires_at'),
   revokedAt: time('revoked_at'),
   createdBy: text('created_by'),
+  ...mark(),
 })
 
 export const auditEntries = sqliteTable(
@@ -108,14 +125,26 @@ export const auditEntries = sqliteTable(
 export const auditHeads = sqliteTable(
   'audit_heads',
   {
+    run: text().primaryKey(),
     /** The order in which the runs began. */
-    ordinal: integer().primaryKey({ autoIncrement: true }),
-    run: text().notNull(),
+    ordinal: integer().notNull(),
     seq: integer().notNull(),
-    mac: bytes('mac'),
+    lastMac: bytes('last_mac'),
     headMac: bytes('head_mac'),
     chainKeyVersion: integer('chain_key_version').notNull(),
     startedAt: time('started_at').notNull(),
+    ...mark(),
   },
-  (table) => [uniqueIndex('audit_heads_run').on(table.run)],
+  (table) => [uniqueIndex('audit_heads_ordinal').on(table.ordinal)],
 )
+
+/** Each table of `service/rows.ts`, under its name there. */
+export const rowTables = {
+  cluster,
+  slots,
+  own_keys: ownKeys,
+  keys,
+  versions,
+  tokens,
+  audit_heads: auditHeads,
+} satisfies Record<TableName, SQLiteTable>

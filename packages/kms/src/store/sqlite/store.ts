@@ -1,33 +1,24 @@
 /** SQLite, embedded: reads on the calling thread (WAL), all writes through one writer in a thread of its own. */
 
-import type { VersionState } from '@longhold/core/kms'
-import { and, asc, eq, gt, inArray } from 'drizzle-orm'
+import { and, asc, eq, gt, sql } from 'drizzle-orm'
 
 import type {
-  AuditAppend,
-  AuditHead,
   AuditRow,
-  ClusterRow,
-  Initialization,
+  Commit,
+  HeadRow,
   KeyStore,
-  KeySummary,
-  NewKey,
   Outcome,
-  OwnKeyRow,
-  PageRequest,
-  Rotation,
-  SlotRow,
-  StateChange,
-  TokenRow,
-  VersionRow,
+  Page,
+  RowPage,
+  Snapshot,
 } from '../../service/key-store.ts'
+import type { KeyOf, Rows, Stored, TableName, VersionRow } from '../../service/rows.ts'
 import { createPrivateFile, openConnection, storageUnavailable, translated } from './connection.ts'
 import type { Connection } from './connection.ts'
-import { prepareHotReads, selectSummaries } from './hot-reads.ts'
-import type { HotReads } from './hot-reads.ts'
 import { lockDatabase } from './lock.ts'
 import { migrateDatabase } from './migrate.ts'
-import { auditEntries, auditHeads, cluster, keys, ownKeys, slots, tokens, versions } from './schema.ts'
+import { auditEntries, versions } from './schema.ts'
+import { plain, rowFrom, TableReads } from './table-reads.ts'
 import { WriterThread } from './writer-thread.ts'
 
 export interface SqliteStoreOptions {
@@ -37,15 +28,35 @@ export interface SqliteStoreOptions {
   readonly busyTimeoutMs?: number
 }
 
+interface Parts {
+  readonly file: string
+  readonly busyTimeoutMs: number
+  readonly reader: Connection
+  readonly writer: WriterThread
+  readonly lock: { release(): void }
+}
+
 export class SqliteStore implements KeyStore {
+  readonly #file: string
+  readonly #busyTimeoutMs: number
   readonly #reader: Connection
-  readonly #hot: HotReads
+  readonly #reads: TableReads
+  readonly #byRecipientId: { get(values: { recipientId: Buffer }): object | undefined }
   readonly #writer: WriterThread
   readonly #lock: { release(): void }
 
-  private constructor(reader: Connection, writer: WriterThread, lock: { release(): void }) {
+  private constructor({ file, busyTimeoutMs, reader, writer, lock }: Parts) {
+    this.#file = file
+    this.#busyTimeoutMs = busyTimeoutMs
     this.#reader = reader
-    this.#hot = translated(() => prepareHotReads(reader.db))
+    this.#reads = new TableReads(reader)
+    this.#byRecipientId = translated(() =>
+      reader.db
+        .select()
+        .from(versions)
+        .where(eq(versions.recipientId, sql.placeholder('recipientId')))
+        .prepare(),
+    )
     this.#writer = writer
     this.#lock = lock
   }
@@ -66,152 +77,75 @@ export class SqliteStore implements KeyStore {
         setup.client.close()
       }
       const reader = openConnection(file, { readonly: true, busyTimeoutMs })
-      return new SqliteStore(reader, new WriterThread({ path: file, busyTimeoutMs }), lock)
+      const writer = new WriterThread({ path: file, busyTimeoutMs })
+      return new SqliteStore({ file, busyTimeoutMs, reader, writer, lock })
     } catch (error) {
       lock.release()
       throw error
     }
   }
 
-  async cluster(): Promise<ClusterRow | undefined> {
+  async head(): Promise<HeadRow | undefined> {
     if (!this.#writer.isAlive) throw storageUnavailable('its writer has ended; restart the service')
-    const row = this.#read((db) => db.select().from(cluster).get())
-    if (row === undefined) return undefined
-    const { clusterId, rootVersion, createdAt } = row
-    return { clusterId: plain(clusterId), rootVersion, createdAt }
+    return await this.#reads.head()
   }
 
-  async slots(): Promise<SlotRow[]> {
-    return this.#read((db) => db.select().from(slots).all()).map((row) => ({
-      ...row,
-      sealedRoot: plain(row.sealedRoot),
-    }))
+  async row<T extends TableName>(table: T, key: KeyOf<T>): Promise<Stored<Rows[T]> | undefined> {
+    return await this.#reads.row(table, key)
   }
 
-  async ownKeys(): Promise<OwnKeyRow[]> {
-    return this.#read((db) => db.select().from(ownKeys).all()).map((row) => ({
-      ...row,
-      sealed: plain(row.sealed),
-    }))
+  async rows<T extends TableName>(table: T, page: RowPage<T>): Promise<Stored<Rows[T]>[]> {
+    return await this.#reads.rows(table, page)
   }
 
-  async key(key: string): Promise<KeySummary | undefined> {
-    return translated(() => this.#hot.key.get({ key }))
-  }
-
-  async keys({ after, limit }: PageRequest<string>): Promise<KeySummary[]> {
-    return this.#read((db) =>
-      selectSummaries(db)
-        .where(after === undefined ? undefined : gt(keys.key, after))
-        .orderBy(asc(keys.key))
-        .limit(limit)
-        .all(),
-    )
-  }
-
-  async version(key: string, version: number): Promise<VersionRow | undefined> {
-    const row = translated(() => this.#hot.version.get({ key, version }))
-    return row && versionRow(row)
-  }
-
-  async versions(key: string, { after, limit }: PageRequest<number>): Promise<VersionRow[]> {
-    const where = and(eq(versions.key, key), after === undefined ? undefined : gt(versions.version, after))
-    return this.#read((db) =>
-      db.select().from(versions).where(where).orderBy(asc(versions.version)).limit(limit).all(),
-    ).map(versionRow)
-  }
-
-  async versionsByRecipientId(recipientIds: readonly Uint8Array[]): Promise<VersionRow[]> {
-    const found: VersionRow[] = []
+  async versionsByRecipientId(recipientIds: readonly Uint8Array[]): Promise<Stored<VersionRow>[]> {
+    const found: Stored<VersionRow>[] = []
     for (const id of recipientIds) {
-      const row = translated(() => this.#hot.versionByRecipientId.get({ recipientId: Buffer.from(id) }))
-      if (row !== undefined) found.push(versionRow(row))
+      const row = translated(() => this.#byRecipientId.get({ recipientId: Buffer.from(id) }))
+      if (row !== undefined) found.push(rowFrom('versions', row))
     }
     return found
   }
 
-  async recipientIds(key: string, states: readonly VersionState[]): Promise<Uint8Array[]> {
-    const where = and(eq(versions.key, key), inArray(versions.state, [...states]))
-    return this.#read((db) =>
-      db
-        .select({ recipientId: versions.recipientId })
-        .from(versions)
-        .where(where)
-        .orderBy(asc(versions.version))
-        .all(),
-    ).map(({ recipientId }) => plain(recipientId))
+  async auditRuns(): Promise<string[]> {
+    return translated(() =>
+      this.#reader.db.selectDistinct({ run: auditEntries.run }).from(auditEntries).all(),
+    ).map(({ run }) => run)
   }
 
-  async token(token: string): Promise<TokenRow | undefined> {
-    const row = translated(() => this.#hot.token.get({ token }))
-    return row && { ...row, mac: plain(row.mac) }
-  }
-
-  async tokens({ after, limit }: PageRequest<string>): Promise<TokenRow[]> {
-    return this.#read((db) =>
-      db
+  async auditEntries(run: string, { after = 0, limit }: Page<number>): Promise<AuditRow[]> {
+    return translated(() =>
+      this.#reader.db
         .select()
-        .from(tokens)
-        .where(after === undefined ? undefined : gt(tokens.token, after))
-        .orderBy(asc(tokens.token))
+        .from(auditEntries)
+        .where(and(eq(auditEntries.run, run), gt(auditEntries.seq, after)))
+        .orderBy(asc(auditEntries.seq))
         .limit(limit)
         .all(),
     ).map((row) => ({ ...row, mac: plain(row.mac) }))
   }
 
-  async auditHead(run: string): Promise<AuditHead | undefined> {
-    const row = this.#read((db) => db.select().from(auditHeads).where(eq(auditHeads.run, run)).get())
-    return row && auditHead(row)
+  async commit(commit: Commit): Promise<Outcome> {
+    return await this.#writer.write(commit)
   }
 
-  async auditHeads(): Promise<AuditHead[]> {
-    return this.#read((db) => db.select().from(auditHeads).orderBy(asc(auditHeads.ordinal)).all()).map(
-      auditHead,
-    )
-  }
-
-  async auditRuns(): Promise<string[]> {
-    return this.#read((db) => db.selectDistinct({ run: auditEntries.run }).from(auditEntries).all()).map(
-      ({ run }) => run,
-    )
-  }
-
-  async auditEntries(run: string, { after, limit }: PageRequest<number>): Promise<AuditRow[]> {
-    const where = and(
-      eq(auditEntries.run, run),
-      after === undefined ? undefined : gt(auditEntries.seq, after),
-    )
-    return this.#read((db) =>
-      db.select().from(auditEntries).where(where).orderBy(asc(auditEntries.seq)).limit(limit).all(),
-    ).map((row) => ({ ...row, mac: plain(row.mac) }))
-  }
-
-  async initialize(initialization: Initialization, audit: AuditAppend): Promise<Outcome> {
-    return await this.#writer.write('initialize', initialization, audit)
-  }
-
-  async createKey(created: NewKey, audit: AuditAppend): Promise<Outcome> {
-    return await this.#writer.write('createKey', created, audit)
-  }
-
-  async rotate(rotation: Rotation, audit: AuditAppend): Promise<Outcome> {
-    return await this.#writer.write('rotate', rotation, audit)
-  }
-
-  async changeState(change: StateChange, audit: AuditAppend): Promise<Outcome> {
-    return await this.#writer.write('changeState', change, audit)
-  }
-
-  async createToken(token: TokenRow, audit: AuditAppend): Promise<Outcome> {
-    return await this.#writer.write('createToken', token, audit)
-  }
-
-  async revokeToken(token: string, at: number, audit: AuditAppend): Promise<Outcome> {
-    return await this.#writer.write('revokeToken', { token, at }, audit)
-  }
-
-  async append(audit: AuditAppend): Promise<Outcome> {
-    return await this.#writer.write('append', undefined, audit)
+  /** A transaction of its own, on a connection of its own, that reads what was there when it began. */
+  async snapshot(): Promise<Snapshot> {
+    const connection = openConnection(this.#file, { readonly: true, busyTimeoutMs: this.#busyTimeoutMs })
+    try {
+      const reads = new TableReads(connection)
+      translated(() => connection.client.exec('BEGIN'))
+      await reads.head()
+      return {
+        head: () => reads.head(),
+        row: (table, key) => reads.row(table, key),
+        rows: (table, page) => reads.rows(table, page),
+        close: async () => void connection.client.close(),
+      }
+    } catch (error) {
+      connection.client.close()
+      throw error
+    }
   }
 
   async close(): Promise<void> {
@@ -220,27 +154,4 @@ export class SqliteStore implements KeyStore {
     await this.#writer.close()
     this.#lock.release()
   }
-
-  #read<T>(query: (db: Connection['db']) => T): T {
-    return translated(() => query(this.#reader.db))
-  }
-}
-
-function versionRow(row: typeof versions.$inferSelect): VersionRow {
-  return {
-    ...row,
-    publicKey: plain(row.publicKey),
-    recipientId: plain(row.recipientId),
-    sealedSeed: plain(row.sealedSeed),
-  }
-}
-
-function auditHead(row: typeof auditHeads.$inferSelect): AuditHead {
-  const { run, seq, mac, headMac, chainKeyVersion, startedAt } = row
-  return { run, seq, mac: plain(mac), headMac: plain(headMac), chainKeyVersion, startedAt }
-}
-
-/** Bytes of their own: the driver's Buffers may share memory. */
-function plain(bytes: Uint8Array): Uint8Array {
-  return new Uint8Array(bytes)
 }

@@ -1,7 +1,6 @@
 /** What the store and its writer's thread say to each other. */
 
-import type { AuditAppend, Outcome } from '../../service/key-store.ts'
-import type { WriteName } from './writes.ts'
+import type { Commit, Outcome } from '../../service/key-store.ts'
 
 export interface WriterOptions {
   readonly path: string
@@ -10,9 +9,7 @@ export interface WriterOptions {
 
 export interface WriteRequest {
   readonly id: number
-  readonly name: WriteName
-  readonly argument: unknown
-  readonly audit: AuditAppend
+  readonly commit: Commit
 }
 
 export interface WriteReply {

@@ -3,13 +3,9 @@
 import { Worker } from 'node:worker_threads'
 
 import { ServiceError } from '../../service/errors.ts'
-import type { AuditAppend, Outcome } from '../../service/key-store.ts'
+import type { Commit, Outcome } from '../../service/key-store.ts'
 import { storageUnavailable } from './connection.ts'
 import type { WriteReply, WriteRequest, WriterOptions } from './writer-messages.ts'
-import type { WriteName, writes } from './writes.ts'
-
-type ArgumentOf<N extends WriteName> =
-  Parameters<(typeof writes)[N]> extends [unknown, infer A] ? A : undefined
 
 export class WriterThread {
   readonly #worker: Worker
@@ -43,12 +39,12 @@ export class WriterThread {
   }
 
   /** @throws ServiceError `storage_unavailable`. */
-  async write<N extends WriteName>(name: N, argument: ArgumentOf<N>, audit: AuditAppend): Promise<Outcome> {
+  async write(commit: Commit): Promise<Outcome> {
     if (this.#isOver) throw writerEnded()
     const id = ++this.#lastId
     return await new Promise<Outcome>((resolve, reject) => {
       this.#waiting.set(id, { resolve, reject })
-      this.#worker.postMessage({ id, name, argument, audit } satisfies WriteRequest, [])
+      this.#worker.postMessage({ id, commit } satisfies WriteRequest, [])
     })
   }
 

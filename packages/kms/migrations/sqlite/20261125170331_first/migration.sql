@@ -7,31 +7,44 @@ CREATE TABLE `audit_entries` (
 );
 --> statement-breakpoint
 CREATE TABLE `audit_heads` (
-	`ordinal` integer PRIMARY KEY AUTOINCREMENT,
-	`run` text NOT NULL,
+	`run` text PRIMARY KEY,
+	`ordinal` integer NOT NULL,
 	`seq` integer NOT NULL,
-	`mac` blob NOT NULL,
+	`last_mac` blob NOT NULL,
 	`head_mac` blob NOT NULL,
 	`chain_key_version` integer NOT NULL,
-	`started_at` integer NOT NULL
+	`started_at` integer NOT NULL,
+	`generation` integer NOT NULL,
+	`mac` blob NOT NULL
 );
 --> statement-breakpoint
 CREATE TABLE `cluster` (
-	`id` integer PRIMARY KEY,
-	`cluster_id` blob NOT NULL,
+	`cluster_id` blob PRIMARY KEY,
 	`root_version` integer NOT NULL,
-	`created_at` integer NOT NULL
+	`created_at` integer NOT NULL,
+	`generation` integer NOT NULL,
+	`mac` blob NOT NULL
+);
+--> statement-breakpoint
+CREATE TABLE `cluster_head` (
+	`id` integer PRIMARY KEY,
+	`epoch` integer NOT NULL,
+	`row_count` integer NOT NULL,
+	`masked_sum` blob NOT NULL,
+	`mac` blob NOT NULL
 );
 --> statement-breakpoint
 CREATE TABLE `keys` (
 	`key` text PRIMARY KEY,
 	`purpose` text NOT NULL,
 	`kem_id` integer NOT NULL,
-	`generation` integer NOT NULL,
 	`latest_version` integer NOT NULL,
+	`primary_version` integer NOT NULL,
 	`rewrap_to` text NOT NULL,
 	`created_at` integer NOT NULL,
-	`rotated_at` integer
+	`rotated_at` integer,
+	`generation` integer NOT NULL,
+	`mac` blob NOT NULL
 );
 --> statement-breakpoint
 CREATE TABLE `own_keys` (
@@ -40,6 +53,8 @@ CREATE TABLE `own_keys` (
 	`root_version` integer NOT NULL,
 	`sealed` blob NOT NULL,
 	`created_at` integer NOT NULL,
+	`generation` integer NOT NULL,
+	`mac` blob NOT NULL,
 	CONSTRAINT `own_keys_pk` PRIMARY KEY(`purpose`, `version`)
 );
 --> statement-breakpoint
@@ -48,20 +63,24 @@ CREATE TABLE `slots` (
 	`kind` text NOT NULL,
 	`root_version` integer NOT NULL,
 	`sealed_root` blob NOT NULL,
-	`created_at` integer NOT NULL
+	`created_at` integer NOT NULL,
+	`generation` integer NOT NULL,
+	`mac` blob NOT NULL
 );
 --> statement-breakpoint
 CREATE TABLE `tokens` (
 	`token` text PRIMARY KEY,
 	`name` text NOT NULL,
-	`mac` blob NOT NULL,
+	`secret_mac` blob NOT NULL,
 	`pepper_version` integer NOT NULL,
 	`permissions` text NOT NULL,
 	`keys` text,
 	`created_at` integer NOT NULL,
 	`expires_at` integer,
 	`revoked_at` integer,
-	`created_by` text
+	`created_by` text,
+	`generation` integer NOT NULL,
+	`mac` blob NOT NULL
 );
 --> statement-breakpoint
 CREATE TABLE `versions` (
@@ -75,10 +94,12 @@ CREATE TABLE `versions` (
 	`sealed_seed` blob NOT NULL,
 	`created_at` integer NOT NULL,
 	`state_changed_at` integer NOT NULL,
+	`generation` integer NOT NULL,
+	`mac` blob NOT NULL,
 	CONSTRAINT `versions_pk` PRIMARY KEY(`key`, `version`),
 	CONSTRAINT `fk_versions_key_keys_key_fk` FOREIGN KEY (`key`) REFERENCES `keys`(`key`)
 );
 --> statement-breakpoint
-CREATE UNIQUE INDEX `audit_heads_run` ON `audit_heads` (`run`);--> statement-breakpoint
+CREATE UNIQUE INDEX `audit_heads_ordinal` ON `audit_heads` (`ordinal`);--> statement-breakpoint
 CREATE UNIQUE INDEX `versions_recipient_id` ON `versions` (`recipient_id`);--> statement-breakpoint
 CREATE UNIQUE INDEX `versions_one_primary` ON `versions` (`key`) WHERE "versions"."state" = 'primary';

@@ -1,0 +1,117 @@
+/**
+ * Rows that vouch for themselves. What is read through here has had its MAC checked; what is written gets one, and the
+ * cluster head moves with it in the same transaction.
+ */
+
+import type { AuditAppend } from './audit-chain.ts'
+import type { Change } from './changes.ts'
+import { HeadChange, openHead, sealHead } from './cluster-head.ts'
+import type { ClusterHead } from './cluster-head.ts'
+import { integrityViolation, ServiceError } from './errors.ts'
+import type { Commit, KeyStore, Outcome, RowPage, RowReads, RowWrite } from './key-store.ts'
+import type { RowMacs } from './row-mac.ts'
+import type { KeyOf, Rows, Stored, TableName, VersionRow } from './rows.ts'
+import { checkRow, VerifiedRows } from './verified-rows.ts'
+
+const maxAttempts = 20
+
+/** What becomes of a write: see `Outcome`. */
+export type LedgerOutcome = Exclude<Outcome, 'head_moved'>
+
+export class Ledger implements RowReads {
+  readonly #store: KeyStore
+  readonly #macs: RowMacs
+  readonly #verified: VerifiedRows
+  /** As this process knows it; another may have moved it. */
+  #head: ClusterHead | undefined
+
+  /** @param macs Stay the caller's. */
+  constructor(store: KeyStore, macs: RowMacs) {
+    this.#store = store
+    this.#macs = macs
+    this.#verified = new VerifiedRows(macs)
+  }
+
+  async row<T extends TableName>(table: T, key: KeyOf<T>): Promise<Stored<Rows[T]> | undefined> {
+    const row = await this.#store.row(table, key)
+    return row && this.#verified.check(table, row)
+  }
+
+  async rows<T extends TableName>(table: T, page: RowPage<T>): Promise<Stored<Rows[T]>[]> {
+    const rows = await this.#store.rows(table, page)
+    for (const row of rows) checkRow(this.#macs, table, row)
+    return rows
+  }
+
+  async versionsByRecipientId(recipientIds: readonly Uint8Array[]): Promise<Stored<VersionRow>[]> {
+    const rows = await this.#store.versionsByRecipientId(recipientIds)
+    for (const row of rows) this.#verified.check('versions', row)
+    return rows
+  }
+
+  /** @throws ServiceError `storage_unavailable`, `integrity_violation`. */
+  async head(): Promise<ClusterHead> {
+    const row = await this.#store.head()
+    if (row === undefined) throw integrityViolation('the database, without a cluster head,')
+    return openHead(this.#macs, row)
+  }
+
+  /**
+   * Makes all changes and appends the entries, or does nothing.
+   *
+   * @throws ServiceError `storage_unavailable`, after which only the store knows what was done; `integrity_violation`
+   * when a row to be changed is not what this service wrote.
+   */
+  async commit(changes: readonly Change[], audit: AuditAppend): Promise<LedgerOutcome> {
+    const { change, ...planned } = plan(this.#macs, changes, audit)
+    for (let attempt = 0; attempt < maxAttempts; attempt++) {
+      const before = (this.#head ??= await this.head())
+      const after = change.applyTo(before)
+      const commit = { ...planned, head: sealHead(this.#macs, after), expectedEpoch: before.epoch }
+      this.#head = undefined
+      const outcome = await this.#store.commit(commit)
+      if (outcome === 'head_moved') continue
+      this.#head = outcome === 'done' ? after : before
+      return outcome
+    }
+    throw new ServiceError('storage_unavailable', 'other writers were faster every time', {
+      hint: 'try again',
+    })
+  }
+}
+
+/** The first write to an empty store. */
+export function firstCommit(macs: RowMacs, changes: readonly Change[], audit: AuditAppend): Commit {
+  const { change, ...planned } = plan(macs, changes, audit)
+  return { ...planned, head: sealHead(macs, change.applyTo(undefined)), expectedEpoch: null }
+}
+
+/** The rows to write with their MACs, and what they do to the head. */
+function plan(
+  macs: RowMacs,
+  changes: readonly Change[],
+  { entries, before, head }: AuditAppend,
+): Pick<Commit, 'writes' | 'audit'> & { change: HeadChange } {
+  const change = new HeadChange()
+  const writes = changes.map((one) => planRow(macs, change, one))
+  if (before !== undefined) change.subtract(macs.tag('audit_heads', before.seq, before).addend)
+  const { mac, addend } = macs.tag('audit_heads', head.seq, head)
+  change.add(addend)
+  const audit = {
+    entries,
+    head: { ...head, generation: head.seq, mac },
+    expectedSeq: before?.seq ?? null,
+  }
+  return { change, writes, audit }
+}
+
+function planRow(macs: RowMacs, change: HeadChange, { table, before, after }: Change): RowWrite {
+  if (before !== undefined) change.subtract(checkRow(macs, table, before).addend)
+  const expected = before?.generation ?? null
+  // `table` says of which kind the rows are; TypeScript does not follow that through a union.
+  if (after === undefined) return { table, removed: before, expected } as RowWrite
+  const generation = (expected ?? 0) + 1
+  const { mac, addend } = macs.tag(table, generation, after)
+  change.add(addend)
+  return { table, row: { ...after, generation, mac }, expected } as RowWrite
+}
