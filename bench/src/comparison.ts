@@ -2,7 +2,7 @@
 
 import type { Bar } from './chart.ts'
 import { measure } from './harness.ts'
-import type { Case, MeasureOptions } from './harness.ts'
+import type { Case, MeasureOptions, Series } from './harness.ts'
 import { pairedRatio, summarise } from './statistics.ts'
 import type { Summary } from './statistics.ts'
 import {
@@ -49,7 +49,15 @@ export async function compare(
   rounds: number,
   options: Omit<MeasureOptions, 'rounds'> = {},
 ): Promise<Comparison> {
-  const series = await measure(contestants, { ...options, rounds })
+  return comparisonOf(title, contestants, await measure(contestants, { ...options, rounds }))
+}
+
+/** Of what was measured elsewhere: series in the order of the contestants. */
+export function comparisonOf(
+  title: string,
+  contestants: readonly Omit<Contestant, 'run'>[],
+  series: readonly Pick<Series, 'rounds' | 'time'>[],
+): Comparison {
   const reference = series[0]?.rounds ?? []
   const rows = contestants.map(({ name, kind, note, extraBytes, bundleBytes }, i) => {
     const values = series[i]?.rounds ?? []

@@ -17,8 +17,9 @@ export function printTable(head: readonly string[], rows: readonly (readonly str
   }
 }
 
-/** Microseconds as people read them: three digits. */
+/** Microseconds as people read them: three digits, and thousands apart. */
 export function formatMicroseconds(value: number): string {
+  if (value >= 10_000) return Math.round(value).toLocaleString('en')
   return value >= 100 ? value.toFixed(0) : value >= 10 ? value.toFixed(1) : value.toFixed(2)
 }
 
