@@ -5,6 +5,9 @@
  */
 
 export type { Log, LogEntry } from './http/env.ts'
+export { examine, findingsText, needsWork } from './server/doctor/doctor.ts'
+export type { DoctorOptions } from './server/doctor/doctor.ts'
+export type { Check, Finding } from './server/doctor/finding.ts'
 export { initService } from './server/init.ts'
 export type { InitOptions, InitResult } from './server/init.ts'
 export type { ServicePaths } from './server/paths.ts'

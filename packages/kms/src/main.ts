@@ -5,6 +5,7 @@ import { configText, readConfig, usage } from './config.ts'
 import type { Config } from './config.ts'
 import { ConfigError } from './config/config-error.ts'
 import { serviceConfigOf } from './server/configured.ts'
+import { examine, findingsText, needsWork } from './server/doctor/doctor.ts'
 import { initService } from './server/init.ts'
 import { openLogger } from './server/logger.ts'
 import { startService, verifyAudit } from './server/start.ts'
@@ -19,6 +20,7 @@ const commands: Readonly<Record<Config['command'], (config: Config) => number | 
   init,
   serve,
   'verify-audit': verify,
+  doctor,
 }
 
 /** Codes of what may be over at the next try. */
@@ -79,6 +81,12 @@ async function serve({ values }: Config): Promise<number> {
   await stopped
   await logger.close()
   return 0
+}
+
+async function doctor({ values, file }: Config): Promise<number> {
+  const findings = await examine({ config: serviceConfigOf(values), configFile: file })
+  print(findingsText(findings))
+  return needsWork(findings) ? 1 : 0
 }
 
 function print(line: string): number {

@@ -6,7 +6,7 @@
 import { address, count, duration, onOff, oneOf, path, pathOrNone, text } from './kinds.ts'
 import type { Kind } from './kinds.ts'
 
-export const commands = ['init', 'serve', 'verify-audit'] as const
+export const commands = ['init', 'serve', 'verify-audit', 'doctor'] as const
 export type Command = (typeof commands)[number]
 
 export interface Setting<T> {
@@ -17,7 +17,7 @@ export interface Setting<T> {
 }
 
 const all = commands
-const serving = ['serve'] as const
+const serving = ['serve', 'doctor'] as const
 
 export const settings = {
   'data-dir': setting(path, all, 'the database and, unless said otherwise, the files below'),
@@ -26,7 +26,7 @@ export const settings = {
     all,
     'the key file that opens the root key; default root.key in the data directory',
   ),
-  'token-file': setting(path, ['init'], 'where the first token goes; default admin.token there'),
+  'token-file': setting(path, ['init', 'doctor'], 'where the first token goes; default admin.token there'),
   'first-key': setting(text, ['init'], 'the name of a key to begin with'),
 
   listen: setting(address, serving, 'default 127.0.0.1:8420; port 0: any that is free'),

@@ -1,0 +1,79 @@
+/** What brings the keys back when something is lost, and what notices that something was put back. */
+
+import { spawnSync } from 'node:child_process'
+import { statfsSync } from 'node:fs'
+
+import type { DatabaseFacts } from '../../store/sqlite/inspect.ts'
+import { failure, ok, unknown, warning } from './finding.ts'
+import type { Finding } from './finding.ts'
+
+const dayMs = 86_400_000
+const maxBackupDays = 7
+/** Two clocks of one machine do not differ by more. */
+const maxAheadMs = 60_000
+
+export function examineSlots({ slots }: DatabaseFacts): Finding {
+  const check = 'slots'
+  const list = slots.toSorted().join(', ')
+  if (slots.length > 1) return ok(check, `${slots.length} slots open the root key: ${list}`)
+  const next = 'longhold kms slots add: a passphrase, shares of several people, or another key service'
+  return slots.length === 1
+    ? warning(check, `one slot opens the root key (${list}): whoever loses it loses every key`, next)
+    : failure(check, 'no slot opens the root key', 'restore a backup')
+}
+
+export function examineBackups({ newestBackupMs, newestVersionMs }: DatabaseFacts, nowMs: number): Finding {
+  const check = 'backups'
+  if (newestBackupMs === undefined) {
+    return warning(
+      check,
+      'no backup is on record',
+      'make one, apart from the key file, and try to restore it',
+    )
+  }
+  if (newestVersionMs !== undefined && newestVersionMs > newestBackupMs) {
+    const message =
+      'there are versions of keys that no backup has: what is wrapped for them is lost with the database'
+    return failure(check, message, 'make a backup after every rotation')
+  }
+  const days = Math.floor((nowMs - newestBackupMs) / dayMs)
+  const message = `the newest backup is ${days} days old`
+  return days > maxBackupDays
+    ? warning(check, message, 'make one; a timer does not forget')
+    : ok(check, message)
+}
+
+export function examineAnchor({ hasAnchor }: DatabaseFacts): Finding {
+  const check = 'anchor'
+  if (hasAnchor) return ok(check, 'the newest head is kept outside the database')
+  const next =
+    'keep the last line of longhold-kms verify-audit elsewhere, and look whether later checks still know it'
+  return warning(check, 'no anchor: a database that is put back to an earlier state is not noticed', next)
+}
+
+/** @param path Where `timedatectl` is looked for, as PATH. */
+export function examineClock({ newestMs }: DatabaseFacts, nowMs: number, path: string | undefined): Finding {
+  const check = 'clock'
+  if (newestMs !== undefined && newestMs > nowMs + maxAheadMs) {
+    const message = `the clock is behind what the database knows: ${new Date(newestMs).toISOString()}`
+    return failure(check, message, 'set the clock before anything expires or is destroyed by it')
+  }
+  const { status, stdout } = spawnSync('timedatectl', ['show', '--property=NTPSynchronized', '--value'], {
+    encoding: 'utf8',
+    timeout: 5000,
+    env: { PATH: path },
+  })
+  if (status !== 0) return unknown(check, 'nobody here says whether the clock is kept right')
+  return stdout.trim() === 'yes'
+    ? ok(check, 'the clock is kept right by the network')
+    : warning(check, 'nothing keeps the clock right', 'timedatectl set-ntp true, or chrony')
+}
+
+export function examineDisk(dataDir: string, minFreeBytes: number): Finding {
+  const check = 'disk'
+  const { bavail, bsize } = statfsSync(dataDir)
+  const free = bavail * bsize
+  const message = `${Math.floor(free / 2 ** 20)} MiB are free for ${dataDir}`
+  const next = 'make room: with a full disk nothing is answered that must be on record first'
+  return free < minFreeBytes ? warning(check, message, next) : ok(check, message)
+}
