@@ -2,20 +2,7 @@
 
 import { execFileSync } from 'node:child_process'
 import { randomFillSync } from 'node:crypto'
-import {
-  closeSync,
-  existsSync,
-  mkdtempSync,
-  openSync,
-  readFileSync,
-  readSync,
-  rmSync,
-  statfsSync,
-  writeFileSync,
-  writeSync,
-} from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { closeSync, openSync, readFileSync, readSync, rmSync, writeFileSync, writeSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 
@@ -23,19 +10,19 @@ import { ciphertextSize, generateIdentity } from '../../packages/core/src/index.
 import { comparisonOf, printComparison, ratioOf, type Comparison } from './comparison.ts'
 import { publish } from './publish.ts'
 import { startOrigin } from './report.ts'
+import { ScratchDirectory } from './scratch.ts'
 import { median } from './statistics.ts'
 import { print, printTable } from './table.ts'
 import type { Target } from './targets.ts'
 
 const mebibyte = 1024 * 1024
-const tmpfs = 0x01021994
 
 const { values: flags } = parseArgs({
   options: {
     rounds: { type: 'string', default: '7' },
     mib: { type: 'string', default: '1024' },
-    /** Where the files lie; memory unless said otherwise, so that no disk is measured. */
-    dir: { type: 'string', default: existsSync('/dev/shm') ? '/dev/shm' : tmpdir() },
+    /** Where the files lie, if not in memory. */
+    dir: { type: 'string' },
     'dry-run': { type: 'boolean', default: false },
   },
 })
@@ -54,8 +41,8 @@ interface Way {
   readonly run: (input: string, output: string) => Taken
 }
 
-const directory = mkdtempSync(join(flags.dir, 'longhold-bench-'))
-const path = (name: string) => join(directory, name)
+using directory = new ScratchDirectory(flags.dir)
+const path = (name: string) => directory.file(name)
 const [plain, envelope, output, empty, emptyEnvelope, identityFile] = [
   'plain',
   'plain.lh',
@@ -65,130 +52,126 @@ const [plain, envelope, output, empty, emptyEnvelope, identityFile] = [
   'identity.txt',
 ].map(path) as [string, string, string, string, string, string] // six in, six out
 
-try {
-  const identity = generateIdentity()
-  writeFileSync(identityFile, `${identity.exportText()}\n`, { mode: 0o600 })
-  const recipient = identity.recipient.toString()
-  writeRandom(plain, mebibytes)
-  writeFileSync(empty, '')
+const identity = generateIdentity()
+writeFileSync(identityFile, `${identity.exportText()}\n`, { mode: 0o600 })
+const recipient = identity.recipient.toString()
+writeRandom(plain, mebibytes)
+writeFileSync(empty, '')
 
-  const copy: Way = { name: 'floor: a plain copy', kind: 'floor', run: job('copy') }
-  const copyLoop: Way = {
-    name: 'a copy by reads and writes of 1 MiB',
-    kind: 'peer',
-    run: job('copy-loop'),
-  }
-  const library = (operation: 'encrypt' | 'decrypt'): Way => ({
-    name: 'longhold, reads of 1 MiB',
-    kind: 'ours',
-    run: job(operation),
-  })
-  const glue = (operation: 'encrypt' | 'decrypt'): Way => ({
-    name: 'longhold, createReadStream glue',
-    kind: 'ours',
-    run: job(`naive-${operation}`),
-  })
-  const commandLine = (operation: 'encrypt' | 'decrypt'): Way => {
-    const key = operation === 'encrypt' ? ['--recipient', recipient] : ['--identity', identityFile]
-    const args = [operation, ...key, '--force']
-    const nothing = operation === 'encrypt' ? empty : emptyEnvelope
-    return {
-      name: 'longhold, command line',
-      kind: 'ours',
-      note: 'less what the same command takes for an empty file',
-      run: (input, to) => {
-        const idle = command([...args, '--output', to, nothing])
-        const whole = command([...args, '--output', to, input])
-        return {
-          seconds: whole.seconds - idle.seconds,
-          idleBytes: idle.peakBytes,
-          peakBytes: whole.peakBytes,
-        }
-      },
-    }
-  }
-
-  const comparisons: Comparison[] = []
-  const targets: Target[] = []
-  const memory: { title: string; name: string; overIdleMiB: number }[] = []
-  for (const operation of ['encrypt', 'decrypt'] as const) {
-    const [from, expected] = operation === 'encrypt' ? [plain, envelope] : [envelope, plain]
-    const ways = [library(operation), copy, copyLoop, commandLine(operation), glue(operation)]
-    if (operation === 'encrypt') {
-      // Each way of encrypting must give what the library's own decryption opens again.
-      command(['encrypt', '--recipient', recipient, '--output', emptyEnvelope, empty])
-      for (const way of [commandLine(operation), glue(operation), library(operation)]) {
-        way.run(plain, expected)
-        library('decrypt').run(expected, output)
-        expectSameFile(output, plain, `${way.name} encrypts`)
-      }
-    } else {
-      for (const way of [library(operation), commandLine(operation), glue(operation)]) {
-        way.run(from, output)
-        expectSameFile(output, expected, `${way.name} decrypts`)
-      }
-    }
-    const taken = ways.map((): Taken[] => [])
-    for (let round = 0; round < rounds; round++) {
-      const order = [...ways.keys()]
-      for (const i of round % 2 === 0 ? order : order.toReversed()) {
-        rmSync(output, { force: true })
-        const way = ways[i]
-        if (way !== undefined) taken[i]?.push(way.run(from, output))
-      }
-    }
-    const title = `${operation === 'encrypt' ? 'Encrypt' : 'Decrypt'} a file of ${mebibytes} MiB`
-    const extraBytes = ciphertextSize(mebibytes * mebibyte) - mebibytes * mebibyte
-    const comparison = comparisonOf(
-      title,
-      ways.map(({ name, kind, note }) => ({
-        name,
-        kind,
-        note,
-        ...(kind === 'ours' && { extraBytes }),
-      })),
-      taken.map((all) => ({ rounds: all.map(({ seconds }) => seconds * 1_000_000), time: 'clock' })),
-    )
-    printComparison(comparison)
-    comparisons.push(comparison)
-    for (const [i, { name }] of ways.entries()) {
-      const overIdle = (taken[i] ?? []).map(({ peakBytes, idleBytes }) => (peakBytes - idleBytes) / mebibyte)
-      memory.push({ title, name, overIdleMiB: median(overIdle) })
-    }
-    targets.push(...targetsOf(comparison, copy.name, glue(operation).name))
-  }
-  for (const { title, name, overIdleMiB } of memory) {
-    if (!/^longhold, (?:reads|command)/.test(name)) continue
-    targets.push({
-      what: `${title}: ${name}, memory over idle`,
-      atMost: 64,
-      measured: overIdleMiB,
-      unit: ' MiB',
-    })
-  }
-  print('\nMemory at its peak over idle')
-  printTable(
-    ['', 'MiB'],
-    memory.map(({ title, name, overIdleMiB }) => [`${title}: ${name}`, overIdleMiB.toFixed(1)]),
-  )
-
-  publish(
-    {
-      name: 'files',
-      title: `Files of ${mebibytes} MiB`,
-      what: `microseconds for ${mebibytes} MiB from file to file`,
-      comparisons,
-      targets,
-      rounds,
-      method: { samples: 1, bytes: mebibytes * mebibyte },
-      more: { fileSystem: statfsSync(directory).type === tmpfs ? 'tmpfs' : 'another', memory },
-    },
-    finish(),
-    flags['dry-run'],
-  )
-} finally {
-  rmSync(directory, { recursive: true, force: true })
+const copy: Way = { name: 'floor: a plain copy', kind: 'floor', run: job('copy') }
+const copyLoop: Way = {
+  name: 'a copy by reads and writes of 1 MiB',
+  kind: 'peer',
+  run: job('copy-loop'),
 }
+const library = (operation: 'encrypt' | 'decrypt'): Way => ({
+  name: 'longhold, reads of 1 MiB',
+  kind: 'ours',
+  run: job(operation),
+})
+const glue = (operation: 'encrypt' | 'decrypt'): Way => ({
+  name: 'longhold, createReadStream glue',
+  kind: 'ours',
+  run: job(`naive-${operation}`),
+})
+const commandLine = (operation: 'encrypt' | 'decrypt'): Way => {
+  const key = operation === 'encrypt' ? ['--recipient', recipient] : ['--identity', identityFile]
+  const args = [operation, ...key, '--force']
+  const nothing = operation === 'encrypt' ? empty : emptyEnvelope
+  return {
+    name: 'longhold, command line',
+    kind: 'ours',
+    note: 'less what the same command takes for an empty file',
+    run: (input, to) => {
+      const idle = command([...args, '--output', to, nothing])
+      const whole = command([...args, '--output', to, input])
+      return {
+        seconds: whole.seconds - idle.seconds,
+        idleBytes: idle.peakBytes,
+        peakBytes: whole.peakBytes,
+      }
+    },
+  }
+}
+
+const comparisons: Comparison[] = []
+const targets: Target[] = []
+const memory: { title: string; name: string; overIdleMiB: number }[] = []
+for (const operation of ['encrypt', 'decrypt'] as const) {
+  const [from, expected] = operation === 'encrypt' ? [plain, envelope] : [envelope, plain]
+  const ways = [library(operation), copy, copyLoop, commandLine(operation), glue(operation)]
+  if (operation === 'encrypt') {
+    // Each way of encrypting must give what the library's own decryption opens again.
+    command(['encrypt', '--recipient', recipient, '--output', emptyEnvelope, empty])
+    for (const way of [commandLine(operation), glue(operation), library(operation)]) {
+      way.run(plain, expected)
+      library('decrypt').run(expected, output)
+      expectSameFile(output, plain, `${way.name} encrypts`)
+    }
+  } else {
+    for (const way of [library(operation), commandLine(operation), glue(operation)]) {
+      way.run(from, output)
+      expectSameFile(output, expected, `${way.name} decrypts`)
+    }
+  }
+  const taken = ways.map((): Taken[] => [])
+  for (let round = 0; round < rounds; round++) {
+    const order = [...ways.keys()]
+    for (const i of round % 2 === 0 ? order : order.toReversed()) {
+      rmSync(output, { force: true })
+      const way = ways[i]
+      if (way !== undefined) taken[i]?.push(way.run(from, output))
+    }
+  }
+  const title = `${operation === 'encrypt' ? 'Encrypt' : 'Decrypt'} a file of ${mebibytes} MiB`
+  const extraBytes = ciphertextSize(mebibytes * mebibyte) - mebibytes * mebibyte
+  const comparison = comparisonOf(
+    title,
+    ways.map(({ name, kind, note }) => ({
+      name,
+      kind,
+      note,
+      ...(kind === 'ours' && { extraBytes }),
+    })),
+    taken.map((all) => ({ rounds: all.map(({ seconds }) => seconds * 1_000_000), time: 'clock' })),
+  )
+  printComparison(comparison)
+  comparisons.push(comparison)
+  for (const [i, { name }] of ways.entries()) {
+    const overIdle = (taken[i] ?? []).map(({ peakBytes, idleBytes }) => (peakBytes - idleBytes) / mebibyte)
+    memory.push({ title, name, overIdleMiB: median(overIdle) })
+  }
+  targets.push(...targetsOf(comparison, copy.name, glue(operation).name))
+}
+for (const { title, name, overIdleMiB } of memory) {
+  if (!/^longhold, (?:reads|command)/.test(name)) continue
+  targets.push({
+    what: `${title}: ${name}, memory over idle`,
+    atMost: 64,
+    measured: overIdleMiB,
+    unit: ' MiB',
+  })
+}
+print('\nMemory at its peak over idle')
+printTable(
+  ['', 'MiB'],
+  memory.map(({ title, name, overIdleMiB }) => [`${title}: ${name}`, overIdleMiB.toFixed(1)]),
+)
+
+publish(
+  {
+    name: 'files',
+    title: `Files of ${mebibytes} MiB`,
+    what: `microseconds for ${mebibytes} MiB from file to file`,
+    comparisons,
+    targets,
+    rounds,
+    method: { samples: 1, bytes: mebibytes * mebibyte },
+    more: { fileSystem: directory.fileSystem, memory },
+  },
+  finish(),
+  flags['dry-run'],
+)
 
 function targetsOf(comparison: Comparison, copy: string, glue: string): Target[] {
   return ['longhold, reads of 1 MiB', 'longhold, command line'].flatMap((name) => [

@@ -9,8 +9,9 @@
 import * as age from 'age-encryption'
 
 import { expectBytes, type Inputs, type Peer } from './peer.ts'
+import { Window, type ReadPeer } from './read-peer.ts'
 import { checkRecord, type RecordPeer } from './record-peer.ts'
-import { collected, expectPlaintext, pieceBytes, webPass, type StreamPeer } from './stream-peer.ts'
+import { collected, expectPlaintext, pieceBytes, webPass, webSource, type StreamPeer } from './stream-peer.ts'
 import { wrapPeer, type WrapPeer } from './wrap-peer.ts'
 
 export async function ageEncryption({ dataKey }: Inputs): Promise<Peer> {
@@ -95,6 +96,22 @@ export async function ageStreams(plaintext: Uint8Array): Promise<StreamPeer> {
     encrypt: () => encrypt(),
     decrypt: () => decrypt(),
     streamBytes: file.length,
+  }
+}
+
+/** Its files open from the beginning alone, so what lies before the place is opened too. */
+export async function ageReads(plaintext: Uint8Array): Promise<ReadPeer> {
+  const { encrypter, decrypter } = await ageKeys()
+  const file = await encrypter.encrypt(plaintext)
+  return {
+    name: 'age-encryption, web streams',
+    library: 'age-encryption',
+    async read(at, length) {
+      const reader = new Window(at, length)
+      for await (const piece of await decrypter.decrypt(webSource(file, pieceBytes)))
+        if (reader.add(piece)) break
+      return reader.bytes
+    },
   }
 }
 

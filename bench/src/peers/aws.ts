@@ -7,6 +7,8 @@
  * (4 KiB is its default, and half as fast).
  */
 
+import { Readable } from 'node:stream'
+
 import {
   AlgorithmSuiteIdentifier,
   CommitmentPolicy,
@@ -17,8 +19,9 @@ import {
   getLocalCryptographicMaterialsCache,
 } from '@aws-crypto/client-node'
 
+import { Window, type ReadPeer } from './read-peer.ts'
 import { checkRecord, recordContext, type RecordPeer } from './record-peer.ts'
-import { collected, expectPlaintext, nodePass, pieceBytes, type StreamPeer } from './stream-peer.ts'
+import { collected, expectPlaintext, nodePass, pieceBytes, piecesOf, type StreamPeer } from './stream-peer.ts'
 import { wrapPeer, type WrapPeer } from './wrap-peer.ts'
 
 const client = buildClient({
@@ -84,6 +87,25 @@ export async function awsStreams(plaintext: Uint8Array): Promise<StreamPeer> {
     encrypt: () => encrypt(),
     decrypt: () => decrypt(),
     streamBytes: message.length,
+  }
+}
+
+/** Frames are released in their order alone, so those before the place are opened too. */
+export async function awsReads(plaintext: Uint8Array): Promise<ReadPeer> {
+  const keyring = newKeyring()
+  const transform = client.encryptStream(keyring, { ...how, encryptionContext: recordContext })
+  const message = await collected((see) => nodePass(plaintext, pieceBytes, transform, see))
+  return {
+    name: '@aws-crypto/client-node, frames of 64 KiB',
+    library: '@aws-crypto/client-browser',
+    async read(at, length) {
+      const reader = new Window(at, length)
+      const source = Readable.from(piecesOf(message, pieceBytes), { objectMode: false })
+      const opened: AsyncIterable<Uint8Array> = source.pipe(client.decryptStream(keyring))
+      for await (const piece of opened) if (reader.add(piece)) break
+      source.destroy()
+      return reader.bytes
+    },
   }
 }
 

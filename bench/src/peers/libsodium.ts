@@ -7,6 +7,7 @@
 
 import sodium from 'libsodium-wrappers'
 
+import { Window, type ReadPeer } from './read-peer.ts'
 import { checkRecord, type RecordPeer } from './record-peer.ts'
 import { expectPlaintext, type StreamPeer } from './stream-peer.ts'
 import { wrapPeer, type WrapPeer } from './wrap-peer.ts'
@@ -86,6 +87,21 @@ export async function libsodiumStreams(plaintext: Uint8Array): Promise<StreamPee
     encrypt: () => count(libsodiumEncrypt(plaintext, key)),
     decrypt: () => count(libsodiumDecrypt(stream, key)),
     streamBytes: stream.length,
+  }
+}
+
+/** Pieces open in their order alone, so those before the place are opened too. */
+export function libsodiumReads(plaintext: Uint8Array): ReadPeer {
+  const key = newLibsodiumKey()
+  const stream = new Uint8Array(Buffer.concat([...libsodiumEncrypt(plaintext, key)]))
+  return {
+    name: 'libsodium-wrappers, secretstream',
+    library: 'libsodium-wrappers',
+    async read(at, length) {
+      const reader = new Window(at, length)
+      for (const piece of libsodiumDecrypt(stream, key)) if (reader.add(piece)) break
+      return reader.bytes
+    },
   }
 }
 
