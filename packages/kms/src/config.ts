@@ -77,7 +77,8 @@ export function usage(): string {
   const calls = commands.map((command) => `  longhold-kms ${command.padEnd(12)}  ${about[command]}`)
   const options = settingNames.map((name) => {
     const { kind, commands: of, help } = settings[name]
-    const option = kind.placeholder === '' ? `--${name}` : `--${name} ${kind.placeholder}`
+    const value = kind.choices?.join('|') ?? kind.placeholder.toUpperCase()
+    const option = value === '' ? `--${name}` : `--${name} ${value}`
     const whose = of.length === commands.length ? '' : `${of.join(', ')}: `
     return `  ${option.padEnd(32)} ${whose}${help}`
   })

@@ -5,12 +5,14 @@
  */
 
 export type { Log, LogEntry } from './http/env.ts'
+export { serviceConfigOf } from './server/configured.ts'
 export { examine, findingsText, needsWork } from './server/doctor/doctor.ts'
 export type { DoctorOptions } from './server/doctor/doctor.ts'
 export type { Check, Finding } from './server/doctor/finding.ts'
 export { initService } from './server/init.ts'
 export type { InitOptions, InitResult } from './server/init.ts'
 export type { ServicePaths } from './server/paths.ts'
+export { logLine } from './server/logger.ts'
 export { startService, verifyAudit } from './server/start.ts'
 export type { RunningService, ServiceConfig } from './server/start.ts'
 export type { AuditReport } from './service/audit-verify.ts'

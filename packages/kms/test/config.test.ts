@@ -73,7 +73,8 @@ describe('configuration', () => {
     const given: Record<string, string> = {
       TEXT: 'a',
       FILE: '/f',
-      'FILE|none': 'none',
+      DIRECTORY: '/d',
+      PATH: 'none',
       'HOST:PORT': 'localhost:0',
       TIME: '20s',
       NUMBER: '5',

@@ -2,47 +2,53 @@ import { once } from 'node:events'
 
 import { Command } from '@commander-js/extra-typings'
 
-import { loadConfig } from '../shell/config.ts'
-import { usage } from '../shell/errors.ts'
 import { examples } from '../shell/help.ts'
-import { defaultListen, parseListen } from '../shell/listen.ts'
+import { readSettings, settingOptions } from '../shell/service-settings.ts'
 import type { Terminal } from '../shell/terminal.ts'
 import { inService } from './service-error.ts'
 
 /** `longhold kms serve`: the embedded key service, until it is told to stop. */
 export function kmsServeCommand(terminal: Terminal) {
-  return new Command('serve')
+  const command = new Command('serve')
     .summary('run the embedded key service')
     .description(
-      'Runs the key service on a data directory that longhold init made, on loopback. Prints the address on ' +
-        'standard error when it is ready (with --json on standard output), and stops on SIGTERM and SIGINT ' +
-        'once the requests it has begun are answered: exit code 0.',
+      'Runs the key service on a data directory that longhold init made: on this machine in plain HTTP, or with ' +
+        'TLS where a certificate is given. Prints the address on standard error when it is ready (with --json on ' +
+        'standard output), and stops on SIGTERM and SIGINT once the requests it has begun are answered: exit code 0.',
     )
-    .option('--data-dir <directory>', 'where the key service keeps its database and root key')
-    .option('--listen <host:port>', `where to listen, by default ${defaultListen}; port 0 is any free one`)
-    .option('--log', 'write one line of JSON for each request on standard error')
-    .addHelpText('after', examples('longhold kms serve', 'longhold kms serve --data-dir /var/lib/longhold'))
-    .action(async (options) => {
-      const config = await loadConfig(terminal)
-      const dataDir = options.dataDir === undefined ? config.kms.dataDir : terminal.path(options.dataDir)
-      if (dataDir === undefined) {
-        throw usage('no data directory for the key service', {
-          hint: 'give --data-dir DIRECTORY, or run longhold init to make one',
-        })
-      }
-      const { host, port } = parseListen(options.listen ?? config.kms.listen ?? defaultListen)
-      const log = options.log ? { log: (entry: unknown) => writeLog(terminal, entry) } : {}
-      const service = await inService(({ startService }) => startService({ dataDir, host, port, ...log }))
-      try {
-        if (terminal.json) await terminal.answer({ text: '', json: { url: service.url } })
-        else terminal.note(`listening on ${service.url}`)
-        if (!terminal.signal.aborted) await once(terminal.signal, 'abort')
-      } finally {
-        await service.close()
-      }
+    .addHelpText(
+      'after',
+      examples(
+        'longhold kms serve',
+        'longhold kms serve --listen 0.0.0.0:8420 --tls-cert kms.crt --tls-key kms.key --tls-require-pq',
+      ),
+    )
+  for (const option of settingOptions('serve')) command.addOption(option)
+  return command.action(async (_, given) => {
+    const values = await readSettings(terminal, 'serve', given)
+    const level = values.log ?? 'silent'
+    const service = await inService(async ({ logLine, serviceConfigOf, startService }) => {
+      return await startService({
+        ...serviceConfigOf(values),
+        log(entry) {
+          if (level === 'silent' || (level === 'error' && entry.level !== 'error')) return
+          const line = { level: entry.level, message: entry.message, ...logLine(entry) }
+          terminal.io.stderr.write(`${JSON.stringify(line)}\n`)
+        },
+      })
     })
-}
-
-function writeLog(terminal: Terminal, entry: unknown): void {
-  terminal.io.stderr.write(`${JSON.stringify(entry)}\n`)
+    try {
+      const { url, metricsUrl, isSealed } = service
+      if (terminal.json) {
+        await terminal.answer({ text: '', json: { url, metrics_url: metricsUrl ?? null, sealed: isSealed } })
+      } else {
+        terminal.note(`listening on ${url}`)
+        if (metricsUrl !== undefined) terminal.note(`metrics on ${metricsUrl}`)
+        if (isSealed) terminal.note('sealed: waits for longhold kms unseal')
+      }
+      if (!terminal.signal.aborted) await once(terminal.signal, 'abort')
+    } finally {
+      await service.close()
+    }
+  })
 }

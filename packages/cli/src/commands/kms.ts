@@ -2,6 +2,7 @@ import { Command } from '@commander-js/extra-typings'
 
 import { examples } from '../shell/help.ts'
 import type { Terminal } from '../shell/terminal.ts'
+import { kmsDoctorCommand } from './kms-doctor.ts'
 import { kmsCreateCommand, kmsListCommand, kmsRotateCommand } from './kms-keys.ts'
 import { kmsServeCommand } from './kms-serve.ts'
 import { kmsTokensCommand } from './kms-tokens.ts'
@@ -18,6 +19,7 @@ export function kmsCommand(terminal: Terminal) {
     .summary('run a key service, and look after its keys')
     .description('Runs the embedded key service, and looks after the keys of any key service.')
     .addCommand(kmsServeCommand(terminal))
+    .addCommand(kmsDoctorCommand(terminal))
     .addCommand(keys)
     .addCommand(kmsRotateCommand(terminal))
     .addCommand(kmsTokensCommand(terminal))

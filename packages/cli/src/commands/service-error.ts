@@ -1,6 +1,7 @@
 import type * as KeyService from '@longhold/kms'
+import { ConfigError } from '@longhold/kms/config'
 
-import { CliError, exit } from '../shell/errors.ts'
+import { CliError, exit, usage } from '../shell/errors.ts'
 
 /** These may go away by themselves, so the same command again is the next step. All others are wrong calls. */
 const passing: ReadonlySet<string> = new Set(['storage_unavailable', 'database_in_use', 'address_in_use'])
@@ -12,6 +13,7 @@ export async function inService<T>(step: (kms: typeof KeyService) => Promise<T>)
   try {
     return await step(kms)
   } catch (error) {
+    if (error instanceof ConfigError) throw usage(error.message, { cause: error })
     if (!(error instanceof kms.ServiceError)) throw error
     throw new CliError(error.code, passing.has(error.code) ? exit.stopped : exit.usage, error.message, {
       hint: error.hint,

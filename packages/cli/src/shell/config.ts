@@ -3,6 +3,7 @@
 import { readFile } from 'node:fs/promises'
 import { dirname, relative, resolve } from 'node:path'
 
+import { settingNames } from '@longhold/kms/config'
 import type { Document } from 'yaml'
 
 import { codeOf, fileError, usage } from './errors.ts'
@@ -23,7 +24,13 @@ export interface Config {
   /** PEM of those who may vouch for the key service; undefined: those of the platform. */
   readonly kmsCaFile: string | undefined
   readonly kmsAllowClassical: boolean
-  readonly kms: { readonly dataDir: string | undefined; readonly listen: string | undefined }
+  readonly kms: {
+    readonly dataDir: string | undefined
+    /** All of the section, as the key service reads it. */
+    readonly entries: Readonly<Record<string, unknown>>
+  }
+  /** The whole path of the file, where there is one. */
+  readonly file: string | undefined
   /** The section of the same name, unchecked: `reencrypt` knows what belongs there. */
   readonly reencrypt: unknown
   /** A path written in the file, absolute: relative ones start at the file's directory. */
@@ -42,7 +49,6 @@ const entries = [
   'kms',
   'reencrypt',
 ]
-const kmsEntries = ['data-dir', 'listen']
 
 const loaded = new WeakMap<Terminal, Promise<Config>>()
 
@@ -81,7 +87,8 @@ function emptyConfig(terminal: Terminal): Config {
     kmsTokenFile: undefined,
     kmsCaFile: undefined,
     kmsAllowClassical: false,
-    kms: { dataDir: undefined, listen: undefined },
+    kms: { dataDir: undefined, entries: {} },
+    file: undefined,
     reencrypt: undefined,
     resolve: (path: string) => terminal.path(path),
   })
@@ -100,6 +107,8 @@ async function parseConfig(text: string, path: string, shown: string): Promise<C
   const value = toPlain(document, shown)
 
   const list = z.union([z.string().transform((one) => [one]), z.array(z.string())]).default([])
+  // Their values are for the key service to judge, when it is started.
+  const others = Object.fromEntries(settingNames.map((name) => [name, z.unknown().optional()]))
   const schema = z.strictObject({
     recipient: list,
     'recipients-file': list,
@@ -109,7 +118,7 @@ async function parseConfig(text: string, path: string, shown: string): Promise<C
     'kms-token-file': z.string().optional(),
     'kms-ca-file': z.string().optional(),
     'kms-allow-classical': z.boolean().default(false),
-    kms: z.strictObject({ 'data-dir': z.string().optional(), listen: z.string().optional() }).default({}),
+    kms: z.strictObject({ ...others, 'data-dir': z.string().optional() }).default({}),
     reencrypt: z.unknown().optional(),
   })
   const result = schema.safeParse(value)
@@ -130,7 +139,8 @@ async function parseConfig(text: string, path: string, shown: string): Promise<C
     kmsTokenFile: optional(data['kms-token-file']),
     kmsCaFile: optional(data['kms-ca-file']),
     kmsAllowClassical: data['kms-allow-classical'],
-    kms: { dataDir: optional(data.kms['data-dir']), listen: data.kms.listen },
+    kms: { dataDir: optional(data.kms['data-dir']), entries: data.kms },
+    file: path,
     reencrypt: data.reencrypt,
     resolve: absolute,
   })
@@ -159,7 +169,7 @@ function invalid(issue: Issue | undefined, shown: string): Error {
     const what = where === '' ? 'it must be a list of entries' : `${where} has the wrong type`
     return usage(`${shown}: ${what}`, { hint: 'docs/cli.md shows a whole file' })
   }
-  const meant = closest(unknown, where === 'kms' ? kmsEntries : entries)
+  const meant = closest(unknown, where === 'kms' ? settingNames : entries)
   return usage(`${shown}: unknown entry ${where === '' ? '' : `${where}.`}${unknown}`, {
     hint: meant === undefined ? 'docs/cli.md lists the entries' : `did you mean ${meant}?`,
   })

@@ -8,6 +8,7 @@ import type { KmsClient } from '@longhold/core/kms'
 import { loadConfig } from './config.ts'
 import { usage } from './errors.ts'
 import { readInput, warnWhenShared } from './files.ts'
+import { serviceFetch } from './service-fetch.ts'
 import type { Terminal } from './terminal.ts'
 
 export interface KeyServiceOptions {
@@ -36,13 +37,9 @@ export async function openKmsClient(
   terminal: Terminal,
   options: KeyServiceOptions,
 ): Promise<KmsClient | undefined> {
-  const config = await loadConfig(terminal)
-  const url = options.kmsUrl ?? terminal.io.env['LONGHOLD_KMS_URL'] ?? config.kmsUrl
-  if (url === undefined) return undefined
-  const tokenFile = options.kmsTokenFile ?? terminal.io.env['LONGHOLD_KMS_TOKEN_FILE'] ?? config.kmsTokenFile
-  if (tokenFile === undefined) {
-    throw usage(`no token for the key service at ${url}`, { hint: 'give --kms-token-file FILE' })
-  }
+  const named = await nameService(terminal, options)
+  if (named === undefined) return undefined
+  const { url, tokenFile } = named
   // One client for all that a command asks, so that what it has fetched is fetched once.
   const clients = opened.get(terminal) ?? new Map<string, Promise<KmsClient>>()
   opened.set(terminal, clients)
@@ -50,6 +47,15 @@ export async function openKmsClient(
   const client = clients.get(name) ?? newClient(terminal, url, tokenFile)
   clients.set(name, client)
   return await client
+}
+
+/** Where the key service is that flags, environment or `longhold.yaml` name, and the token itself. */
+export async function serviceAddress(
+  terminal: Terminal,
+  options: KeyServiceOptions,
+): Promise<{ url: string; token: string } | undefined> {
+  const named = await nameService(terminal, options)
+  return named && { url: named.url, token: await readToken(terminal, named.tokenFile) }
 }
 
 /** The same for commands that are about the key service and nothing else. */
@@ -86,11 +92,26 @@ export async function keyServiceRecipient(
   }
 }
 
+async function nameService(
+  terminal: Terminal,
+  options: KeyServiceOptions,
+): Promise<{ url: string; tokenFile: string } | undefined> {
+  const config = await loadConfig(terminal)
+  const url = options.kmsUrl ?? terminal.io.env['LONGHOLD_KMS_URL'] ?? config.kmsUrl
+  if (url === undefined) return undefined
+  const tokenFile = options.kmsTokenFile ?? terminal.io.env['LONGHOLD_KMS_TOKEN_FILE'] ?? config.kmsTokenFile
+  if (tokenFile === undefined) {
+    throw usage(`no token for the key service at ${url}`, { hint: 'give --kms-token-file FILE' })
+  }
+  return { url, tokenFile }
+}
+
 async function newClient(terminal: Terminal, url: string, tokenFile: string): Promise<KmsClient> {
   const token = await readToken(terminal, tokenFile)
+  const ask = await serviceFetch(terminal, url)
   const { KmsClient: Client } = await import('@longhold/core/kms')
   try {
-    return new Client({ url, token, fetch: interruptible(terminal.signal) })
+    return new Client({ url, token, fetch: interruptible(terminal.signal, ask) })
   } catch (error) {
     if (!(error instanceof LongholdError)) throw error
     const hint = `the address is ${url}, the token is read from ${tokenFile}`
@@ -108,9 +129,9 @@ async function readToken(terminal: Terminal, path: string): Promise<string> {
 }
 
 /** Ctrl-C ends the waiting for an answer, not only the time-out. */
-function interruptible(interrupt: AbortSignal): typeof fetch {
+function interruptible(interrupt: AbortSignal, ask: typeof fetch): typeof fetch {
   return async (input, init) => {
     const signals = [interrupt, init?.signal].filter((signal) => signal instanceof AbortSignal)
-    return await fetch(input, { ...init, signal: AbortSignal.any(signals) })
+    return await ask(input, { ...init, signal: AbortSignal.any(signals) })
   }
 }

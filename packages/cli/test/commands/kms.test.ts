@@ -41,7 +41,7 @@ describe('longhold kms serve', () => {
     const serve = (...argv: string[]) => space.cli(['kms', 'serve', ...argv]).then(problem)
     expect(await serve()).toContain('2 longhold: error: no data directory for the key service')
     expect(await serve('--data-dir', 'nowhere')).toMatch(/^2 longhold: error: .*nowhere/u)
-    expect(await serve('--data-dir', '.', '--listen', 'here')).toContain('not HOST:PORT: here')
+    expect(await serve('--data-dir', '.', '--listen', 'here')).toContain('--listen is HOST:PORT')
     await space.ok(['init'])
     expect(await serve('--listen', '0.0.0.0:0')).toMatch(/^2 longhold: error: /u)
     space.write('.longhold/kms/root.key', new Uint8Array(32))

@@ -6,10 +6,12 @@ import { resolve } from 'node:path'
 export type Read<T> = { readonly value: T } | { readonly problem: string }
 
 export interface Kind<T> {
-  /** Shown for the value, as in `--listen HOST:PORT`; empty for a switch. */
+  /** What is said for the value, as in `--listen <host:port>`; empty for a switch. */
   readonly placeholder: string
-  /** @param directory Where relative paths begin. */
-  read(text: string, directory: string): Read<T>
+  /** All there are, where they are few. */
+  readonly choices?: readonly string[]
+  /** @param base Where relative paths begin. */
+  read(text: string, base: string): Read<T>
 }
 
 export interface Address {
@@ -18,17 +20,19 @@ export interface Address {
 }
 
 export const path: Kind<string> = {
-  placeholder: 'FILE',
-  read: (text, directory) => (text === '' ? { problem: 'is empty' } : { value: resolve(directory, text) }),
+  placeholder: 'file',
+  read: (given, base) => (given === '' ? { problem: 'is empty' } : { value: resolve(base, given) }),
 }
 
+export const directory: Kind<string> = { ...path, placeholder: 'directory' }
+
 export const pathOrNone: Kind<string> = {
-  placeholder: 'FILE|none',
-  read: (given, directory) => (given === 'none' ? { value: given } : path.read(given, directory)),
+  placeholder: 'path',
+  read: (given, base) => (given === 'none' ? { value: given } : path.read(given, base)),
 }
 
 export const text: Kind<string> = {
-  placeholder: 'TEXT',
+  placeholder: 'text',
   read: (given) => (given === '' ? { problem: 'is empty' } : { value: given }),
 }
 
@@ -41,7 +45,7 @@ export const onOff: Kind<boolean> = {
 }
 
 export const address: Kind<Address> = {
-  placeholder: 'HOST:PORT',
+  placeholder: 'host:port',
   read(given) {
     const [, bracketed, plain, digits] = /^(?:\[([^\]]+)\]|([^:[\]]+)):(\d{1,5})$/u.exec(given) ?? []
     const host = bracketed ?? plain
@@ -57,7 +61,7 @@ const unitMs = { ms: 1, s: 1000, m: 60_000 } as const
 /** In milliseconds; written with its unit. */
 export function duration(leastMs: number, mostMs: number): Kind<number> {
   return {
-    placeholder: 'TIME',
+    placeholder: 'time',
     read(given) {
       const [, digits = '', unit = ''] = /^(\d{1,9})(ms|s|m)$/u.exec(given) ?? []
       // Only these three match above.
@@ -71,7 +75,7 @@ export function duration(leastMs: number, mostMs: number): Kind<number> {
 
 export function count(least: number, most: number): Kind<number> {
   return {
-    placeholder: 'NUMBER',
+    placeholder: 'number',
     read: (given) =>
       /^\d{1,9}$/u.test(given) && Number(given) >= least && Number(given) <= most
         ? { value: Number(given) }
@@ -81,7 +85,8 @@ export function count(least: number, most: number): Kind<number> {
 
 export function oneOf<const T extends string>(...choices: readonly T[]): Kind<T> {
   return {
-    placeholder: choices.join('|'),
+    placeholder: 'word',
+    choices,
     read(given) {
       const value = choices.find((one) => one === given)
       return value === undefined

@@ -3,7 +3,7 @@
  * `LONGHOLD_KMS_NAME`. The first of the three that is given counts.
  */
 
-import { address, count, duration, onOff, oneOf, path, pathOrNone, text } from './kinds.ts'
+import { address, count, directory, duration, onOff, oneOf, path, pathOrNone, text } from './kinds.ts'
 import type { Kind } from './kinds.ts'
 
 export const commands = ['init', 'serve', 'verify-audit', 'doctor'] as const
@@ -20,7 +20,7 @@ const all = commands
 const serving = ['serve', 'doctor'] as const
 
 export const settings = {
-  'data-dir': setting(path, all, 'the database and, unless said otherwise, the files below'),
+  'data-dir': setting(directory, all, 'the database and, unless said otherwise, the files below'),
   'key-file': setting(
     path,
     all,

@@ -48,7 +48,7 @@ export function openLogger(level: 'info' | 'error' | 'silent', fd: number = proc
   }
   const logger = pino(options, destination)
   return {
-    log: (entry) => logger[entry.level](allowed(entry), entry.message),
+    log: (entry) => logger[entry.level](logLine(entry), entry.message),
     async close() {
       retries = maxLastRetries
       await new Promise<void>((resolve) => {
@@ -64,7 +64,8 @@ export function openLogger(level: 'info' | 'error' | 'silent', fd: number = proc
   }
 }
 
-function allowed(entry: LogEntry): Record<string, string | number> {
+/** The fields of an entry that may be written down. */
+export function logLine(entry: LogEntry): Record<string, string | number> {
   const line: Record<string, string | number> = {}
   for (const field of fields) {
     const value = entry[field]
