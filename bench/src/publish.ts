@@ -3,6 +3,7 @@
 import { drawChart } from './chart.ts'
 import { comparisonBars, comparisonData, type Comparison } from './comparison.ts'
 import { defaults, type MeasureOptions } from './harness.ts'
+import { updateReadme } from './readme.ts'
 import { describeOrigin, writeResults, type Origin } from './report.ts'
 import { print } from './table.ts'
 import { judge, printVerdicts, type Target } from './targets.ts'
@@ -54,4 +55,5 @@ export function publish(findings: Findings, origin: Origin, dryRun: boolean): vo
     ],
   })
   writeResults(name, data, chart)
+  if (updateReadme()) print('and its tables in bench/README.md')
 }
