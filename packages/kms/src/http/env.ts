@@ -4,10 +4,12 @@ import type { OpenAPIHono } from '@hono/zod-openapi'
 import type { ProblemCode } from '@longhold/core/kms'
 
 import type { Caller } from '../service/policy.ts'
+import type { Shared } from './shared.ts'
 
 export interface Env {
   Variables: {
     requestId: string
+    shared: Shared
     /** Set once the token was accepted. */
     caller: Caller
     /** Set when the answer is a problem. */

@@ -4,8 +4,11 @@ import type { Context } from 'hono'
 import { createMiddleware } from 'hono/factory'
 
 import { ServiceError } from '../service/errors.ts'
+import type { BodyShare } from './body-budget.ts'
 import type { Env } from './env.ts'
 
+/** Up to here a body is read whole, which is faster, and counts by what it says of itself. */
+const smallBodyBytes = 64 * 1024
 const maxDepth = 16
 /** Above what any route takes: a context has 64 pairs, a batch 1,000 items with 64 pairs and 64 targets each. */
 const maxNames = 256
@@ -17,35 +20,49 @@ export function jsonBody(maxBytes: number) {
     if (c.req.header('content-encoding') !== undefined) {
       throw malformed('the body must not be compressed')
     }
-    const bytes = await readBody(c, maxBytes).catch((error: unknown) => {
-      // Whoever sent it went away, or was sent away for being slow.
-      throw error instanceof ServiceError ? error : malformed('the body ended before its time')
-    })
-    let text: string
+    // Before anybody is known, and where a service is sealed, bodies are few and small.
+    const { shared, caller } = c.var as Partial<Env['Variables']>
+    const share = shared?.bodyBudget.share(caller?.principal.token ?? '')
     try {
-      text = decoder.decode(bytes)
-    } catch {
-      throw malformed('the body is not UTF-8')
+      const text = await readText(c, maxBytes, share)
+      checkJsonText(text)
+      // What the validator parses next. Hono keeps the promise of a text there, whatever its types say.
+      c.req.bodyCache.text = Promise.resolve(text) as never
+      await next()
+    } finally {
+      share?.free()
     }
-    checkJsonText(text)
-    // What the validator parses next. Hono keeps the promise of a text there, whatever its types say.
-    c.req.bodyCache.text = Promise.resolve(text) as never
-    await next()
   })
 }
 
-async function readBody(c: Context<Env>, maxBytes: number): Promise<Uint8Array> {
+async function readText(c: Context<Env>, maxBytes: number, share?: BodyShare): Promise<string> {
+  const bytes = await readBody(c, maxBytes, share).catch((error: unknown) => {
+    // Whoever sent it went away, or was sent away for being slow.
+    throw error instanceof ServiceError ? error : malformed('the body ended before its time')
+  })
+  try {
+    return decoder.decode(bytes)
+  } catch {
+    throw malformed('the body is not UTF-8')
+  }
+}
+
+async function readBody(c: Context<Env>, maxBytes: number, share?: BodyShare): Promise<Uint8Array> {
   const length = c.req.header('content-length')
   if (length !== undefined && c.req.header('transfer-encoding') === undefined) {
     // Node's parser holds the sender to it.
     if (Number(length) > maxBytes) throw tooLarge(maxBytes)
-    return new Uint8Array(await c.req.raw.arrayBuffer())
+    if (Number(length) <= smallBodyBytes) {
+      share?.take(Number(length))
+      return new Uint8Array(await c.req.raw.arrayBuffer())
+    }
   }
   const chunks: Uint8Array[] = []
   let size = 0
   for await (const chunk of c.req.raw.body ?? []) {
     size += chunk.length
     if (size > maxBytes) throw tooLarge(maxBytes)
+    share?.take(chunk.length)
     chunks.push(chunk)
   }
   return Buffer.concat(chunks)
