@@ -1,16 +1,19 @@
-import { readdirSync, readFileSync } from 'node:fs'
+import { createPrivateKey } from 'node:crypto'
+import { closeSync, fstatSync, openSync, readdirSync, readFileSync, readSync, watch } from 'node:fs'
 import { join } from 'node:path'
 
 import { DataKey, generateIdentity, unwrapDataKey, wrapDataKey } from '@longhold/core'
-import { KmsClient, KmsIdentity, kmsRecipient } from '@longhold/core/kms'
+import { KmsClient, KmsIdentity, kmsRecipient, tlsFetch } from '@longhold/core/kms'
 import { expect, test } from 'vitest'
 
 import { KeyFile } from '../src/seal/key-file.ts'
 import { Identities } from '../src/service/identities.ts'
 import { openRoot } from '../src/service/root.ts'
 import { SqliteStore } from '../src/store/sqlite/store.ts'
+import { writeCertificate } from './support/certificate.ts'
 import { temporaryDirectory } from './support/files.ts'
-import { run, serve } from './support/process.ts'
+import { run, serveFrom } from './support/process.ts'
+import type { Serving } from './support/process.ts'
 import { readToken } from './support/service.ts'
 
 /** A secret as it could be written down: raw, hexadecimal in both cases, base64 and base64url without padding. */
@@ -26,18 +29,57 @@ function spellings(secret: Uint8Array): Buffer[] {
   return [bytes, ...texts.map((text) => Buffer.from(text))]
 }
 
-test('no secret is in the log, the database or its write-ahead log', async () => {
-  const dataDir = join(temporaryDirectory(), 'data')
+/** The 32 bytes of a key of P-256. */
+function pemBytes(privateKey: Buffer): Uint8Array {
+  const { d = '' } = createPrivateKey(privateKey).export({ format: 'jwk' })
+  return Buffer.from(d, 'base64url')
+}
+
+function lastBytes(path: string): string {
+  const file = openSync(path, 'r')
+  const bytes = Buffer.alloc(8)
+  readSync(file, bytes, 0, 8, Math.max(0, fstatSync(file).size - 8))
+  closeSync(file)
+  return bytes.toString()
+}
+
+/** Everything that is reachable in the heap of the process, as it writes it down on a signal. */
+async function heapSnapshot({ process: { pid = 0 } }: Serving, directory: string): Promise<Buffer> {
+  const written = new Promise<string>((resolve) => {
+    const watcher = watch(directory, (_, name) => {
+      if (name?.endsWith('.heapsnapshot') !== true) return
+      const path = join(directory, name)
+      // It is JSON, and has its end.
+      if (!lastBytes(path).trimEnd().endsWith('}')) return
+      watcher.close()
+      resolve(path)
+    })
+  })
+  process.kill(pid, 'SIGUSR2')
+  return readFileSync(await written)
+}
+
+test('no secret is in the log, the metrics, the database or its write-ahead log, and no key in the heap', async () => {
+  const place = temporaryDirectory()
+  const dataDir = join(place, 'data')
   const places = new Map<string, Buffer>()
   const secrets = new Map<string, Uint8Array>()
   const initialised = await run('init', '--data-dir', dataDir, '--first-key', 'a')
   places.set('stdout and stderr of init', Buffer.from(initialised.stdout + initialised.stderr))
 
-  const serving = await serve('--data-dir', dataDir)
+  const { certFile, keyFile: tlsKeyFile, certificate, privateKey } = writeCertificate(place)
+  secrets.set('private key of the certificate', pemBytes(privateKey))
+  const tls = ['--tls-cert', certFile, '--tls-key', tlsKeyFile, '--tls-require-pq']
+  const serving = await serveFrom(
+    place,
+    ['--heapsnapshot-signal=SIGUSR2'],
+    ['--data-dir', dataDir, '--metrics-listen', '127.0.0.1:0', ...tls],
+  )
+  const fetch = tlsFetch({ ca: certificate.toString() })
   const adminText = readToken(join(dataDir, 'admin.token'))
-  const admin = new KmsClient({ url: serving.url, token: adminText })
+  const admin = new KmsClient({ url: serving.url, token: adminText, fetch })
   const { token } = await admin.createToken({ name: 'app', permissions: ['unwrap', 'wrap', 'keys.list'] })
-  const client = new KmsClient({ url: serving.url, token })
+  const client = new KmsClient({ url: serving.url, token, fetch })
   for (const [name, text] of [
     ['admin token', adminText],
     ['token', token],
@@ -78,6 +120,11 @@ test('no secret is in the log, the database or its write-ahead log', async () =>
     if (name.startsWith('kms.db')) places.set(name, readFileSync(join(dataDir, name)))
   }
   expect(places.get('kms.db-wal')?.length).toBeGreaterThan(0)
+  const [, metricsUrl = ''] = /^metrics on (\S+)$/mu.exec(serving.stdout()) ?? []
+  const metrics = await (await globalThis.fetch(metricsUrl)).text()
+  places.set('metrics', Buffer.from(metrics))
+  // Data keys and tokens are strings where JSON and HTTP make them so; what opens everything never is.
+  const heap = await heapSnapshot(serving, place)
   await serving.stop('SIGTERM')
   places.set('kms.db, closed', readFileSync(join(dataDir, 'kms.db')))
   places.set('stdout and stderr of serve', Buffer.from(serving.stdout() + serving.stderr()))
@@ -93,15 +140,22 @@ test('no secret is in the log, the database or its write-ahead log', async () =>
   }
   await store.close()
 
-  expect(secrets.size).toBe(9)
+  expect(secrets.size).toBe(10)
   for (const [what, secret] of secrets) {
     for (const [where, content] of places) {
       const found = spellings(secret).some((spelling) => content.includes(spelling))
       expect(found, `${what} in ${where}`).toBe(false)
     }
   }
-  // The search finds what is there.
   const id = adminText.split('_')[1] ?? ''
+  for (const [what, secret] of secrets) {
+    if (!/key file|^seed|private key/u.test(what)) continue
+    const found = spellings(secret).some((spelling) => heap.includes(spelling))
+    expect(found, `${what} in the heap`).toBe(false)
+  }
+  // The search finds what is there.
+  expect(heap.includes(id)).toBe(true)
+  expect(metrics).toContain('longhold_kms_requests_total')
   expect(places.get('kms.db, closed')?.includes(id)).toBe(true)
   expect(places.get('stdout and stderr of serve')?.includes(id)).toBe(true)
 })

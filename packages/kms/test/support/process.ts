@@ -40,10 +40,20 @@ export async function serve(...argv: string[]): Promise<Serving> {
   return await serving(start(['serve', '--listen', '127.0.0.1:0', ...argv]))
 }
 
+/** The same with options of node, in a directory of its own. */
+export async function serveFrom(
+  cwd: string,
+  nodeOptions: readonly string[],
+  argv: readonly string[],
+): Promise<Serving> {
+  const child = start(['serve', '--listen', '127.0.0.1:0', ...argv], { cwd, nodeOptions })
+  return await serving(child)
+}
+
 /** The same where no file may grow beyond so many blocks of 512 bytes: a disk that is full, for this process. */
 export async function serveOnFullDisk(blocks: number, ...argv: string[]): Promise<Serving> {
   const limit = ['sh', '-c', `ulimit -f ${blocks} && exec "$@"`, 'sh'] as const
-  return await serving(start(['serve', '--listen', '127.0.0.1:0', ...argv], limit))
+  return await serving(start(['serve', '--listen', '127.0.0.1:0', ...argv], { before: limit }))
 }
 
 /** The same with a log that has no room for one more byte. */
@@ -51,7 +61,7 @@ export async function serveWithFullLog(file: string, ...argv: string[]): Promise
   const blocks = 2000
   writeFileSync(file, Buffer.alloc(blocks * 512))
   const limit = ['sh', '-c', `ulimit -f ${blocks} && exec "$@" 2>>'${file}'`, 'sh'] as const
-  return await serving(start(['serve', '--listen', '127.0.0.1:0', ...argv], limit))
+  return await serving(start(['serve', '--listen', '127.0.0.1:0', ...argv], { before: limit }))
 }
 
 async function serving(child: ReturnType<typeof start>): Promise<Serving> {
@@ -74,9 +84,16 @@ async function serving(child: ReturnType<typeof start>): Promise<Serving> {
   }
 }
 
-function start(argv: readonly string[], before: readonly string[] = []) {
-  const [command = process.execPath, ...rest] = [...before, process.execPath, main, ...argv]
-  const child = spawn(command, rest, { env, stdio: ['ignore', 'pipe', 'pipe'] })
+interface StartOptions {
+  /** In front of node itself. */
+  readonly before?: readonly string[]
+  readonly nodeOptions?: readonly string[]
+  readonly cwd?: string
+}
+
+function start(argv: readonly string[], { before = [], nodeOptions = [], cwd }: StartOptions = {}) {
+  const [command = process.execPath, ...rest] = [...before, process.execPath, ...nodeOptions, main, ...argv]
+  const child = spawn(command, rest, { env, cwd, stdio: ['ignore', 'pipe', 'pipe'] })
   onTestFinished(() => void child.kill('SIGKILL'))
   const said = { stdout: '', stderr: '' }
   child.stdout.setEncoding('utf8').on('data', (text: string) => (said.stdout += text))
