@@ -30,14 +30,15 @@ const silent = wordSet(`
 /** Exports of core that implement no section: helpers for bytes, errors, and what keeps keys. */
 const withoutSection = wordSet(`
   concat equalBytes fromHex toHex utf8 LongholdError Secret
-  openKeyring Keyring DataKeyHandle EncryptedColumns encryptedColumns Encrypted
-  whileMigrating afterMigrating KmsClient KmsSysClient KmsIdentity kmsRecipient
+  openKeyring Keyring DataKeyHandle
 `)
+/** The client of the service and the columns for Drizzle stand on the formats and define none. */
+const implementsFormats = (entry: string) => /^core \.(?!\/(?:kms|drizzle)$)/.test(entry)
 
 /** Names that say their unit, or count what they name. */
 const hasUnit = (name: string) =>
-  /(?:Ms|Bytes|Days|Bits|Id|Version|Chunks)$|^(?:bytes|bits|version|status|messages)$/.test(name) ||
-  /_(?:version|count|id)$/.test(name)
+  /(?:Ms|Bytes|Days|Bits|Id|Version|Chunks)$|_(?:ms|seconds|days|bytes|bits|version|count|id)$/.test(name) ||
+  /^(?:bytes|bits|version|generation|status|messages|uses)$/.test(name)
 const saysSize = /\d|bytes?\b|bits?\b|[KMGP]iB|SPEC §/i
 /** Or that they are those of another one: as `decrypt`, as the function of that name. */
 const saysErrors = /\bthrows\b|\bas (?:`|the function)/i
@@ -53,7 +54,7 @@ function faultsOf(one: Declared, entry: string): string[] {
   if (doc === undefined) return ['has no doc comment']
   const node = declarationOf(one)
   const isCode = node?.type === 'ClassDeclaration' || node?.type.endsWith('Function') || signatureOf(one)
-  const faults = isCode && entry.startsWith('core') ? withSection(one.name, doc) : []
+  const faults = isCode && implementsFormats(entry) ? withSection(one.name, doc) : []
   const signature = signatureOf(one)
   if (signature !== undefined) faults.push(...callFaults({ ...signature, name: one.name, doc }))
   const classSaysErrors = /Every (?:method|operation) throws/.test(doc)

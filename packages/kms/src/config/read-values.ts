@@ -19,6 +19,7 @@ export interface Given {
   readonly directory: string
 }
 
+/** What was given, by the command line, the environment and the file, and where each value is from. */
 export interface ReadValues {
   readonly values: Values
   /** Where each value is from: `--listen`, `LONGHOLD_KMS_LISTEN`, the file. */

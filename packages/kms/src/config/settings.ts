@@ -6,9 +6,12 @@
 import { address, count, directory, duration, onOff, oneOf, path, pathOrNone, text } from './kinds.ts'
 import type { Kind } from './kinds.ts'
 
+/** The commands that take settings. */
 export const commands = ['init', 'serve', 'verify-audit', 'doctor'] as const
+/** One of `commands`. */
 export type Command = (typeof commands)[number]
 
+/** One setting: what its values are, who takes it, and what help says of it. */
 export interface Setting<T> {
   readonly kind: Kind<T>
   /** Whose option it is; in the file and the environment the others may meet it too. */
@@ -19,6 +22,7 @@ export interface Setting<T> {
 const all = commands
 const serving = ['serve', 'doctor'] as const
 
+/** All there are, by the name of the option. A variable and an entry of the file have the same name in their own spelling. */
 export const settings = {
   'data-dir': setting(directory, all, 'the database and, unless said otherwise, the files below'),
   'key-file': setting(
@@ -59,7 +63,9 @@ export const settings = {
   log: setting(oneOf('info', 'error', 'silent'), serving, 'JSON lines on stderr; default info'),
 } as const satisfies Readonly<Record<string, Setting<unknown>>>
 
+/** One of `settings`. */
 export type SettingName = keyof typeof settings
+/** The names of `settings`, in their order. */
 export const settingNames = Object.keys(settings) as readonly SettingName[]
 
 type ValueOf<S> = S extends Setting<infer T> ? T : never
@@ -71,6 +77,7 @@ export function variableOf(name: SettingName): string {
   return `LONGHOLD_KMS_${name.replaceAll('-', '_').toUpperCase()}`
 }
 
+/** Whether there is a setting of that name. Never throws. */
 export function isSettingName(name: string): name is SettingName {
   return Object.hasOwn(settings, name)
 }

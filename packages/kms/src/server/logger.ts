@@ -64,7 +64,7 @@ export function openLogger(level: 'info' | 'error' | 'silent', fd: number = proc
   }
 }
 
-/** The fields of an entry that may be written down. */
+/** The fields of an entry that may be written down. Never throws. */
 export function logLine(entry: LogEntry): Record<string, string | number> {
   const line: Record<string, string | number> = {}
   for (const field of fields) {

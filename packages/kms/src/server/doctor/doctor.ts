@@ -63,7 +63,7 @@ export async function examine(options: DoctorOptions): Promise<Finding[]> {
   ]
 }
 
-/** One line for each finding, and one for what to do. */
+/** One line for each finding, and one for what to do. Never throws. */
 export function findingsText(findings: readonly Finding[]): string {
   return findings
     .flatMap(({ level, check, message, next }) => [
@@ -73,7 +73,7 @@ export function findingsText(findings: readonly Finding[]): string {
     .join('\n')
 }
 
-/** Whether there is something to do. */
+/** Whether there is something to do. Never throws. */
 export function needsWork(findings: readonly Finding[]): boolean {
   return findings.some(({ level }) => level === 'warning' || level === 'error')
 }
