@@ -23,7 +23,6 @@ export { LongholdError } from './errors.ts'
 export type { ErrorCode, LongholdErrorOptions } from './errors.ts'
 export { canonicalContext } from './format/context.ts'
 export type { ContextInput, EncryptionContext } from './format/context.ts'
-export { encodeStanza } from './format/header.ts'
 export type { Stanza, SuiteIds } from './format/header.ts'
 export { fromText, toText } from './format/text.ts'
 export { decodeValue, encodeValue } from './format/value.ts'
@@ -48,12 +47,14 @@ export type {
   OwnerOptions,
 } from './keys/keyring-options.ts'
 export { rewrapStopsWriting } from './keys/keyring-names.ts'
+export { parseKeyringKey } from './keys/keyring-key.ts'
+export type { KeyringKey } from './keys/keyring-key.ts'
 export { makeKeyringKey, vouchFor } from './keys/keyring-vouch.ts'
 export type { RewrapProgress } from './keys/keyring-rewrap.ts'
 export type { KeyringPolicy } from './keys/policy.ts'
 export { PublicKeyRecipient } from './keys/recipient.ts'
 export type { Bound, Recipient } from './keys/recipient.ts'
-export { defaultSuite, parseStanza } from './keys/suite.ts'
+export { defaultSuite, formatStanza as encodeStanza, parseStanza } from './keys/suite.ts'
 export type { Suite, SuitesOption } from './keys/suite.ts'
 export type {
   DataKeyOwner,

@@ -56,20 +56,18 @@ function headLength(options: SizeOptions, where: string): number {
   checkOptions(options, ['recipients', 'suites'], where)
   const { recipients = 1, suites } = options
   suiteTable(suites) // refuses what is none
-  const count = typeof recipients === 'object' ? recipients?.length : recipients
-  const least = count === recipients ? 0 : 1
-  if (!Number.isInteger(count) || count < least || count > maxStanzas) {
-    throw badInput(`${where}: recipients is ${count}, not ${least} to ${maxStanzas}`)
-  }
+  const isNumber = typeof recipients === 'number'
+  const count = isNumber ? recipients : Array.isArray(recipients) ? recipients.length : Number.NaN
+  if (!Number.isInteger(count) || count < (isNumber ? 0 : 1) || count > maxStanzas)
+    throw badInput(`${where}: recipients must be a list of 1 to ${maxStanzas}, or their number`)
   const [first = defaultSuite] = suites ?? []
-  const used: Suite[] =
-    typeof recipients === 'object'
-      ? recipients.map((one) => suiteOfKem(suites, one?.kemId))
-      : Array.from({ length: count }, () => first)
+  const used: Suite[] = isNumber
+    ? Array.from({ length: recipients }, () => first)
+    : recipients.map((one) => suiteOfKem(suites, one?.kemId))
   const stanzas = used.reduce((sum, { stanzaBytes }) => sum + 2 + stanzaBytes, 0)
   return prefixBytes + keyIdBytes + (count === 0 ? 0 : 1 + stanzas + macBytes)
 }
 
 function checkSize(bytes: number, where: string): void {
-  if (!Number.isSafeInteger(bytes) || bytes < 0) throw badInput(`${where}: ${bytes} is not a number of bytes`)
+  if (!Number.isSafeInteger(bytes) || bytes < 0) throw badInput(`${where}: not a number of bytes`)
 }

@@ -11,6 +11,8 @@ export const maxStanzas = 32
 export const maxHeaderBytes = 65_536
 /** Three ids of two bytes, and the recipient id: what every stanza begins with, also in suites to come. */
 export const stanzaPrefixBytes: number = 6 + recipientIdBytes
+/** What its two length bytes can say. */
+export const maxStanzaBytes = 65_535
 
 /** The three HPKE ids of a suite (SPEC §1). */
 export interface SuiteIds {

@@ -61,7 +61,7 @@ const codecs: { readonly [T in ValueType]: Codec<ValueOf<T>> } = {
 export function encodeValue(typed: TypedValue): Uint8Array {
   if (typeof typed !== 'object' || typed === null) throw badValue('not an object with a type and a value')
   const { type, value } = typed
-  if (!Object.hasOwn(codecs, type)) throw badValue(`no type "${type}"`)
+  if (typeof type !== 'string' || !Object.hasOwn(codecs, type)) throw badValue('its type is none of SPEC §9')
   // One row of the table is called with the value of the same row's type, which TypeScript cannot follow.
   const codec = codecs[type] as Codec<unknown>
   const payload = codec.encode(value)

@@ -35,7 +35,7 @@ export function blindIndex(indexDataKey: DataKey, options: BlindIndexOptions): U
   const { table, column, value, bits = 64 } = options
   checkBytes(value, 'blindIndex: value')
   if (!Number.isInteger(bits) || bits < 16 || bits > 256)
-    throw badInput(`blindIndex: bits is ${bits}, not 16 to 256`)
+    throw badInput('blindIndex: bits must be a whole number from 16 to 256')
 
   const names = [nameBytes(table, 'table'), nameBytes(column, 'column')]
   const indexKey = indexKeyOf(indexDataKey)

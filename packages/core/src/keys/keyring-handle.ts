@@ -1,7 +1,7 @@
 /** What `keyring.dataKey` gives: records encrypted and decrypted at once, under whatever data key is in turn. */
 
 import { copyBytes, toHex } from '../bytes.ts'
-import { LongholdError, cannotOpen } from '../errors.ts'
+import { LongholdError, badInput, cannotOpen } from '../errors.ts'
 import { decodeRecord } from '../format/container.ts'
 import type { EncryptionContext } from '../format/context.ts'
 import { encodeValue } from '../format/value.ts'
@@ -78,6 +78,10 @@ export class DataKeyHandle {
   async ready(use: Partial<DataKeyUse> = {}): Promise<void> {
     checkOptions(use, ['messages', 'bytes'], 'DataKeyHandle.ready')
     const { messages = 1, bytes = 0 } = use
+    for (const count of [messages, bytes]) {
+      if (!Number.isSafeInteger(count) || count < 0)
+        throw badInput('DataKeyHandle.ready: messages and bytes are whole numbers, 0 or more')
+    }
     await this.#writer().whenReady({ messages, bytes }, () => undefined)
   }
 

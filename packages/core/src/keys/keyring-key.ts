@@ -1,6 +1,6 @@
 /**
  * How a keyring tells the data keys it made from those that somebody put into its store who knows no more than a public
- * key (SPEC §12.1).
+ * key (SPEC §12.1). Apart from the keyring, so that who does not use it does not ship it.
  */
 
 import { concat, equalBytes, fromBase64url, lp16, toBase64url, utf8 } from '../bytes.ts'
@@ -11,6 +11,8 @@ import { backend } from '../primitives/backend.ts'
 import { hkdfExpand } from '../primitives/kdf.ts'
 import { hmacOf } from './data-key.ts'
 import type { DataKey } from './data-key.ts'
+import { unwrapStored } from './keyring-parts.ts'
+import type { KeyringParts, Vouched, Voucher } from './keyring-parts.ts'
 import type { StoredDataKey } from './wrapped-key-store.ts'
 
 const [markLabel, keyLabel, tagLabel] = [
@@ -20,32 +22,72 @@ const [markLabel, keyLabel, tagLabel] = [
 ]
 const markBytes = 32
 
-/** What is vouched for, besides the data key itself. */
-export type Vouched = Pick<StoredDataKey, 'name' | 'keyContext' | 'createdAt'>
+/** Reads what the class keeps private, for this file alone. */
+let partsOf: (reference: KeyringKey) => { keyId: Uint8Array; mark: Uint8Array }
 
-/** Names a keyring key, and no other that anybody could make: for the configuration of those who use it. */
-export function referenceOf(dataKey: DataKey): string {
-  return toBase64url(concat(dataKey.keyId, markOf(dataKey)))
-}
-
-/** A keyring key by its reference, opened when it is first needed. */
+/** Names a keyring key (SPEC §12.1), and no other that anybody could make. Not secret. */
 export class KeyringKey {
   readonly #keyId: Uint8Array
   readonly #mark: Uint8Array
-  readonly #load: (keyId: Uint8Array) => Promise<DataKey>
-  #tagKey: Promise<Uint8Array> | undefined
 
-  /** @throws LongholdError `bad_input` for a text that is no reference. */
-  constructor(reference: string, load: (keyId: Uint8Array) => Promise<DataKey>) {
-    const bytes = typeof reference === 'string' ? fromBase64url(reference) : undefined
-    if (bytes?.length !== keyIdBytes + markBytes)
-      throw badInput('keyringKey: not a reference', 'makeKeyringKey gives one, of 64 characters')
-    this.#keyId = bytes.subarray(0, keyIdBytes)
-    this.#mark = bytes.subarray(keyIdBytes)
-    this.#load = load
+  /** See `parseKeyringKey`. */
+  constructor(keyId: Uint8Array, mark: Uint8Array) {
+    this.#keyId = keyId
+    this.#mark = mark
   }
 
-  /** The tag of a data key. */
+  /** For keyrings, which call it. Throws nothing. */
+  open(parts: KeyringParts): Voucher {
+    return new OpenedKeyringKey(this, parts)
+  }
+
+  /** Its 64 characters. */
+  toString(): string {
+    return toBase64url(concat(this.#keyId, this.#mark))
+  }
+
+  /** As `toString`. */
+  toJSON(): string {
+    return this.toString()
+  }
+
+  static {
+    partsOf = (reference) => ({ keyId: reference.#keyId, mark: reference.#mark })
+  }
+}
+
+/**
+ * A keyring key from its reference (SPEC §12.1), for the option `keyringKey` of `openKeyring`.
+ *
+ * @param text What `makeKeyringKey` gave: 64 characters.
+ * @throws LongholdError `bad_text` for what is no reference, `bad_input` for what is no string.
+ */
+export function parseKeyringKey(text: string): KeyringKey {
+  if (typeof text !== 'string') throw badInput('parseKeyringKey: text must be a string')
+  const bytes = fromBase64url(text)
+  if (bytes?.length !== keyIdBytes + markBytes)
+    throw new LongholdError('bad_text', 'not a reference of a keyring key, which has 64 characters')
+  return new KeyringKey(bytes.subarray(0, keyIdBytes), bytes.subarray(keyIdBytes))
+}
+
+// What follows is for the library's own files: the package does not export it.
+
+/** The reference of a keyring key. */
+export function referenceTo(dataKey: DataKey): KeyringKey {
+  return new KeyringKey(dataKey.keyId, markOf(dataKey))
+}
+
+/** Opened when it is first needed. */
+class OpenedKeyringKey implements Voucher {
+  readonly #reference: KeyringKey
+  readonly #parts: KeyringParts
+  #tagKey: Promise<Uint8Array> | undefined
+
+  constructor(reference: KeyringKey, parts: KeyringParts) {
+    this.#reference = reference
+    this.#parts = parts
+  }
+
   async tagOf(dataKey: DataKey, { name, keyContext, createdAt }: Vouched): Promise<Uint8Array> {
     this.#tagKey ??= this.#open()
     let tagKey: Uint8Array
@@ -70,12 +112,10 @@ export class KeyringKey {
     return tag
   }
 
-  /** Whether a data key has the tag it must have. */
   async accepts(dataKey: DataKey, stored: StoredDataKey): Promise<boolean> {
     return stored.tag !== undefined && equalBytes(stored.tag, await this.tagOf(dataKey, stored))
   }
 
-  /** Forgets the key; it would be opened again. */
   wipe(): void {
     this.#tagKey?.then(
       (tagKey) => tagKey.fill(0),
@@ -85,21 +125,20 @@ export class KeyringKey {
   }
 
   async #open(): Promise<Uint8Array> {
-    const dataKey = await this.#load(this.#keyId)
+    const { keyId, mark } = partsOf(this.#reference)
+    const stored = await this.#parts.store.get(keyId)
+    if (stored === undefined || stored.state === 'destroyed')
+      throw new LongholdError('no_data_key', 'the key store does not have the keyring key', {
+        hint: 'is it the right store, and the reference the one that makeKeyringKey gave for it?',
+      })
+    const dataKey = await unwrapStored(stored, this.#parts)
     try {
-      if (!equalBytes(markOf(dataKey), this.#mark)) throw cannotOpen()
+      if (!equalBytes(markOf(dataKey), mark)) throw cannotOpen()
       return hkdfExpand(hmacOf(dataKey), [keyLabel], 32)
     } finally {
       dataKey.wipe()
     }
   }
-}
-
-/** Of a data key that is not vouched for: to be told from one that opens wrongly, which is `cannot_open`. */
-export function notVouched(id: string): LongholdError {
-  return new LongholdError('no_data_key', `the keyring key does not vouch for data key ${id}`, {
-    hint: 'somebody else stored it, or before there was a keyring key: if it can be trusted, vouchFor takes it in',
-  })
 }
 
 function markOf(dataKey: DataKey): Uint8Array {

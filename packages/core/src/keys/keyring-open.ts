@@ -5,6 +5,7 @@ import { decodeRecord } from '../format/container.ts'
 import type { TypedValue } from '../format/value.ts'
 import { checkBytes } from '../options.ts'
 import type { DataKey, RecordOptions } from './data-key.ts'
+import type { CachedKey } from './keyring-cache.ts'
 import { cachedOrUnavailable } from './keyring-handle.ts'
 import { checkKeyContext, recordOptionsFrom } from './keyring-options.ts'
 import type { KeyringRecordOptions } from './keyring-options.ts'
@@ -19,39 +20,54 @@ export const opening: { readonly bytes: Opening<Uint8Array>; readonly value: Ope
   value: (dataKey, record, options) => dataKey.decryptValue(record, options),
 }
 
-/** @param where Whose arguments they are, for messages. */
+interface Call<T> {
+  /** Whose arguments they are, for messages. */
+  readonly where: string
+  readonly open: Opening<T>
+  readonly parts: KeyringParts
+}
+
+/** Opens a record once its data key is at hand. */
 export async function openByKeyId<T>(
   record: Uint8Array,
   options: KeyringRecordOptions,
-  { where, open, parts }: { readonly where: string; readonly open: Opening<T>; readonly parts: KeyringParts },
+  call: Call<T>,
 ): Promise<T> {
-  checkBytes(record, `${where}: record`)
-  const { keyContext, recordContext } = recordOptionsFrom(options, where)
+  const { parts } = call
+  const given = checked(record, options, call)
   const cached = parts.cache.peek(toHex(decodeRecord(record).keyId))
-  if (cached !== undefined) {
-    checkKeyContext(cached, keyContext)
-    return open(cached.dataKey, record, { recordContext })
-  }
+  if (cached !== undefined) return openWith(cached, record, given, call)
   // A copy: callers may use their buffers again while the data key is being loaded.
   const copy = copyBytes(record)
   const held = await holdById(decodeRecord(copy).keyId, parts)
   try {
-    checkKeyContext(held, keyContext)
-    return open(held.dataKey, copy, { recordContext })
+    return openWith(held, copy, given, call)
   } finally {
     held.release()
   }
 }
 
 /** @throws LongholdError `unavailable` when the data key is not at hand. */
-export function openByKeyIdSync<T>(
+export function openByKeyIdSync<T>(record: Uint8Array, options: KeyringRecordOptions, call: Call<T>): T {
+  const given = checked(record, options, call)
+  return openWith(cachedOrUnavailable(call, decodeRecord(record).keyId), record, given, call)
+}
+
+function checked<T>(
   record: Uint8Array,
   options: KeyringRecordOptions,
-  { where, open, parts }: { readonly where: string; readonly open: Opening<T>; readonly parts: KeyringParts },
-): T {
+  { where }: Call<T>,
+): KeyringRecordOptions {
   checkBytes(record, `${where}: record`)
-  const { keyContext, recordContext } = recordOptionsFrom(options, where)
-  const cached = cachedOrUnavailable({ parts }, decodeRecord(record).keyId)
+  return recordOptionsFrom(options, where)
+}
+
+function openWith<T>(
+  cached: CachedKey,
+  record: Uint8Array,
+  { keyContext, recordContext }: KeyringRecordOptions,
+  { open }: Call<T>,
+): T {
   checkKeyContext(cached, keyContext)
   return open(cached.dataKey, record, { recordContext })
 }

@@ -1,7 +1,7 @@
 /** What a keyring is opened with and asked for, checked before anything is done. */
 
 import { copyBytes } from '../bytes.ts'
-import { LongholdError, badInput, cannotOpen } from '../errors.ts'
+import { badInput, cannotOpen } from '../errors.ts'
 import { canonicalize } from '../format/context.ts'
 import type { ContextInput } from '../format/context.ts'
 import { keyIdBytes } from '../format/header.ts'
@@ -9,13 +9,12 @@ import { checkBytes, checkOptions } from '../options.ts'
 import { limitsFrom } from './data-key-limits.ts'
 import type { DataKeyLimits } from './data-key-limits.ts'
 import { recordContextOf } from './data-key.ts'
-import type { DataKey, RecordOptions } from './data-key.ts'
+import type { RecordOptions } from './data-key.ts'
 import type { Identity, LocalIdentity } from './identity.ts'
 import { DataKeyCache } from './keyring-cache.ts'
 import type { CacheOptions, CachedKey } from './keyring-cache.ts'
-import { KeyringKey } from './keyring-key.ts'
-import { indexName, isReservedName, keyringKeyName } from './keyring-names.ts'
-import { unwrapStored } from './keyring-parts.ts'
+import type { KeyringKey } from './keyring-key.ts'
+import { isReservedName } from './keyring-names.ts'
 import type { KeyringParts } from './keyring-parts.ts'
 import type { RewrapProgress } from './keyring-rewrap.ts'
 import { Policy } from './policy.ts'
@@ -41,11 +40,11 @@ export interface KeyringOptions extends SuitesOption {
   readonly cache?: CacheOptions
   readonly policy?: KeyringPolicy
   /**
-   * The reference that `makeKeyringKey` gave, from where whoever writes to the store cannot change it. Data keys that the
-   * keyring key does not vouch for are then not used (SPEC §12.1). Without it, who may write to the store and knows a
+   * `parseKeyringKey` of what `makeKeyringKey` gave, from where whoever writes to the store cannot change it. Data keys that
+   * the keyring key does not vouch for are then not used (SPEC §12.1). Without it, who may write to the store and knows a
    * recipient can have new records written under a data key of his.
    */
-  readonly keyringKey?: string
+  readonly keyringKey?: KeyringKey
   /**
    * How long it may go unnoticed that another process moved the data key in use: the state is looked up again when
    * something is awaited after that. Default a minute.
@@ -119,12 +118,13 @@ export function partsFrom(options: KeyringOptions, now: () => number): KeyringPa
     throw badInput(
       'policy: maxReadAgeMs is less than limits.maxAgeMs: what was just written could not be read',
     )
+  if (keyringKey !== undefined && typeof keyringKey?.open !== 'function')
+    throw badInput('openKeyring: keyringKey is none', 'parseKeyringKey makes one')
   const parts: KeyringParts = {
     store,
     identities: [...identities],
     recipients: [...(recipients ?? [])],
-    keyringKey:
-      keyringKey === undefined ? undefined : new KeyringKey(keyringKey, (id) => loadKeyringKey(id, parts)),
+    keyringKey: undefined,
     policy,
     limits: checkedLimits,
     cache: new DataKeyCache(cache, now, policy.maxReadAgeMs),
@@ -133,17 +133,8 @@ export function partsFrom(options: KeyringOptions, now: () => number): KeyringPa
     left: new Set(),
     indexKeys: new Map(),
   }
+  parts.keyringKey = keyringKey?.open(parts)
   return parts
-}
-
-async function loadKeyringKey(keyId: Uint8Array, parts: KeyringParts): Promise<DataKey> {
-  const stored = await parts.store.get(keyId)
-  if (stored === undefined || stored.state === 'destroyed')
-    throw new LongholdError(
-      'no_data_key',
-      'the key store does not have the keyring key: is it the right one?',
-    )
-  return await unwrapStored(stored, parts)
 }
 
 /** @throws LongholdError `bad_input`, `bad_context`. */
@@ -153,12 +144,8 @@ export function ownerFrom(name: string, options: OwnerOptions, where: string): D
   if (typeof name !== 'string' || name.length < 1 || name.length > maxNameLength || /\p{Cc}/u.test(name))
     throw badInput(`${where}: a name has 1 to ${maxNameLength} characters, none of them a control character`)
   if (!name.isWellFormed()) throw badInput(`${where}: the name has a lone surrogate`)
-  if (isReservedName(name)) {
-    throw badInput(
-      `${where}: "${keyringKeyName}" and names that begin with "${indexName('')}" are for other keys than those of records`,
-      'indexKey takes the name without it',
-    )
-  }
+  if (isReservedName(name))
+    throw badInput(`${where}: "${name}" is a name of the keyring’s own keys (SPEC §12)`)
   return { name, keyContext: canonicalize(options.keyContext).pairs }
 }
 
@@ -168,6 +155,12 @@ export function keyIdFrom(keyId: Uint8Array, where: string): Uint8Array {
   if (keyId.length !== keyIdBytes)
     throw badInput(`${where}: a key id has ${keyIdBytes} bytes, not ${keyId.length}`)
   return copyBytes(keyId)
+}
+
+/** Copies of key ids. */
+export function keyIdsFrom(keyIds: readonly Uint8Array[], where: string): Uint8Array[] {
+  if (!Array.isArray(keyIds)) throw badInput(`${where}: keyIds must be a list`)
+  return keyIds.map((keyId) => keyIdFrom(keyId, where))
 }
 
 /** Contexts in canonical form: what the caller does to them later changes nothing. */

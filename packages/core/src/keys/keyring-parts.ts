@@ -8,12 +8,23 @@ import type { DataKeyLimits } from './data-key-limits.ts'
 import type { DataKey } from './data-key.ts'
 import type { Identity } from './identity.ts'
 import type { DataKeyCache, HeldKey, LoadedKey } from './keyring-cache.ts'
-import { notVouched } from './keyring-key.ts'
-import type { KeyringKey } from './keyring-key.ts'
 import type { Policy } from './policy.ts'
 import type { Recipient } from './recipient.ts'
 import type { StoredDataKey, WrappedKeyStore } from './wrapped-key-store.ts'
 import { openHeader, sealHeader } from './wrapped-key.ts'
+
+/** What is vouched for, besides the data key itself. */
+export type Vouched = Pick<StoredDataKey, 'name' | 'keyContext' | 'createdAt'>
+
+/** Tells the data keys that keyrings made from those of others (SPEC §12.1). */
+export interface Voucher {
+  /** The tag a data key must have, 32 bytes. */
+  tagOf(dataKey: DataKey, about: Vouched): Promise<Uint8Array>
+  /** Whether it has it. */
+  accepts(dataKey: DataKey, stored: StoredDataKey): Promise<boolean>
+  /** Forgets its secret; it would be opened again. */
+  wipe(): void
+}
 
 export interface KeyringParts {
   readonly store: WrappedKeyStore
@@ -21,7 +32,7 @@ export interface KeyringParts {
   /** Whom new data keys are wrapped for; `rewrap` may exchange them. None for a keyring that only reads. */
   recipients: readonly Recipient[]
   /** Without one, every data key of the store is taken for ours. */
-  readonly keyringKey: KeyringKey | undefined
+  keyringKey: Voucher | undefined
   readonly policy: Policy
   readonly limits: Required<DataKeyLimits>
   readonly cache: DataKeyCache
@@ -75,12 +86,19 @@ export async function openStored(stored: StoredDataKey, parts: KeyringParts): Pr
   try {
     const { keyringKey, policy } = parts
     const isVouched = keyringKey === undefined || (await keyringKey.accepts(dataKey, stored))
-    if (!isVouched && !policy.readsUnvouched) throw notVouched(toHex(stored.keyId))
+    if (!isVouched && !policy.readsUnvouched) throw notVouched(stored)
     return { dataKey, owner: stored, createdAt: stored.createdAt, isVouched }
   } catch (error) {
     dataKey.wipe()
     throw error
   }
+}
+
+/** Of a data key that is not vouched for: to be told from one that opens wrongly, which is `cannot_open`. */
+function notVouched({ keyId }: StoredDataKey): LongholdError {
+  return new LongholdError('no_data_key', `the keyring key does not vouch for data key ${toHex(keyId)}`, {
+    hint: 'if it can be trusted, whoever stored it: vouchFor takes it in',
+  })
 }
 
 /**

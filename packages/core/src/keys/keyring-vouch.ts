@@ -3,9 +3,9 @@
 import { toHex } from '../bytes.ts'
 import { LongholdError, badInput } from '../errors.ts'
 import { storeNew } from './keyring-acquire.ts'
-import { referenceOf } from './keyring-key.ts'
+import { referenceTo } from './keyring-key.ts'
 import { keyringKeyName } from './keyring-names.ts'
-import { keyIdFrom, partsFrom } from './keyring-options.ts'
+import { keyIdsFrom, partsFrom } from './keyring-options.ts'
 import type { KeyringOptions } from './keyring-options.ts'
 import { checkWrites, unwrapStored } from './keyring-parts.ts'
 
@@ -27,7 +27,7 @@ export async function makeKeyringKey(options: KeyringOptions): Promise<string> {
     const { dataKey, inserted } = await storeNew(owner, { messages: 0, bytes: 0 }, before?.keyId, parts)
     try {
       // Otherwise somebody has just made another one: ours comes after it.
-      if (inserted) return referenceOf(dataKey)
+      if (inserted) return referenceTo(dataKey).toString()
     } finally {
       dataKey.wipe()
     }
@@ -48,7 +48,7 @@ export async function vouchFor(keyIds: readonly Uint8Array[], options: KeyringOp
   const { keyringKey, store } = parts
   checkWrites(parts)
   if (keyringKey === undefined) throw badInput('vouchFor: the option keyringKey is required')
-  const ids = keyIds.map((keyId) => keyIdFrom(keyId, 'vouchFor'))
+  const ids = keyIdsFrom(keyIds, 'vouchFor')
   try {
     for (const keyId of ids) {
       const stored = await store.get(keyId)

@@ -12,7 +12,7 @@ import type { HandleSource } from './keyring-handle.ts'
 import { BlindIndexKey, openIndexKey } from './keyring-index.ts'
 import { indexName } from './keyring-names.ts'
 import { openByKeyId, openByKeyIdSync, opening } from './keyring-open.ts'
-import { keyIdFrom, ownerFrom, partsFrom } from './keyring-options.ts'
+import { keyIdFrom, keyIdsFrom, ownerFrom, partsFrom } from './keyring-options.ts'
 import type {
   KeyringOptions,
   KeyringRecordOptions,
@@ -133,7 +133,7 @@ export class Keyring {
    */
   async preload(keyIds: readonly Uint8Array[]): Promise<void> {
     this.#checkOpen()
-    const wanted = new Map(keyIds.map((keyId) => [toHex(keyId), keyIdFrom(keyId, 'Keyring.preload')]))
+    const wanted = new Map(keyIdsFrom(keyIds, 'Keyring.preload').map((keyId) => [toHex(keyId), keyId]))
     const { maxKeys } = this.#parts.cache
     if (wanted.size > maxKeys) {
       const message = `${wanted.size} data keys at once, the cache holds ${maxKeys}`
@@ -172,7 +172,9 @@ export class Keyring {
     this.#checkOpen()
     checkOptions(options, ['recipients', 'onProgress', 'after'], 'Keyring.rewrap')
     const { recipients, onProgress, after } = options
-    const start = after && keyIdFrom(after, 'Keyring.rewrap: after')
+    const start = after === undefined ? after : keyIdFrom(after, 'Keyring.rewrap: after')
+    if (onProgress !== undefined && typeof onProgress !== 'function')
+      throw badInput('Keyring.rewrap: onProgress must be a function')
     checkWrites(this.#parts)
     if (recipients !== undefined) {
       this.#parts.policy.checkRecipients(recipients)
@@ -257,6 +259,7 @@ export class Keyring {
   ): AsyncGenerator<StoredDataKey, void, undefined> {
     checkOptions(options, ['after'], 'Keyring.dataKeys')
     let { after } = options
+    if (after !== undefined) after = keyIdFrom(after, 'Keyring.dataKeys: after')
     for (;;) {
       this.#checkOpen()
       const page = await this.#parts.store.page({ after, limit: 100 })

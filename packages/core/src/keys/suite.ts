@@ -1,7 +1,13 @@
 /** The suites: one row says all there is to know about each (SPEC §1). */
 
 import { LongholdError, badInput } from '../errors.ts'
-import { decodeStanza, stanzaPrefixBytes } from '../format/header.ts'
+import {
+  decodeStanza,
+  encodeStanza,
+  maxStanzaBytes,
+  recipientIdBytes,
+  stanzaPrefixBytes,
+} from '../format/header.ts'
 import type { Stanza, StanzaLength, SuiteIds } from '../format/header.ts'
 import { checkBytes, checkOptions } from '../options.ts'
 import type { HpkeSuite } from '../primitives/hpke.ts'
@@ -105,4 +111,20 @@ export function parseStanza(bytes: Uint8Array, options: SuitesOption = {}): Stan
   checkOptions(options, ['suites'], 'parseStanza')
   checkBytes(bytes, 'parseStanza: bytes')
   return decodeStanza(bytes, suiteTable(options.suites).stanzaLength)
+}
+
+/**
+ * The bytes of a stanza without its two length bytes (SPEC §5.1), as a key service takes it: 1,190 in the default suite.
+ *
+ * @throws LongholdError `bad_input` for what is no stanza: ids of two bytes, a recipient id of 16, at most 65,535 bytes.
+ */
+export function formatStanza(stanza: Stanza): Uint8Array {
+  const { kemId, kdfId, aeadId, recipientId, payload }: Partial<Stanza> = stanza ?? {}
+  const isId = (id: unknown): boolean => Number.isInteger(id) && Number(id) >= 0 && Number(id) <= 0xffff
+  checkBytes(recipientId, 'encodeStanza: recipientId')
+  checkBytes(payload, 'encodeStanza: payload')
+  const fits = recipientId.length === recipientIdBytes && stanzaPrefixBytes + payload.length <= maxStanzaBytes
+  if (![kemId, kdfId, aeadId].every(isId) || !fits)
+    throw badInput('encodeStanza: three ids of 2 bytes, a recipient id of 16, at most 65,535 bytes in all')
+  return encodeStanza(stanza)
 }

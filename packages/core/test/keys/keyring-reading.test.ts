@@ -2,7 +2,7 @@
 
 import { describe, expect, test } from 'vitest'
 
-import { keyIdOf, makeKeyringKey, openKeyring, vouchFor } from '../../src/index.ts'
+import { keyIdOf, makeKeyringKey, openKeyring, parseKeyringKey, vouchFor } from '../../src/index.ts'
 import { MemoryKeyStore } from '../../src/stores/memory.ts'
 import { codeOf, refusalOf, syncCodeOf } from '../refusals.ts'
 import { patterned } from '../samples.ts'
@@ -110,7 +110,7 @@ describe('a keyring without recipients', () => {
       () => keyring.destroy(keyId),
       () => keyring.destroyAll('users', { keyContext: {} }),
       () => makeKeyringKey({ identities: [alice], store }),
-      () => vouchFor([keyId], { identities: [alice], store, keyringKey: 'A'.repeat(64) }),
+      () => vouchFor([keyId], { identities: [alice], store, keyringKey: parseKeyringKey('A'.repeat(64)) }),
     ]
     for (const attempt of attempts) {
       const refusal = await refusalOf(attempt)

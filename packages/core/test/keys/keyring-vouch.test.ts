@@ -11,12 +11,12 @@ import {
   keyIdOf,
   makeKeyringKey,
   openKeyring,
+  parseKeyringKey,
   unwrapDataKey,
   vouchFor,
   wrapDataKey,
 } from '../../src/index.ts'
 import type { KeyringOptions, StoredDataKey } from '../../src/index.ts'
-import { MemoryKeyStore } from '../../src/stores/memory.ts'
 import { codeOf, refusalOf, syncCodeOf } from '../refusals.ts'
 import { flipped, patterned } from '../samples.ts'
 import { alice, bob, Clock, open, recordContext, WatchedStore } from './keyring-fixtures.ts'
@@ -46,10 +46,11 @@ const alices = (store: WatchedStore) => ({ identities: [alice], recipients: [ali
 async function vouching(more: Omit<Partial<KeyringOptions>, 'store'> = {}) {
   const store = new WatchedStore()
   const clock = new Clock()
-  const keyringKey = await makeKeyringKey({ ...alices(store), ...more })
+  const reference = await makeKeyringKey({ ...alices(store), ...more })
+  const keyringKey = parseKeyringKey(reference)
   const another = (extra: Partial<KeyringOptions> & { store?: WatchedStore } = {}) =>
     open({ store, clock, keyringKey, ...more, ...extra }).keyring
-  return { store, clock, keyringKey, keyring: another(), another }
+  return { store, clock, reference, keyringKey, keyring: another(), another }
 }
 
 describe('a planted data key', () => {
@@ -168,7 +169,7 @@ describe('a data key of ours', () => {
     const store = new WatchedStore()
     const before = open({ store }).keyring
     const record = (await before.dataKey('users', { keyContext })).encrypt(plaintext, options)
-    const keyringKey = await makeKeyringKey(alices(store))
+    const keyringKey = parseKeyringKey(await makeKeyringKey(alices(store)))
     expect(await codeOf(() => vouchFor([keyIdOf(record)], alices(store)))).toBe('bad_input')
     const { keyring } = open({ store, keyringKey })
     expect(await codeOf(() => keyring.decrypt(record, options))).toBe('no_data_key')
@@ -186,9 +187,9 @@ describe('a data key of ours', () => {
 
 describe('the keyring key', () => {
   test('makes the tag that SPEC §12.1 describes', async () => {
-    const { store, keyringKey, keyring } = await vouching()
+    const { store, reference, keyring } = await vouching()
     const keyId = (await keyring.dataKey('users', { keyContext })).keyId ?? new Uint8Array()
-    const bytes = fromBase64url(keyringKey) ?? new Uint8Array()
+    const bytes = fromBase64url(reference) ?? new Uint8Array()
     const opened = async (id: Uint8Array, context: Record<string, string>) => {
       const stored = await store.get(id)
       if (stored === undefined || stored.state === 'destroyed') throw new Error('it is there')
@@ -227,11 +228,11 @@ describe('the keyring key', () => {
   })
 
   test('cannot be planted: the reference says which it is', async () => {
-    const { store, keyringKey, another } = await vouching()
-    const bytes = fromBase64url(keyringKey) ?? new Uint8Array()
-    const altered = toBase64url(flipped(bytes, 8 * 20))
+    const { store, reference, another } = await vouching()
+    const bytes = fromBase64url(reference) ?? new Uint8Array()
+    const altered = parseKeyringKey(toBase64url(flipped(bytes, 8 * 20)))
     expect(await codeOf(() => another({ keyringKey: altered }).dataKey('users'))).toBe('cannot_open')
-    const unknown = toBase64url(flipped(bytes, 0))
+    const unknown = parseKeyringKey(toBase64url(flipped(bytes, 0)))
     expect(await codeOf(() => another({ keyringKey: unknown }).dataKey('users'))).toBe('no_data_key')
     // The row of another keyring key under the id of ours.
     const other = await makeKeyringKey(alices(store))
@@ -244,7 +245,7 @@ describe('the keyring key', () => {
   test('may have a successor, and then vouches for nothing made later', async () => {
     const { store, keyring, another } = await vouching()
     const next = await makeKeyringKey(alices(store))
-    const after = another({ keyringKey: next })
+    const after = another({ keyringKey: parseKeyringKey(next) })
     const record = (await after.dataKey('users')).encrypt(plaintext, options)
     expect(await codeOf(() => keyring.decrypt(record, options))).toBe('no_data_key')
     expect((await store.all()).filter(({ name }) => name === 'keyring-key')).toHaveLength(2)
@@ -254,19 +255,24 @@ describe('the keyring key', () => {
     expect(await codeOf(() => open().keyring.dataKey('keyring-key'))).toBe('bad_input')
   })
 
-  test.each(['', 'AAAA', 'A'.repeat(63), 'A'.repeat(65), 7, null, `${'A'.repeat(63)}=`])(
+  test.each(['', 'AAAA', 'A'.repeat(63), 'A'.repeat(65), `${'A'.repeat(63)}=`, ` ${'A'.repeat(64)}`])(
     'has no reference like %j',
-    (keyringKey) => {
-      const given = { identities: [alice], store: new MemoryKeyStore(), keyringKey: keyringKey as string }
-      expect(syncCodeOf(() => openKeyring(given))).toBe('bad_input')
-    },
+    (text) => expect(syncCodeOf(() => parseKeyringKey(text))).toBe('bad_text'),
   )
 
+  test('is parsed before it is used, and says its reference', async () => {
+    const { reference, keyringKey } = await vouching()
+    expect([String(keyringKey), JSON.stringify(keyringKey)]).toEqual([reference, `"${reference}"`])
+    expect(syncCodeOf(() => parseKeyringKey(7 as never))).toBe('bad_input')
+    const given = { ...alices(new WatchedStore()), keyringKey: reference as never }
+    expect(syncCodeOf(() => openKeyring(given))).toBe('bad_input')
+  })
+
   test('goes on when somebody loses access, as index keys do', async () => {
-    const { keyring, store, keyringKey } = await vouching({ recipients: [alice.recipient, bob.recipient] })
+    const { keyring, store, reference } = await vouching({ recipients: [alice.recipient, bob.recipient] })
     await keyring.dataKey('users')
     await keyring.rewrap({ recipients: [alice.recipient] })
-    const root = await store.get((fromBase64url(keyringKey) ?? new Uint8Array()).subarray(0, 16))
+    const root = await store.get((fromBase64url(reference) ?? new Uint8Array()).subarray(0, 16))
     expect(root).toMatchObject({ state: 'writing' })
   })
 })
