@@ -14,6 +14,7 @@ import type { HeadRow } from './key-store.ts'
 import type { RowMacs } from './row-mac.ts'
 
 const words = 8
+const one = Uint32Array.of(0, 0, 0, 0, 0, 0, 0, 1)
 
 /** What a write does to count and sum. */
 export class HeadChange {
@@ -87,13 +88,15 @@ function addTo(sum: Uint32Array, addend: Uint32Array): void {
 /** Its complement to 2²⁵⁶. */
 function negated(value: Uint32Array): Uint32Array {
   const result = value.map((word) => ~word)
-  addTo(result, Uint32Array.of(0, 0, 0, 0, 0, 0, 0, 1))
+  addTo(result, one)
   return result
 }
 
 function wordsOf(bytes: Uint8Array): Uint32Array {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
-  return Uint32Array.from({ length: words }, (_, index) => view.getUint32(4 * index))
+  const result = new Uint32Array(words)
+  for (let index = 0; index < words; index++) result[index] = view.getUint32(4 * index)
+  return result
 }
 
 function bytesOf(sum: Uint32Array): Uint8Array {

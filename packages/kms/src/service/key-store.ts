@@ -76,7 +76,7 @@ export interface RowReads {
   rows<T extends TableName>(table: T, page: RowPage<T>): Promise<Stored<Rows[T]>[]>
 }
 
-/** Everything as it was at one moment. */
+/** Everything as it was at one moment. Bytes of its rows are to be read only. */
 export interface Snapshot extends RowReads {
   head(): Promise<HeadRow | undefined>
   close(): Promise<void>

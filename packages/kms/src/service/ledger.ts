@@ -8,12 +8,19 @@ import type { Change } from './changes.ts'
 import { HeadChange, openHead, sealHead } from './cluster-head.ts'
 import type { ClusterHead } from './cluster-head.ts'
 import { integrityViolation, ServiceError } from './errors.ts'
-import type { Commit, KeyStore, Outcome, RowPage, RowReads, RowWrite } from './key-store.ts'
+import type { Commit, HeadRow, KeyStore, Outcome, RowPage, RowReads, RowWrite } from './key-store.ts'
 import type { RowMacs } from './row-mac.ts'
 import type { KeyOf, Rows, Stored, TableName, VersionRow } from './rows.ts'
 import { checkRow, VerifiedRows } from './verified-rows.ts'
 
 const maxAttempts = 20
+
+export interface LedgerEvents {
+  /** This process committed a head. */
+  readonly onCommitted?: (head: HeadRow) => void
+  /** Somebody else wrote, or a row was not what this service wrote: all rows are to be verified. */
+  readonly onDoubt?: () => void
+}
 
 /** What becomes of a write: see `Outcome`. */
 export type LedgerOutcome = Exclude<Outcome, 'head_moved'>
@@ -22,30 +29,50 @@ export class Ledger implements RowReads {
   readonly #store: KeyStore
   readonly #macs: RowMacs
   readonly #verified: VerifiedRows
+  readonly #events: LedgerEvents
+  #fault: ServiceError | undefined
   /** As this process knows it; another may have moved it. */
   #head: ClusterHead | undefined
 
   /** @param macs Stay the caller's. */
-  constructor(store: KeyStore, macs: RowMacs) {
+  constructor(store: KeyStore, macs: RowMacs, events: LedgerEvents = {}) {
     this.#store = store
     this.#macs = macs
     this.#verified = new VerifiedRows(macs)
+    this.#events = events
+  }
+
+  /** Nothing is read or written through here any more: every call throws `fault`. The first one stays. */
+  freeze(fault: ServiceError): void {
+    this.#fault ??= fault
+  }
+
+  /** @throws ServiceError the one it was frozen with. */
+  requireSound(): void {
+    if (this.#fault !== undefined) throw this.#fault
   }
 
   async row<T extends TableName>(table: T, key: KeyOf<T>): Promise<Stored<Rows[T]> | undefined> {
+    this.requireSound()
     const row = await this.#store.row(table, key)
-    return row && this.#verified.check(table, row)
+    return row && this.#checked(() => this.#verified.check(table, row))
   }
 
   async rows<T extends TableName>(table: T, page: RowPage<T>): Promise<Stored<Rows[T]>[]> {
+    this.requireSound()
     const rows = await this.#store.rows(table, page)
-    for (const row of rows) checkRow(this.#macs, table, row)
+    this.#checked(() => {
+      for (const row of rows) checkRow(this.#macs, table, row)
+    })
     return rows
   }
 
   async versionsByRecipientId(recipientIds: readonly Uint8Array[]): Promise<Stored<VersionRow>[]> {
+    this.requireSound()
     const rows = await this.#store.versionsByRecipientId(recipientIds)
-    for (const row of rows) this.#verified.check('versions', row)
+    this.#checked(() => {
+      for (const row of rows) this.#verified.check('versions', row)
+    })
     return rows
   }
 
@@ -63,20 +90,35 @@ export class Ledger implements RowReads {
    * when a row to be changed is not what this service wrote.
    */
   async commit(changes: readonly Change[], audit: AuditAppend): Promise<LedgerOutcome> {
-    const { change, ...planned } = plan(this.#macs, changes, audit)
+    const { change, ...planned } = this.#checked(() => plan(this.#macs, changes, audit))
     for (let attempt = 0; attempt < maxAttempts; attempt++) {
+      this.requireSound()
       const before = (this.#head ??= await this.head())
       const after = change.applyTo(before)
       const commit = { ...planned, head: sealHead(this.#macs, after), expectedEpoch: before.epoch }
       this.#head = undefined
       const outcome = await this.#store.commit(commit)
-      if (outcome === 'head_moved') continue
+      if (outcome === 'head_moved') {
+        this.#events.onDoubt?.()
+        continue
+      }
       this.#head = outcome === 'done' ? after : before
+      if (outcome === 'done') this.#events.onCommitted?.(commit.head)
       return outcome
     }
     throw new ServiceError('storage_unavailable', 'other writers were faster every time', {
       hint: 'try again',
     })
+  }
+
+  /** One row that is wrong may not be the only one. */
+  #checked<T>(check: () => T): T {
+    try {
+      return check()
+    } catch (error) {
+      this.#events.onDoubt?.()
+      throw error
+    }
   }
 }
 

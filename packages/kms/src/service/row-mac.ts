@@ -92,8 +92,9 @@ export class RowMacs {
   }
 
   #finish(): RowTag {
-    const inner = hash('sha512', this.#message.subarray(0, this.#at), 'buffer')
-    this.#outer.set(inner, blockBytes)
+    // A string of bytes: a Buffer costs half as much again.
+    const inner = hash('sha512', this.#message.subarray(0, this.#at), 'latin1')
+    this.#outer.write(inner, blockBytes, 'latin1')
     const outer = hash('sha512', this.#outer, 'buffer')
     return { mac: new Uint8Array(outer.subarray(0, 32)), addend: new Uint8Array(outer.subarray(32)) }
   }

@@ -4,7 +4,7 @@ import { beforeEach, afterEach, describe, expect, test } from 'vitest'
 
 import type { KeyStore } from '../../src/service/key-store.ts'
 import { tableNames, tables } from '../../src/service/rows.ts'
-import type { Stored, TableName } from '../../src/service/rows.ts'
+import type { TableName } from '../../src/service/rows.ts'
 import {
   contentsOf,
   inserted,
@@ -17,6 +17,7 @@ import {
   updated,
   versionRow,
 } from '../support/rows.ts'
+import { sampleRow } from '../support/sample-row.ts'
 
 export interface StoreUnderTest {
   readonly store: KeyStore
@@ -255,23 +256,9 @@ export function keyStoreContract(name: string, open: () => Promise<StoreUnderTes
   })
 }
 
-/** A row of the table, made of what its columns are; its key; and the row after every other column has changed. */
+/** A row of the table, its key, and the row after every other column has changed. */
 function sampleOf(table: TableName) {
-  const make = (isAfter: boolean) =>
-    Object.fromEntries(
-      Object.entries(tables[table].columns).map(([column, kind], index) => {
-        const isKey = (tables[table].key as readonly string[]).includes(column)
-        const seed = index + (isAfter && !isKey ? 100 : 0)
-        // Of a key that is there; of which no other version is primary.
-        if (column === 'key' && table === 'versions') return [column, 'parent']
-        if (kind === 'text') return [column, `text ${seed} ä`]
-        if (kind === 'boolean') return [column, seed >= 100]
-        if (kind === 'bytes') return [column, new Uint8Array(20).fill(seed)]
-        if (kind === 'json') return [column, isAfter ? [] : [`one ${seed}`, 'two']]
-        return [column, 2 ** 45 + seed]
-      }),
-    )
-  const before = stored(make(false))
+  const before = stored(sampleRow(table, 1, 1))
   const key = Object.fromEntries(tables[table].key.map((column) => [column, before[column]])) as never
-  return { before, key, after: stored(make(true), 2) as Stored<Record<string, unknown>> }
+  return { before, key, after: stored(sampleRow(table, 1, 2), 2) }
 }

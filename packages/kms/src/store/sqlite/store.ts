@@ -139,7 +139,7 @@ export class SqliteStore implements KeyStore {
       return {
         head: () => reads.head(),
         row: (table, key) => reads.row(table, key),
-        rows: (table, page) => reads.rows(table, page),
+        rows: (table, page) => reads.borrowedRows(table, page),
         close: async () => void connection.client.close(),
       }
     } catch (error) {

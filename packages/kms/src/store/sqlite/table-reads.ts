@@ -13,7 +13,7 @@ import { clusterHead, rowTables } from './schema.ts'
 
 export class TableReads implements RowReads {
   readonly #db: Connection['db']
-  readonly #byKey: ReadonlyMap<TableName, { get(values: object): object | undefined }>
+  readonly #byKey: ReadonlyMap<TableName, { get(values: Record<string, unknown>): object | undefined }>
   readonly #head: { get(): HeadRow | undefined }
 
   /** @throws ServiceError `storage_unavailable`. */
@@ -35,8 +35,13 @@ export class TableReads implements RowReads {
   }
 
   async rows<T extends TableName>(table: T, page: RowPage<T>): Promise<Stored<Rows[T]>[]> {
+    return (await this.borrowedRows(table, page)).map((row) => rowFrom(table, row))
+  }
+
+  /** The same with bytes that may share memory with the driver: to be read at once, and not changed. */
+  async borrowedRows<T extends TableName>(table: T, page: RowPage<T>): Promise<Stored<Rows[T]>[]> {
     const from: SQLiteTable = rowTables[table]
-    const rows = translated(() =>
+    const rows: unknown = translated(() =>
       this.#db
         .select()
         .from(from)
@@ -45,7 +50,8 @@ export class TableReads implements RowReads {
         .limit(page.limit)
         .all(),
     )
-    return rows.map((row) => rowFrom(table, row))
+    // The schema has the columns of the table, which the contract suite writes and reads.
+    return rows as Stored<Rows[T]>[]
   }
 }
 

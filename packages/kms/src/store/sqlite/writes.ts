@@ -1,7 +1,7 @@
 /** A write is one transaction. It runs in the writer's thread, with statements that were prepared once. */
 
 import { and, eq, getTableColumns, sql } from 'drizzle-orm'
-import type { Column } from 'drizzle-orm'
+import type { Column, Placeholder } from 'drizzle-orm'
 import type { SQLiteTable } from 'drizzle-orm/sqlite-core'
 
 import type { Commit, Outcome, RowWrite } from '../../service/key-store.ts'
@@ -31,20 +31,23 @@ export interface Writes {
 }
 
 export function prepareWrites({ db }: Connection): Writes {
+  // Of any table drizzle takes placeholders for values; of one it knows it would have the values themselves.
+  const head: SQLiteTable = clusterHead
+  const entries: SQLiteTable = auditEntries
   return {
     db,
     tables: new Map(tableNames.map((table) => [table, prepareTable(db, table)])),
     insertHead: db
-      .insert(clusterHead)
-      .values({ ...placeholders(clusterHead), id: 1 })
+      .insert(head)
+      .values({ ...placeholders(head), id: 1 })
       .onConflictDoNothing()
       .prepare(),
     moveHead: db
-      .update(clusterHead)
-      .set({ ...placeholders(clusterHead), id: 1 })
+      .update(head)
+      .set({ ...placeholders(head), id: 1 })
       .where(eq(clusterHead.epoch, sql.placeholder('expected')))
       .prepare(),
-    insertEntry: db.insert(auditEntries).values(placeholders(auditEntries)).prepare(),
+    insertEntry: db.insert(entries).values(placeholders(entries)).prepare(),
   }
 }
 
@@ -63,10 +66,9 @@ function prepareTable(db: Connection['db'], table: TableName): TableStatements {
 }
 
 /** Each column is given by its name. */
-function placeholders<T extends SQLiteTable>(table: T): T['$inferInsert'] {
+function placeholders(table: SQLiteTable): Record<string, Placeholder> {
   const names = Object.keys(getTableColumns(table))
-  // Drizzle takes a placeholder wherever it takes a value; its types do not say so for a table that is not known.
-  return Object.fromEntries(names.map((name) => [name, sql.placeholder(name)])) as T['$inferInsert']
+  return Object.fromEntries(names.map((name) => [name, sql.placeholder(name)]))
 }
 
 /** Ends a transaction with nothing written. */

@@ -1,0 +1,111 @@
+/**
+ * A ledger that is looked after: verified whole when it is opened and every minute, held against the anchor, and
+ * frozen when it is not what this service wrote.
+ */
+
+import { AnchorKeeper, rollbackOf } from './anchor.ts'
+import type { Anchor } from './anchor.ts'
+import { ServiceError } from './errors.ts'
+import type { KeyStore } from './key-store.ts'
+import { Ledger } from './ledger.ts'
+import type { RowMacs } from './row-mac.ts'
+import { RowWatch } from './row-watch.ts'
+import { verifyRows } from './verify-rows.ts'
+
+export interface GuardOptions {
+  readonly store: KeyStore
+  /** Stay the caller's. */
+  readonly macs: RowMacs
+  /** Without one, a database that was put back whole is not noticed. */
+  readonly anchor?: Anchor | undefined
+  /** Default: every minute. */
+  readonly verifyEveryMs?: number | undefined
+  /** Told once why everything is refused from now on, and whenever the anchor could not be written. */
+  readonly onFault?: ((fault: ServiceError) => void) | undefined
+}
+
+export class GuardedLedger {
+  readonly ledger: Ledger
+  readonly #options: GuardOptions
+  readonly #keeper: AnchorKeeper | undefined
+  readonly #watch: RowWatch
+  #fault: ServiceError | undefined
+
+  private constructor(options: GuardOptions) {
+    const { store, macs, anchor, verifyEveryMs, onFault } = options
+    this.#options = options
+    this.#keeper = anchor && new AnchorKeeper(anchor, macs.clusterId, (error) => onFault?.(error))
+    this.#watch = new RowWatch({
+      verify: () => verifyRows(store, macs),
+      onViolation: (violation) => this.#freeze(violation),
+      ...(verifyEveryMs === undefined ? {} : { everyMs: verifyEveryMs }),
+    })
+    this.ledger = new Ledger(store, macs, {
+      onCommitted: (head) => this.#keeper?.committed(head),
+      onDoubt: () => this.#watch.request(),
+    })
+  }
+
+  /**
+   * Frozen when rows are not what this service wrote (`integrity_violation`) or the database is older than its anchor
+   * (`rollback_detected`).
+   *
+   * @throws ServiceError `storage_unavailable`, `bad_config` for an anchor that cannot be read.
+   */
+  static async open(options: GuardOptions): Promise<GuardedLedger> {
+    const guarded = new GuardedLedger(options)
+    try {
+      await guarded.#begin()
+      return guarded
+    } catch (error) {
+      await guarded.close()
+      throw error
+    }
+  }
+
+  /** Why everything is refused. */
+  get fault(): ServiceError | undefined {
+    return this.#fault
+  }
+
+  /**
+   * Verifies all rows now.
+   *
+   * @throws ServiceError `integrity_violation`, and the ledger is frozen; `storage_unavailable`.
+   */
+  async verify(): Promise<void> {
+    try {
+      await verifyRows(this.#options.store, this.#options.macs)
+    } catch (error) {
+      if (error instanceof ServiceError && error.code === 'integrity_violation') this.#freeze(error)
+      throw error
+    }
+  }
+
+  /** Once the anchor is written. */
+  async close(): Promise<void> {
+    await this.#watch.close()
+    await this.#keeper?.close()
+  }
+
+  async #begin(): Promise<void> {
+    const { store, macs, anchor } = this.#options
+    try {
+      const head = await verifyRows(store, macs)
+      if (anchor === undefined) return
+      const rollback = rollbackOf(macs.clusterId, head, await anchor.read(), anchor.place)
+      if (rollback === undefined) this.#keeper?.committed(head)
+      else this.#freeze(rollback)
+    } catch (error) {
+      if (!(error instanceof ServiceError) || error.code !== 'integrity_violation') throw error
+      this.#freeze(error)
+    }
+  }
+
+  #freeze(fault: ServiceError): void {
+    if (this.#fault !== undefined) return
+    this.#fault = fault
+    this.ledger.freeze(fault)
+    this.#options.onFault?.(fault)
+  }
+}
