@@ -5,15 +5,13 @@
 
 import { z } from '@hono/zod-openapi'
 // zod itself gets `.openapi()` from here.
-import { permissions } from '@longhold/core/kms'
+import { permissions, problemCodes } from '@longhold/core/kms'
 import type {
   CreatedSlot,
   CreatedToken,
-  CreateKeyRequest,
   CreateSlotRequest,
   CreateTokenRequest,
   ItemProblem,
-  KeyInfo,
   Page,
   Permission,
   Problem,
@@ -23,9 +21,9 @@ import type {
   RewrapItem,
   RewrapRequest,
   RewrapResponse,
+  SigningIdentity,
   RootRotation,
   SealStatus,
-  SettableState,
   SlotInfo,
   SlotKind,
   TokenInfo,
@@ -34,9 +32,6 @@ import type {
   UnwrapItem,
   UnwrapRequest,
   UnwrapResponse,
-  UpdateVersionRequest,
-  VersionInfo,
-  VersionState,
 } from '@longhold/core/kms'
 
 export const maxItems = 1000
@@ -46,46 +41,22 @@ const defaultPageSize = 100
 /** Each assignable to the other, and with the same names: an optional field left out is assignable too. */
 type IsSame<A, B> = [A, B, keyof A, keyof B] extends [B, A, keyof B, keyof A] ? true : false
 
-/** Compiles only when a schema's type is that of `T`. */
-export function wire<T>() {
+/**
+ * Compiles only when a schema's type is that of `T`.
+ *
+ * @param name Its name in the description of the API; schemas without one are written out where they are used.
+ */
+export function wire<T>(name?: string) {
   return <S extends z.ZodType>(
     schema: S & (IsSame<z.output<S>, T> extends true ? unknown : { readonly differs: z.output<S> }),
-  ): S => schema
+  ): S => (name === undefined ? schema : schema.openapi(name))
 }
 
-const permission = wire<Permission>()(z.enum(permissions))
+export const permission = wire<Permission>('Permission')(z.enum(permissions))
 
-const versionState = wire<VersionState>()(
-  z.enum(['pending', 'primary', 'unwrap_only', 'disabled', 'compromised', 'destroy_scheduled', 'destroyed']),
-)
+const problemCode = wire<ProblemCode>('ProblemCode')(z.enum(problemCodes))
 
-const settableState = wire<SettableState>()(z.enum(['unwrap_only', 'disabled']))
-
-const problemCode = wire<ProblemCode>()(
-  z.enum([
-    'malformed_request',
-    'unknown_field',
-    'unauthenticated',
-    'permission_denied',
-    'not_found',
-    'invalid_state',
-    'body_too_large',
-    'too_many_items',
-    'unwrap_failed',
-    'recipient_unknown',
-    'wrong_secret',
-    'rate_limited',
-    'internal',
-    'sealed',
-    'slot_unavailable',
-    'audit_unavailable',
-    'storage_unavailable',
-    'draining',
-    'integrity_violation',
-  ]),
-)
-
-export const problem = wire<Problem>()(
+export const problem = wire<Problem>('Problem')(
   z.strictObject({
     type: z.string(),
     title: z.string(),
@@ -96,28 +67,39 @@ export const problem = wire<Problem>()(
   }),
 )
 
-const itemProblem = wire<ItemProblem>()(
+const itemProblem = wire<ItemProblem>('ItemProblem')(
   z.strictObject({ status: z.int(), code: problemCode, detail: z.string() }),
 )
 
-const keyName = z
+export const principalName = z
+  .string()
+  .regex(
+    /^[a-z0-9][a-z0-9._-]{0,63}$/u,
+    'a principal is named with 1 to 64 of a-z 0-9 . _ -, a letter or digit first',
+  )
+  .openapi({ example: 'billing' })
+export const keyName = z
   .string()
   .regex(
     /^[a-z0-9][a-z0-9._-]{0,63}$/u,
     'a key is named with 1 to 64 of a-z 0-9 . _ -, a letter or digit first',
   )
-const tokenId = z.string().regex(/^[0-9a-f]{24}$/u, 'the id of a token has 24 hexadecimal digits')
-const time = z.iso.datetime()
+  .openapi({ example: 'payments' })
+export const tokenId = z
+  .string()
+  .regex(/^[0-9a-f]{24}$/u, 'the id of a token has 24 hexadecimal digits')
+  .openapi({ example: '5f2c9e4b8d1a7c3e6f0b2d94' })
+export const time = z.iso.datetime().openapi({ example: '2026-11-25T12:00:00.000Z' })
 /** Of exactly so many bytes, or of any number up to a limit. Decoded strictly where it is read. */
-const bytes = (length: number) => base64url.length(Math.ceil((length * 4) / 3))
-const bytesUpTo = (length: number) => base64url.max(Math.ceil((length * 4) / 3))
+export const bytes = (length: number) => base64url.length(Math.ceil((length * 4) / 3))
+export const bytesUpTo = (length: number) => base64url.max(Math.ceil((length * 4) / 3))
 const base64url = z.string().regex(/^[A-Za-z0-9_-]+$/u, 'bytes are base64url without padding')
 const itemId = z.string().min(1).max(128)
 
 /** As it came: `z.record` would lose a pair named `__proto__`, and with it what the context binds. */
-const context = z
+export const context = z
   .custom<Record<string, string>>(isContext, 'a context is an object of strings')
-  .openapi({ type: 'object', additionalProperties: { type: 'string' } })
+  .openapi({ type: 'object', additionalProperties: { type: 'string' }, example: { tenant: 'acme' } })
 
 function isContext(value: unknown): boolean {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) return false
@@ -125,20 +107,14 @@ function isContext(value: unknown): boolean {
 }
 
 const items = <S extends z.ZodType>(item: S) => z.array(item).min(1).max(maxItems)
-const page = <S extends z.ZodType>(item: S) =>
+export const page = <S extends z.ZodType>(item: S) =>
   z.strictObject({ items: z.array(item), next_cursor: z.string().optional() })
 
-export const keyParams = z.strictObject({ key: keyName })
-export const versionParams = z.strictObject({
-  key: keyName,
-  version: z
-    .string()
-    .regex(/^[1-9]\d{0,8}$/u, 'versions are numbered 1, 2, 3, …')
-    .transform(Number),
-})
+export const health = z.strictObject({ status: z.literal('ok') })
+
 export const tokenParams = z.strictObject({ token: tokenId })
 export const pageQuery = z.strictObject({
-  cursor: z.string().max(256).optional(),
+  cursor: z.string().max(512).optional(),
   limit: z
     .string()
     .regex(/^[1-9]\d{0,3}$/u, 'limit is a number')
@@ -148,39 +124,9 @@ export const pageQuery = z.strictObject({
     .transform((limit) => limit ?? defaultPageSize),
 })
 
-export const createKeyRequest = wire<CreateKeyRequest>()(
-  z.strictObject({ key: keyName, rewrap_to: z.array(keyName).max(100).optional() }),
-)
+const clusterId = z.string().openapi({ example: '7d1f0c3a9b2e4d5f8a6c1b0e3f2d4a59' })
 
-export const keyInfo = wire<KeyInfo>()(
-  z.strictObject({
-    key: z.string(),
-    purpose: z.literal('wrap'),
-    suite: z.string(),
-    primary_version: z.int(),
-    version_count: z.int(),
-    generation: z.int(),
-    rewrap_to: z.array(z.string()),
-    created_at: time,
-    rotated_at: time.nullable(),
-  }),
-)
-export const keyPage = wire<Page<KeyInfo>>()(page(keyInfo))
-
-export const versionInfo = wire<VersionInfo>()(
-  z.strictObject({
-    version: z.int(),
-    state: versionState,
-    recipient_id: z.string(),
-    created_at: time,
-    state_changed_at: time,
-  }),
-)
-export const versionPage = wire<Page<VersionInfo>>()(page(versionInfo))
-
-export const updateVersionRequest = wire<UpdateVersionRequest>()(z.strictObject({ state: settableState }))
-
-export const publicKeyBundle = wire<PublicKeyBundle>()(
+export const publicKeyBundle = wire<PublicKeyBundle>('PublicKeyBundle')(
   z.strictObject({
     key: z.string(),
     version: z.int(),
@@ -189,22 +135,36 @@ export const publicKeyBundle = wire<PublicKeyBundle>()(
     recipient_ids: z.array(z.string()),
     issued_at: time,
     not_after: time,
+    cluster_id: clusterId,
+    signature: z.string(),
+  }),
+)
+export const signingIdentity = wire<SigningIdentity>('SigningIdentity')(
+  z.strictObject({
+    cluster_id: clusterId,
+    algorithm: z.literal('ML-DSA-65'),
+    public_key: z.string(),
+    fingerprint: z.string(),
   }),
 )
 
-const unwrapItem = wire<UnwrapItem>()(
+const unwrapItem = wire<UnwrapItem>('UnwrapItem')(
   z.strictObject({ id: itemId, key_id: bytes(16), stanza: bytesUpTo(65_535), context }),
 )
-export const unwrapRequest = wire<UnwrapRequest>()(z.strictObject({ items: items(unwrapItem) }))
-const unwrapAnswer = wire<UnwrapAnswer>()(
+export const unwrapRequest = wire<UnwrapRequest>('UnwrapRequest')(
+  z.strictObject({ items: items(unwrapItem) }),
+)
+const unwrapAnswer = wire<UnwrapAnswer>('UnwrapAnswer')(
   z.union([
     z.strictObject({ id: itemId, data_key: z.string(), key: z.string(), version: z.int() }),
     z.strictObject({ id: itemId, problem: itemProblem }),
   ]),
 )
-export const unwrapResponse = wire<UnwrapResponse>()(z.strictObject({ items: z.array(unwrapAnswer) }))
+export const unwrapResponse = wire<UnwrapResponse>('UnwrapResponse')(
+  z.strictObject({ items: z.array(unwrapAnswer) }),
+)
 
-const rewrapItem = wire<RewrapItem>()(
+const rewrapItem = wire<RewrapItem>('RewrapItem')(
   z.strictObject({
     id: itemId,
     wrapped_key: bytesUpTo(65_540),
@@ -212,18 +172,23 @@ const rewrapItem = wire<RewrapItem>()(
     to: z.array(z.string().min(1).max(4096)).min(1).max(64).optional(),
   }),
 )
-export const rewrapRequest = wire<RewrapRequest>()(z.strictObject({ items: items(rewrapItem) }))
-const rewrapAnswer = wire<RewrapAnswer>()(
+export const rewrapRequest = wire<RewrapRequest>('RewrapRequest')(
+  z.strictObject({ items: items(rewrapItem) }),
+)
+const rewrapAnswer = wire<RewrapAnswer>('RewrapAnswer')(
   z.union([
     z.strictObject({ id: itemId, wrapped_key: z.string(), key: z.string(), version: z.int() }),
     z.strictObject({ id: itemId, problem: itemProblem }),
   ]),
 )
-export const rewrapResponse = wire<RewrapResponse>()(z.strictObject({ items: z.array(rewrapAnswer) }))
+export const rewrapResponse = wire<RewrapResponse>('RewrapResponse')(
+  z.strictObject({ items: z.array(rewrapAnswer) }),
+)
 
-export const createTokenRequest = wire<CreateTokenRequest>()(
+export const createTokenRequest = wire<CreateTokenRequest>('CreateTokenRequest')(
   z.strictObject({
     name: z.string().min(1).max(100),
+    principal: principalName.optional(),
     permissions: z.array(permission).min(1).max(permission.options.length),
     keys: z.array(keyName).max(1000).optional(),
     expires_at: time.optional(),
@@ -233,18 +198,21 @@ export const createTokenRequest = wire<CreateTokenRequest>()(
 const tokenFields = {
   id: z.string(),
   name: z.string(),
+  principal: principalName.nullable(),
   permissions: z.array(permission),
   keys: z.array(z.string()).nullable(),
   created_at: time,
   expires_at: time.nullable(),
   revoked_at: time.nullable(),
 }
-export const tokenInfo = wire<TokenInfo>()(z.strictObject(tokenFields))
+export const tokenInfo = wire<TokenInfo>('TokenInfo')(z.strictObject(tokenFields))
 export const tokenPage = wire<Page<TokenInfo>>()(page(tokenInfo))
-export const createdToken = wire<CreatedToken>()(z.strictObject({ ...tokenFields, token: z.string() }))
+export const createdToken = wire<CreatedToken>('CreatedToken')(
+  z.strictObject({ ...tokenFields, token: z.string() }),
+)
 
 const slotKind = wire<SlotKind>()(z.enum(['key-file', 'passphrase', 'shares', 'key-service']))
-export const sealStatus = wire<SealStatus>()(
+export const sealStatus = wire<SealStatus>('SealStatus')(
   z.strictObject({
     sealed: z.boolean(),
     kinds: z.array(slotKind),
@@ -252,7 +220,7 @@ export const sealStatus = wire<SealStatus>()(
   }),
 )
 const passphrase = z.string().min(1).max(4096)
-export const unsealRequest = wire<UnsealRequest>()(
+export const unsealRequest = wire<UnsealRequest>('UnsealRequest')(
   z.union([
     z.strictObject({ passphrase }),
     z.strictObject({ share: z.string().min(1).max(200) }),
@@ -270,10 +238,10 @@ const slotFields = {
   root_version: z.int(),
   created_at: time,
 }
-export const slotInfo = wire<SlotInfo>()(z.strictObject(slotFields))
+export const slotInfo = wire<SlotInfo>('SlotInfo')(z.strictObject(slotFields))
 export const slotList = z.strictObject({ items: z.array(slotInfo) })
 const label = z.string().max(100)
-export const createSlotRequest = wire<CreateSlotRequest>()(
+export const createSlotRequest = wire<CreateSlotRequest>('CreateSlotRequest')(
   z.union([
     z.strictObject({ kind: z.literal('key-file'), label, key_file: bytes(32) }),
     z.strictObject({ kind: z.literal('passphrase'), label, passphrase }),
@@ -281,12 +249,12 @@ export const createSlotRequest = wire<CreateSlotRequest>()(
     z.strictObject({ kind: z.literal('key-service'), label }),
   ]),
 )
-export const createdSlot = wire<CreatedSlot>()(
+export const createdSlot = wire<CreatedSlot>('CreatedSlot')(
   z.strictObject({ ...slotFields, share_texts: z.array(z.string()) }),
 )
 export const slotParams = z.strictObject({
   slot: z.string().regex(/^[0-9a-f]{16}$/u, 'a slot is named with 16 hexadecimal digits'),
 })
-export const rootRotation = wire<RootRotation>()(
+export const rootRotation = wire<RootRotation>('RootRotation')(
   z.strictObject({ root_version: z.int(), next_root_version: z.int().nullable(), rows_left: z.int() }),
 )

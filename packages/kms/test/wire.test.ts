@@ -4,7 +4,8 @@ import { describe, expect, test } from 'vitest'
 import { keyPattern } from '../src/service/keys.ts'
 import { permissions } from '../src/service/policy.ts'
 import { versionStates } from '../src/service/states.ts'
-import { createKeyRequest, createTokenRequest, unwrapRequest, versionInfo, wire } from '../src/wire.ts'
+import { createKeyRequest, versionInfo } from '../src/wire-keys.ts'
+import { createTokenRequest, unwrapRequest, wire } from '../src/wire.ts'
 
 describe('schemas', () => {
   test('of another type than the wire’s do not compile', () => {

@@ -2,31 +2,42 @@
 
 import { fromBase64url, toBase64url } from '../bytes.ts'
 import type { LongholdError } from '../errors.ts'
-import { badInput } from '../errors.ts'
 import { canonicalize } from '../format/context.ts'
 import type { ContextInput } from '../format/context.ts'
 import { encodeStanza } from '../format/header.ts'
 import type { Stanza } from '../format/header.ts'
 import { checkOptions } from '../options.ts'
 import { Secret } from '../secret.ts'
+import { KmsAccess } from './access-client.ts'
+import { Bundles } from './bundles.ts'
 import { chunks, maxRewrapBytes, maxUnwrapBytes } from './chunks.ts'
+import { keyPath, KmsKeys } from './keys-client.ts'
+import type { KeysRequest, KeysRequests } from './keys-client.ts'
+import type {
+  CreateKeyRequest,
+  KeyInfo,
+  KeySettings,
+  KeyPurpose,
+  SettableState,
+  VersionInfo,
+} from './keys-wire.ts'
 import { itemError, requestError, strangeAnswer } from './problems.ts'
+import type { RequestKind } from './retry.ts'
+import { parsePin } from './service-identity.ts'
 import { Transport } from './transport.ts'
 import type {
   CreatedToken,
   CreateTokenRequest,
   ItemProblem,
-  KeyInfo,
   Page,
   Permission,
   PublicKeyBundle,
   RewrapItem,
   RewrapResponse,
-  SettableState,
+  SigningIdentity,
   TokenInfo,
   UnwrapItem,
   UnwrapResponse,
-  VersionInfo,
 } from './wire.ts'
 
 /** Where the service is, and how it is asked. */
@@ -37,9 +48,36 @@ export interface KmsClientOptions {
   readonly token: string
   /** Default: over TLS `tlsFetch()`, which refuses classical groups, where the platform has node:https; else its own. */
   readonly fetch?: typeof fetch
-  /** For each request, its answer included. Default 10,000. */
+  /** For each attempt, its answer included. Default 10,000. */
   readonly timeoutMs?: number
+  /** For a request with all its repetitions. Default 30,000. */
+  readonly deadlineMs?: number
+  /** How often a request is sent at most, 1 to 10, where sending it again is harmless: nothing is read or changed twice.
+   *  Default 3. */
+  readonly attempts?: number
+  /** Gives up whatever is under way, and everything after. */
+  readonly signal?: AbortSignal
+  /**
+   * The fingerprint of the service's signing identity, as `longhold kms` or `GET /v1/sys/identity` says it on the
+   * service's machine. With it, public keys are taken only from the service that signs as this one, whoever stands in
+   * between. 64 hexadecimal digits, spaces allowed.
+   */
+  readonly pin?: string
 }
+
+/** What may differ from one call to the next. */
+export type KmsCallOptions = Pick<KmsClientOptions, 'timeoutMs' | 'deadlineMs' | 'attempts' | 'signal'>
+
+const clientOptions = [
+  'url',
+  'token',
+  'fetch',
+  'timeoutMs',
+  'deadlineMs',
+  'attempts',
+  'signal',
+  'pin',
+] as const
 
 /** One data key to be unwrapped. */
 export interface UnwrapRequestItem {
@@ -76,25 +114,54 @@ export type RewrapResult =
  */
 export class KmsClient {
   readonly url: string
+  /** What operators ask about keys. */
+  readonly keys: KmsKeys
+  /** Principals and their grants. */
+  readonly access: KmsAccess
   readonly #transport: Transport
+  readonly #options: KmsClientOptions
+  readonly #bundles: Bundles
 
   /** @throws LongholdError `bad_input` for an address or token that cannot be one. */
   constructor(options: KmsClientOptions) {
-    checkOptions(options, ['url', 'token', 'fetch', 'timeoutMs'], 'KmsClient')
-    this.#transport = new Transport(options)
+    checkOptions(options, clientOptions, 'KmsClient')
+    const { pin, ...transport } = options
+    this.#options = { ...options }
+    this.#transport = new Transport(transport)
     this.url = this.#transport.url
+    this.#bundles = new Bundles({
+      url: this.url,
+      pinned: pin === undefined ? undefined : parsePin(pin),
+      ask: (key) => this.#ask('GET', `${keyPath(key)}/public-key`, `key ${key}`),
+      askIdentity: () => this.#ask('GET', '/v1/sys/identity', 'signing identity: is it of an older release?'),
+    })
+    const requests: KeysRequests = {
+      ask: (method, path, what, request) => this.#ask(method, path, what, request),
+      askAll: (path, what) => this.#askAll(path, what),
+      strangeAnswer: () => strangeAnswer(this.url),
+    }
+    this.keys = new KmsKeys(requests)
+    this.access = new KmsAccess(requests)
   }
 
   /**
    * Makes a key with one version, its primary.
    *
-   * @param options.rewrapTo Other keys that a rewrap may move data keys to; default none.
+   * @param options.rewrapTo Other keys that a rewrap may move data keys to; default none. `options.settings`: what else
+   * is to be said of the key from its beginning.
    */
-  async createKey(options: { key: string; rewrapTo?: readonly string[] }): Promise<KeyInfo> {
-    checkOptions(options, ['key', 'rewrapTo'], 'createKey')
-    const { key, rewrapTo } = options
-    const body = { key, ...(rewrapTo === undefined ? {} : { rewrap_to: rewrapTo }) }
-    return await this.#ask('POST', '/v1/keys', `key ${rewrapTo?.join(', ') ?? key}`, body)
+  async createKey(options: {
+    key: string
+    rewrapTo?: readonly string[]
+    purpose?: KeyPurpose
+    settings?: Omit<KeySettings, 'rewrap_to'>
+  }): Promise<KeyInfo> {
+    checkOptions(options, ['key', 'rewrapTo', 'purpose', 'settings'], 'createKey')
+    const { key, rewrapTo, purpose, settings } = options
+    const body: CreateKeyRequest = { key, ...settings }
+    if (rewrapTo !== undefined) body.rewrap_to = [...rewrapTo]
+    if (purpose !== undefined) body.purpose = purpose
+    return await this.#ask('POST', '/v1/keys', `key ${rewrapTo?.join(', ') ?? key}`, { body })
   }
 
   /** All keys the token may see. */
@@ -119,13 +186,25 @@ export class KmsClient {
 
   /** Switches a version that is not the primary one off, or back on. */
   async setVersionState(key: string, version: number, state: SettableState): Promise<VersionInfo> {
-    const path = `${keyPath(key)}/versions/${version}`
-    return await this.#ask('PATCH', path, `key ${key} with a version ${version}`, { state })
+    return await this.keys.setVersionState(key, version, state)
   }
 
   /** What a writer needs to wrap for this key. */
   async publicKey(key: string): Promise<PublicKeyBundle> {
-    return await this.#ask('GET', `${keyPath(key)}/public-key`, `key ${key}`)
+    return await this.#bundles.get(key)
+  }
+
+  /** Whom the service signs as: compare the fingerprint with what its own machine says before you pin it. */
+  async signingIdentity(): Promise<SigningIdentity> {
+    return await this.#ask('GET', '/v1/sys/identity', 'signing identity')
+  }
+
+  /** The same client with a signal, a deadline or other limits: for one call, or some. */
+  with(options: KmsCallOptions): KmsClient {
+    checkOptions(options, ['timeoutMs', 'deadlineMs', 'attempts', 'signal'], 'KmsClient.with')
+    const client = new KmsClient({ ...this.#options, ...options })
+    client.#bundles.adopt(this.#bundles)
+    return client
   }
 
   /** Unwraps any number of data keys. One result for each item, in order; one failing does not fail the others. */
@@ -170,18 +249,21 @@ export class KmsClient {
   async createToken(options: {
     /** For people: what uses it. */
     name: string
+    /** Whose it is: what it may do is then what both it and the grants of the principal allow. */
+    principal?: string
     permissions: readonly Permission[]
     /** Default: all keys. */
     keys?: readonly string[]
     /** RFC 3339. Default: no end. */
     expiresAt?: string
   }): Promise<CreatedToken> {
-    checkOptions(options, ['name', 'permissions', 'keys', 'expiresAt'], 'createToken')
-    const { name, permissions, keys, expiresAt } = options
+    checkOptions(options, ['name', 'principal', 'permissions', 'keys', 'expiresAt'], 'createToken')
+    const { name, principal, permissions, keys, expiresAt } = options
     const body: CreateTokenRequest = { name, permissions: [...permissions] }
+    if (principal !== undefined) body.principal = principal
     if (keys !== undefined) body.keys = [...keys]
     if (expiresAt !== undefined) body.expires_at = expiresAt
-    return await this.#ask('POST', '/v1/tokens', 'way to make tokens', body)
+    return await this.#ask('POST', '/v1/tokens', 'way to make tokens', { body })
   }
 
   /** All tokens, revoked ones among them; without their secrets. */
@@ -195,8 +277,14 @@ export class KmsClient {
   }
 
   /** @param what What is missing, should the answer be 404. */
-  async #ask<T>(method: string, path: string, what: string, body?: object): Promise<T> {
-    const { status, json } = await this.#transport.send(method, path, body)
+  async #ask<T>(
+    method: string,
+    path: string,
+    what: string,
+    { body, generation, kind }: KeysRequest & { readonly kind?: RequestKind } = {},
+  ): Promise<T> {
+    const headers = generation === undefined ? {} : { 'if-match': `"${generation}"` }
+    const { status, json } = await this.#transport.send(method, path, { body, headers, kind })
     if (status < 200 || status > 299) throw requestError(this.url, status, json, what)
     // The service's schemas are checked against these types where it is built.
     return json as T
@@ -222,7 +310,9 @@ export class KmsClient {
     path: string,
     items: readonly { id: string }[],
   ): Promise<R['items']> {
-    const answers = (await this.#ask<R | undefined>('POST', path, 'batches', { items }))?.items
+    const answers = (
+      await this.#ask<R | undefined>('POST', path, 'batches', { body: { items }, kind: 'read' })
+    )?.items
     const fits =
       Array.isArray(answers) &&
       answers.length === items.length &&
@@ -255,12 +345,6 @@ export class KmsClient {
 /** The service may be another than its types say. */
 function bytesOf(text: unknown): Uint8Array<ArrayBuffer> | undefined {
   return typeof text === 'string' ? fromBase64url(text) : undefined
-}
-
-function keyPath(key: string): string {
-  // A dot segment would be resolved away and name another path.
-  if (typeof key !== 'string' || key === '' || key === '.' || key === '..') throw badInput('a key has a name')
-  return `/v1/keys/${encodeURIComponent(key)}`
 }
 
 function contextObject(context: ContextInput | undefined): Record<string, string> {

@@ -6,6 +6,7 @@
 
 export { KmsClient } from './client.ts'
 export type {
+  KmsCallOptions,
   KmsClientOptions,
   RewrapRequestItem,
   RewrapResult,
@@ -14,6 +15,19 @@ export type {
 } from './client.ts'
 export { maxPackagedVersions, openKeyPackage, sealKeyPackage } from './key-package.ts'
 export type { PackagedState, PackagedVersion, PackageLabel } from './key-package.ts'
+export { KmsAccess } from './access-client.ts'
+export type {
+  ContextCondition,
+  CreateGrantRequest,
+  CreatePrincipalRequest,
+  ExplainRequest,
+  Explanation,
+  GrantInfo,
+  PrincipalInfo,
+  UpdatePrincipalRequest,
+} from './access-wire.ts'
+export { KmsKeys } from './keys-client.ts'
+export type { CreatedDataKey, KeysRequest, KeysRequests } from './keys-client.ts'
 export { KmsIdentity, kmsRecipient } from './kms-identity.ts'
 export type { KmsIdentityOptions } from './kms-identity.ts'
 export { KmsSysClient } from './sys-client.ts'
@@ -29,11 +43,40 @@ export type {
 export { tlsFetch } from './tls-fetch.ts'
 export type { TlsConnection, TlsFetchOptions } from './tls-fetch.ts'
 export type {
-  CreatedToken,
+  AliasInfo,
+  CensusInfo,
+  CensusRequest,
+  ClockInfo,
+  CreateDataKeysRequest,
+  CreateDataKeysResponse,
   CreateKeyRequest,
+  DecapsulateRequest,
+  DecapsulateResponse,
+  DestroyAnswer,
+  DestroyCheck,
+  DestroyVerdict,
+  ExportKeyRequest,
+  HoldingBackup,
+  ImportKeyRequest,
+  KeyExport,
+  KeyInfo,
+  KeyLabels,
+  KeyPurpose,
+  KeySettings,
+  PutAliasRequest,
+  RotateKeyRequest,
+  RotationInfo,
+  SettableState,
+  UpdateKeyRequest,
+  UpdateVersionRequest,
+  VersionInfo,
+  VersionState,
+  VersionUsage,
+} from './keys-wire.ts'
+export type {
+  CreatedToken,
   CreateTokenRequest,
   ItemProblem,
-  KeyInfo,
   Page,
   Permission,
   Problem,
@@ -43,14 +86,11 @@ export type {
   RewrapItem,
   RewrapRequest,
   RewrapResponse,
-  SettableState,
+  SigningIdentity,
   TokenInfo,
   UnwrapAnswer,
   UnwrapItem,
   UnwrapRequest,
   UnwrapResponse,
-  UpdateVersionRequest,
-  VersionInfo,
-  VersionState,
 } from './wire.ts'
-export { permissions } from './wire.ts'
+export { permissions, problemCodes } from './wire.ts'

@@ -8,55 +8,87 @@ export const permissions = [
   'keys.create',
   'keys.list',
   'keys.read',
+  'keys.update',
+  // Say labels of a key, in addition to creating or editing it: grants go by them.
+  'keys.label',
   'keys.rotate',
+  'keys.usage',
+  'keys.import',
+  'keys.export',
   'versions.list',
+  'versions.read',
   'versions.update',
+  'versions.destroy',
+  'versions.restore',
+  'versions.check',
+  'aliases.list',
+  'aliases.read',
+  'aliases.write',
+  'aliases.remove',
+  'census.read',
+  'census.write',
+  'census.remove',
+  'data-keys.create',
+  'decapsulate',
+  'clock.read',
+  'clock.accept',
   // Read the public key; be the target of a rewrap.
   'wrap',
   'unwrap',
+  // Unwrap with a compromised version, in addition to `unwrap`.
+  'unwrap.compromised',
   'rewrap',
   'tokens.create',
   'tokens.list',
   'tokens.revoke',
+  'sys.seal',
+  'slots.list',
+  'slots.create',
+  'slots.remove',
+  'root.rotate',
+  'principals.create',
+  'principals.list',
+  'principals.update',
+  'grants.create',
+  'grants.list',
+  'grants.delete',
+  'authz.explain',
 ] as const
 
 /** One of `permissions`. */
 export type Permission = (typeof permissions)[number]
 
-/** Where a version of a key is in its life. Only `primary` and `unwrap_only` ones unwrap. */
-export type VersionState =
-  | 'pending'
-  | 'primary'
-  | 'unwrap_only'
-  | 'disabled'
-  | 'compromised'
-  | 'destroy_scheduled'
-  | 'destroyed'
-
-/** The states a caller may ask for; the others come about by rotation. */
-export type SettableState = 'unwrap_only' | 'disabled'
-
 /** Why the service refused, stable across releases. */
-export type ProblemCode =
-  | 'malformed_request'
-  | 'unknown_field'
-  | 'unauthenticated'
-  | 'permission_denied'
-  | 'not_found'
-  | 'invalid_state'
-  | 'body_too_large'
-  | 'too_many_items'
-  | 'unwrap_failed'
-  | 'recipient_unknown'
-  | 'wrong_secret'
-  | 'rate_limited'
-  | 'internal'
-  | 'sealed'
-  | 'slot_unavailable'
-  | 'audit_unavailable'
-  | 'storage_unavailable'
-  | 'draining'
-  | 'integrity_violation'
+export const problemCodes = [
+  'malformed_request',
+  'unknown_field',
+  'unauthenticated',
+  'permission_denied',
+  'not_found',
+  'invalid_state',
+  'idempotency_in_progress',
+  'already_done',
+  'precondition_failed',
+  'body_too_large',
+  'too_many_items',
+  'unwrap_failed',
+  'recipient_unknown',
+  'wrong_secret',
+  'idempotency_key_reused',
+  'precondition_required',
+  'rate_limited',
+  'internal',
+  'sealed',
+  'slot_unavailable',
+  'audit_unavailable',
+  'storage_unavailable',
+  'draining',
+  'rollback_detected',
+  'integrity_violation',
+] as const
+
+/** One of `problemCodes`. */
+export type ProblemCode = (typeof problemCodes)[number]
 
 /** Problem details (RFC 9457) of a whole request. */
 export interface Problem {
@@ -81,43 +113,6 @@ export interface Page<T> {
   next_cursor?: string | undefined
 }
 
-/** Body of `POST /v1/keys`. */
-export interface CreateKeyRequest {
-  /** 1 to 64 of `a-z 0-9 . _ -`, beginning with a letter or digit. Unique, and never given again. */
-  key: string
-  /** Other keys that a rewrap may move data keys to; default none. */
-  rewrap_to?: string[] | undefined
-}
-
-/** A key, without its versions. */
-export interface KeyInfo {
-  key: string
-  purpose: 'wrap'
-  /** Name of the suite in which this key wraps. */
-  suite: string
-  primary_version: number
-  version_count: number
-  /** Grows by one with each change of the key or its versions. */
-  generation: number
-  rewrap_to: string[]
-  created_at: string
-  rotated_at: string | null
-}
-
-/** One version of a key. */
-export interface VersionInfo {
-  version: number
-  state: VersionState
-  recipient_id: string
-  created_at: string
-  state_changed_at: string
-}
-
-/** Body of `PATCH /v1/keys/{key}/versions/{version}`. */
-export interface UpdateVersionRequest {
-  state: SettableState
-}
-
 /** What a writer needs to wrap without the service, for at most a day. */
 export interface PublicKeyBundle {
   key: string
@@ -131,6 +126,20 @@ export interface PublicKeyBundle {
   recipient_ids: string[]
   issued_at: string
   not_after: string
+  /** Of the service: 16 bytes, hexadecimal. */
+  cluster_id: string
+  /** By the service's signing identity (3,309 bytes); what it signs is in docs/kms.md. */
+  signature: string
+}
+
+/** Whom the signatures of a service are of. Told to everybody who asks. */
+export interface SigningIdentity {
+  cluster_id: string
+  algorithm: 'ML-DSA-65'
+  /** 1,952 bytes. */
+  public_key: string
+  /** SHA-256 of the public key, 64 hexadecimal digits in groups of four: what people compare. */
+  fingerprint: string
 }
 
 /** One data key to be unwrapped. */
@@ -193,6 +202,8 @@ export interface RewrapResponse {
 export interface CreateTokenRequest {
   /** For people: what uses it. */
   name: string
+  /** Whose it is: what it may do is then what both it and the grants of the principal allow. */
+  principal?: string | undefined
   permissions: Permission[]
   /** Only these keys exist for the token; absent: all. */
   keys?: string[] | undefined
@@ -204,6 +215,8 @@ export interface TokenInfo {
   /** 24 hexadecimal digits; not secret. */
   id: string
   name: string
+  /** Whose it is; null: it stands for itself. */
+  principal: string | null
   permissions: Permission[]
   keys: string[] | null
   created_at: string

@@ -27,7 +27,8 @@ export function jsonBody(maxBytes: number) {
       const text = await readText(c, maxBytes, share)
       checkJsonText(text)
       // What the validator parses next. Hono keeps the promise of a text there, whatever its types say.
-      c.req.bodyCache.text = Promise.resolve(text) as never
+      // None is an object without fields: the schema says whether that will do.
+      c.req.bodyCache.text = Promise.resolve(text === '' ? '{}' : text) as never
       await next()
     } finally {
       share?.free()

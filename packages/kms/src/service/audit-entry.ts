@@ -1,18 +1,47 @@
 /** What the audit log says. Only the fields below are ever written; none can hold a secret. */
 
-import type { Permission, ProblemCode, VersionState } from '@longhold/core/kms'
+import type { KeyPurpose, Permission, ProblemCode, VersionState } from '@longhold/core/kms'
 
+import type { KeyChanges } from './key-settings.ts'
 import type { Caller } from './policy.ts'
+import type { Rule } from './rule.ts'
+import type { SlotKind } from './slot-opener.ts'
 
 export type AuditAction =
   | 'service.init'
   | 'service.start'
+  | 'service.seal'
+  | 'slot.create'
+  | 'slot.remove'
+  | 'root.rotate'
+  | 'root.reseal'
+  | 'root.retire'
   | 'request.denied'
+  | 'service.upkeep'
+  | 'clock.accept'
   | 'key.create'
+  | 'key.update'
+  | 'key.import'
+  | 'key.export'
   | 'key.rotate'
   | 'version.update'
+  | 'version.destroy'
+  | 'version.restore'
+  | 'version.destroyed'
+  | 'alias.put'
+  | 'alias.remove'
+  | 'census.put'
+  | 'census.remove'
+  | 'data-keys.create'
+  | 'decapsulate'
   | 'token.create'
   | 'token.revoke'
+  | 'principal.create'
+  | 'principal.disable'
+  | 'principal.enable'
+  | 'grant.create'
+  | 'grant.delete'
+  | 'grant.use'
   | 'unwrap'
   | 'rewrap'
 
@@ -34,11 +63,40 @@ export interface AuditEvent {
   readonly version?: number | undefined
   readonly from?: VersionState | undefined
   readonly to?: VersionState | undefined
+  /** The new primary, where one had to be made. */
+  readonly primary?: number | undefined
+  readonly destroyAt?: number | undefined
+  readonly purpose?: KeyPurpose | undefined
+  /** What was said of a key. */
+  readonly settings?: KeyChanges | undefined
+  readonly alias?: string | undefined
+  /** What the alias stood for before. */
+  readonly previousKey?: string | undefined
+  readonly consumer?: string | undefined
+  readonly wrappedKeys?: number | undefined
+  /** Of whoever can open an export; hexadecimal. */
+  readonly recipientId?: string | undefined
+  /** Whether data keys were given out. */
+  readonly plaintext?: boolean | undefined
+  readonly result?: 'done' | ProblemCode | undefined
+  /** By how much the clock had jumped. */
+  readonly jumpMs?: number | undefined
   readonly token?: string | undefined
+  /** The principal that is spoken of. */
+  readonly subject?: string | undefined
+  readonly grant?: string | undefined
+  readonly rule?: Rule | undefined
   readonly permissions?: readonly Permission[] | undefined
   readonly keys?: readonly string[] | null | undefined
   readonly expiresAt?: number | null | undefined
   readonly permission?: Permission | undefined
+  /** Which slot opened the service, was made or removed. */
+  readonly slot?: string | undefined
+  readonly slotKind?: SlotKind | undefined
+  /** Attempts to unseal that were wrong, before the one that was right. */
+  readonly failures?: number | undefined
+  readonly rootVersion?: number | undefined
+  readonly rows?: number | undefined
   readonly items?: readonly AuditItems[] | undefined
   /** How the chains before this one end: run, last number, MAC in hexadecimal. */
   readonly previous?: readonly PreviousRun[] | undefined
@@ -61,12 +119,33 @@ export function encodeEvent(event: AuditEvent, at: number): string {
     version: event.version,
     from: event.from,
     to: event.to,
+    primary: event.primary,
+    destroy_at: event.destroyAt === undefined ? undefined : new Date(event.destroyAt).toISOString(),
+    purpose: event.purpose,
+    settings: event.settings && encodeSettings(event.settings),
+    alias: event.alias,
+    previous_key: event.previousKey,
+    consumer: event.consumer,
+    wrapped_keys: event.wrappedKeys,
+    recipient_id: event.recipientId,
+    plaintext: event.plaintext,
+    result: event.result,
+    jump_ms: event.jumpMs,
     token: event.token,
+    subject: event.subject,
+    grant: event.grant,
+    effect: event.rule?.effect,
     permissions: event.permissions,
     keys: event.keys,
     expires_at:
       typeof event.expiresAt === 'number' ? new Date(event.expiresAt).toISOString() : event.expiresAt,
+    ...(event.rule === undefined ? {} : conditionsOf(event.rule)),
     permission: event.permission,
+    slot: event.slot,
+    slot_kind: event.slotKind,
+    failures: event.failures,
+    root_version: event.rootVersion,
+    rows: event.rows,
     items: event.items?.map(({ result, key, version, context, keyIds }) => ({
       result,
       key,
@@ -76,4 +155,31 @@ export function encodeEvent(event: AuditEvent, at: number): string {
     })),
     previous: event.previous?.map(({ run, seq, mac }) => ({ run, seq, mac })),
   })
+}
+
+/** What was said, under the names it has in requests. */
+function encodeSettings(settings: KeyChanges): object {
+  const { rewrapTo, labels, rotateEveryMs, destroyAfterMs, exportable, issuedOnly } = settings
+  return {
+    rewrap_to: rewrapTo,
+    labels,
+    rotate_every_seconds: typeof rotateEveryMs === 'number' ? rotateEveryMs / 1000 : rotateEveryMs,
+    destroy_after_seconds: destroyAfterMs === undefined ? undefined : destroyAfterMs / 1000,
+    exportable,
+    issued_only: issuedOnly,
+    enabled: settings.enabled,
+    min_unwrap_version: settings.minUnwrapVersion,
+  }
+}
+
+/** The conditions of a grant that permissions, keys and end do not say. */
+function conditionsOf({ labels, context, notBefore, notAfter, networks }: Rule) {
+  const time = (at: number | null) => (at === null ? undefined : new Date(at).toISOString())
+  return {
+    labels: labels ?? undefined,
+    context_rule: context ?? undefined,
+    not_before: time(notBefore),
+    not_after: time(notAfter),
+    networks: networks ?? undefined,
+  }
 }

@@ -9,7 +9,7 @@ import type { Chain } from './audit-chain.ts'
 import { encodeEvent } from './audit-entry.ts'
 import type { AuditEvent } from './audit-entry.ts'
 import type { Change } from './changes.ts'
-import { ServiceError } from './errors.ts'
+import { auditUnavailable, ServiceError } from './errors.ts'
 import type { Ledger, LedgerOutcome } from './ledger.ts'
 import type { AuditHeadRow } from './rows.ts'
 
@@ -144,14 +144,9 @@ export class AuditLog {
       return changes === undefined && outcome !== 'done' ? auditUnavailable() : outcome
     } catch (error) {
       this.#headIsKnown = false
-      if (changes === undefined || !(error instanceof ServiceError)) return auditUnavailable()
-      return error
+      if (!(error instanceof ServiceError)) return auditUnavailable()
+      const isFrozen = error.code === 'integrity_violation' || error.code === 'rollback_detected'
+      return changes === undefined && !isFrozen ? auditUnavailable() : error
     }
   }
-}
-
-function auditUnavailable(): ServiceError {
-  return new ServiceError('audit_unavailable', 'the audit log cannot be written, so there is no answer', {
-    hint: 'see to the disk and the database of the key service, then try again',
-  })
 }

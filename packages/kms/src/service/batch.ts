@@ -77,7 +77,8 @@ function asProblemCode(error: ServiceError): AuditItems['result'] {
   return error.code as AuditItems['result']
 }
 
-function loggedContext(context: EncryptionContext): AuditItems['context'] {
+/** As pairs when short, else as the SHA-256 of its canonical bytes. */
+export function loggedContext(context: EncryptionContext): AuditItems['context'] {
   try {
     const canonical = canonicalContext(context)
     if (canonical.length <= maxLoggedContextBytes) return context

@@ -48,3 +48,10 @@ export function integrityViolation(what: string): ServiceError {
     hint: 'stop the service, keep the database for examination and restore a backup',
   })
 }
+
+/** Nothing is answered that is not in the log. */
+export function auditUnavailable(): ServiceError {
+  return new ServiceError('audit_unavailable', 'the audit log cannot be written, so there is no answer', {
+    hint: 'see to the disk and the database of the key service, then try again',
+  })
+}

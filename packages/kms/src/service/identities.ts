@@ -1,6 +1,6 @@
 /** Identities of versions: made, sealed, opened again, and a bounded number of them kept open. */
 
-import { generateIdentity, LocalIdentity } from '@longhold/core'
+import { generateIdentity, LocalIdentity, Secret } from '@longhold/core'
 
 import { integrityViolation } from './errors.ts'
 import type { Root } from './root.ts'
@@ -8,25 +8,44 @@ import type { VersionRow } from './rows.ts'
 
 const maxOpen = 256
 
-/** A new version, `primary`, its seed sealed. */
-export function createVersion(root: Root, key: string, version: number, now: number): VersionRow {
+/** What a new version is to be. */
+export interface NewVersion {
+  readonly key: string
+  readonly version: number
+  readonly state: VersionRow['state']
+  readonly now: number
+}
+
+/** A new version, its seed sealed. */
+export function createVersion(root: Root, made: NewVersion): VersionRow {
   const identity = generateIdentity()
   try {
-    const row = {
-      key,
-      version,
-      state: 'primary' as const,
-      kemId: identity.kemId,
-      publicKey: identity.recipient.publicKey,
-      recipientId: identity.recipientId,
-      rootVersion: root.version,
-      createdAt: now,
-      stateChangedAt: now,
-    }
-    return { ...row, sealedSeed: identity.useSeed((seed) => root.seal(address(row), seed)) }
+    return sealVersion(root, identity, made)
   } finally {
     identity.wipe()
   }
+}
+
+/** A version of a seed that is there. The identity is borrowed. */
+export function sealVersion(
+  root: Root,
+  identity: LocalIdentity,
+  { key, version, state, now }: NewVersion,
+): VersionRow {
+  const row = {
+    key,
+    version,
+    state,
+    kemId: identity.kemId,
+    publicKey: identity.recipient.publicKey,
+    recipientId: identity.recipientId,
+    rootVersion: root.version,
+    createdAt: now,
+    stateChangedAt: now,
+    compromisedAt: null,
+    destroyAt: null,
+  }
+  return { ...row, sealedSeed: identity.useSeed((seed) => root.seal(identityAddress(row), seed)) }
 }
 
 /** Opened identities, least recently used out first; wiped as they leave. */
@@ -59,6 +78,18 @@ export class Identities {
     return opened.identity
   }
 
+  /** The seed of a row, checked as in `get`. The caller wipes it. */
+  copySeed(row: VersionRow): Secret {
+    return this.get(row).useSeed((seed) => Secret.copyOf(seed))
+  }
+
+  /** Forgets a version that is destroyed. */
+  forget(key: string, version: number): void {
+    const name = `${key} ${version}`
+    this.#open.get(name)?.identity.wipe()
+    this.#open.delete(name)
+  }
+
   close(): void {
     for (const { identity } of this.#open.values()) identity.wipe()
     this.#open.clear()
@@ -66,7 +97,7 @@ export class Identities {
 
   #openRow(row: VersionRow): Opened {
     const what = `the row of ${row.key} version ${row.version}`
-    const seed = this.#root.open(address(row), row.sealedSeed)
+    const seed = this.#root.open(identityAddress(row), row.sealedSeed)
     if (seed === undefined) throw integrityViolation(what)
     let identity: LocalIdentity
     try {
@@ -103,7 +134,7 @@ function same(a: Uint8Array, b: Uint8Array): boolean {
 
 type Addressed = Pick<VersionRow, 'key' | 'version' | 'kemId' | 'rootVersion' | 'publicKey'>
 
-function address({ key, version, kemId, rootVersion, publicKey }: Addressed) {
+export function identityAddress({ key, version, kemId, rootVersion, publicKey }: Addressed) {
   const kind = `kem ${kemId}`
   return { purpose: 'identity' as const, rootVersion, id: key, version, kind, publicKey }
 }

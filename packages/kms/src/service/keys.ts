@@ -1,44 +1,55 @@
-/** Keys and their versions: made, listed, rotated, switched off. */
+/** Keys: made, listed, edited, and what writers need of them. What happens to their versions is in `versions.ts`. */
 
 import type { PublicKeyRecipient } from '@longhold/core'
-import type { SettableState } from '@longhold/core/kms'
 
 import type { AuditLog } from './audit-log.ts'
-import { insert, update } from './changes.ts'
+import { insert, remove, update } from './changes.ts'
 import type { Change } from './changes.ts'
 import { integrityViolation, notFound, ServiceError } from './errors.ts'
+import { preconditionFailed, requireGeneration } from './expected-generation.ts'
 import { createVersion } from './identities.ts'
 import type { Identities } from './identities.ts'
+import { changedColumns, defaultDestroyWaitMs } from './key-settings.ts'
+import type { KeyChanges, KeySettings } from './key-settings.ts'
 import { allRows } from './key-store.ts'
-import type { Page } from './key-store.ts'
-import type { Ledger } from './ledger.ts'
-import { keyNotFound, maySee, permissionDenied, requireVisible } from './policy.ts'
-import type { Caller } from './policy.ts'
+import type { Page, RowReads } from './key-store.ts'
+import { requireEnabled } from './key-uses.ts'
+import { keyNotFound, maySee, mayUse, permissionDenied, requireKey } from './policy.ts'
+import type { Caller, Subject } from './policy.ts'
 import type { Root } from './root.ts'
-import type { KeyRow, RowMark, Stored, VersionRow } from './rows.ts'
-import { checkTransition, versionStates } from './states.ts'
+import { startSchedule } from './rotation-schedule.ts'
+import type { RotationSchedule } from './rotation-schedule.ts'
+import type { KeyRow, Stored, VersionRow } from './rows.ts'
+import type { Labels } from './rule.ts'
+import { requireEnoughSlots } from './slots.ts'
+import { unwrappingStates } from './states.ts'
+import type { Turns } from './turns.ts'
 
 /** Names of keys. No upper case, no slash: one spelling each, also in a path. */
 export const keyPattern = /^[a-z0-9][a-z0-9._-]{0,63}$/u
 
 const bundleLifeMs = 24 * 60 * 60 * 1000
-const maxAttempts = 5
-const maxKeysKnown = 256
+const maxKnownIds = 1000
 
 export interface KeysOptions {
-  readonly ledger: Ledger
+  readonly reads: RowReads
   readonly root: Root
   readonly identities: Identities
   readonly audit: AuditLog
+  readonly turns: Turns
   readonly now: () => number
+  readonly shortestDestroyWaitMs: number
 }
 
-/** A key, and how often it was changed. */
-export type KeySummary = KeyRow & Pick<RowMark, 'generation'>
+/** A key and the schedule of its rotation. */
+export interface KeySummary extends KeyRow {
+  readonly generation: number
+  readonly schedule: RotationSchedule | null
+}
 
-export interface NewKey {
-  readonly key: KeyRow
-  readonly version: VersionRow
+export interface NewKey extends KeySettings {
+  readonly key: string
+  readonly purpose?: KeyRow['purpose'] | undefined
 }
 
 export interface PublicKey {
@@ -52,181 +63,195 @@ export interface PublicKey {
   readonly notAfter: number
 }
 
-/** A key with version 1. */
-export function newKey(root: Root, key: string, rewrapTo: readonly string[], now: number): NewKey {
-  const version = createVersion(root, key, 1, now)
-  const row: KeyRow = {
+/** Version 1 of a key is its primary; it may do nothing that was not said. */
+export function keyRow(
+  { key, purpose = 'wrap' }: NewKey,
+  { kemId, version, createdAt }: Pick<VersionRow, 'kemId' | 'version' | 'createdAt'>,
+): KeyRow {
+  return {
     key,
-    purpose: 'wrap',
-    kemId: version.kemId,
-    latestVersion: 1,
-    primaryVersion: 1,
-    rewrapTo,
-    createdAt: now,
+    purpose,
+    kemId,
+    enabled: true,
+    latestVersion: version,
+    primaryVersion: version,
+    minUnwrapVersion: 1,
+    rewrapTo: [],
+    labels: {},
+    destroyAfterMs: defaultDestroyWaitMs,
+    exportable: false,
+    exportedAt: null,
+    imported: false,
+    issuedOnly: false,
+    createdAt,
     rotatedAt: null,
   }
-  return { key: row, version }
 }
 
-export function insertKey({ key, version }: NewKey): Change[] {
-  return [insert('keys', key), insert('versions', version)]
+/** A key and its version 1. */
+export interface FirstVersion {
+  readonly key: KeyRow
+  readonly version: VersionRow
+}
+
+/** A key of which nothing special is said, with version 1. */
+export function newKey(root: Root, key: string, now: number): FirstVersion {
+  const version = createVersion(root, { key, version: 1, state: 'primary', now })
+  return { key: keyRow({ key }, version), version }
 }
 
 export class Keys {
   readonly #options: KeysOptions
-  /** Rotations of one key, one after the other. */
-  readonly #rotating = new Map<string, Promise<unknown>>()
-  readonly #unwrapping = new Map<string, { generation: number; recipientIds: readonly Uint8Array[] }>()
+  /** Ids of versions that unwrap, by key: a key may have ten thousand. */
+  readonly #ids = new Map<string, { generation: number; ids: readonly Uint8Array[] }>()
 
   constructor(options: KeysOptions) {
     this.#options = options
   }
 
   /** @throws ServiceError `permission_denied` outside the caller's keys, `not_found`, `invalid_state`. */
-  async create(caller: Caller, key: string, rewrapTo: readonly string[]): Promise<KeySummary> {
-    const { root, audit, now } = this.#options
-    if (!maySee(caller.principal, key)) throw permissionDenied('keys.create')
-    // Only keys that are there: a name to come could be taken by anybody.
-    for (const target of rewrapTo) await this.get(caller, target)
-    const created = newKey(root, key, [...new Set(rewrapTo)], now())
-    const event = { action: 'key.create' as const, caller, key, version: 1 }
-    const outcome = await audit.commit(event, insertKey(created))
-    if (outcome === 'conflict') {
+  async create(caller: Caller, wanted: NewKey): Promise<KeySummary> {
+    const { root, now } = this.#options
+    await this.checkNew(caller, wanted, 'keys.create')
+    const version = createVersion(root, { key: wanted.key, version: 1, state: 'primary', now: now() })
+    return await this.add(caller, wanted, keyRow(wanted, version), [version], 'key.create')
+  }
+
+  /** Whether the caller may make this key, and there can be one of its name. */
+  async checkNew(caller: Caller, wanted: NewKey, permission: 'keys.create' | 'keys.import'): Promise<void> {
+    const { reads } = this.#options
+    const subject = { key: wanted.key, labels: wanted.labels ?? {} }
+    if (!mayUse(caller.principal, permission, subject)) throw permissionDenied(permission)
+    if (wanted.labels !== undefined) this.#checkLabels(caller, subject, wanted.labels)
+    await requireEnoughSlots(reads)
+    await this.#checkTargets(caller, wanted.rewrapTo ?? [])
+    if ((await reads.row('aliases', { alias: wanted.key })) !== undefined) {
+      throw new ServiceError('invalid_state', `${wanted.key} is an alias`, { hint: 'choose another name' })
+    }
+  }
+
+  /** Makes a key of a row and versions that are not there yet. */
+  async add(
+    caller: Caller,
+    wanted: NewKey,
+    bare: KeyRow,
+    versions: readonly VersionRow[],
+    action: 'key.create' | 'key.import',
+  ): Promise<KeySummary> {
+    const { audit, now, shortestDestroyWaitMs } = this.#options
+    const row = { ...bare, ...changedColumns(wanted, bare, shortestDestroyWaitMs) }
+    const { key } = row
+    const schedule = wanted.rotateEveryMs == null ? null : startSchedule(wanted.rotateEveryMs, now())
+    const changes: Change[] = [
+      insert('keys', row),
+      ...versions.map((version) => insert('versions', version)),
+      ...(schedule === null ? [] : [insert('schedules', { key, ...schedule })]),
+    ]
+    const { key: _key, purpose: _purpose, ...settings } = wanted
+    const event = { action, caller, key, version: row.primaryVersion, purpose: row.purpose, settings }
+    if ((await audit.commit(event, changes)) === 'conflict') {
       throw new ServiceError('invalid_state', `there is a key ${key} already, or was one`, {
         hint: 'choose another name: names are never given again',
       })
     }
-    return { ...created.key, generation: 1 }
+    return { ...row, generation: 1, schedule }
   }
 
   /** @throws ServiceError `not_found`. */
-  async get({ principal }: Caller, key: string): Promise<Stored<KeyRow>> {
-    requireVisible(principal, key)
-    const row = await this.#options.ledger.row('keys', { key })
+  async get(caller: Caller, key: string): Promise<KeySummary> {
+    return await this.#summary(await this.row(caller, key))
+  }
+
+  /** @throws ServiceError `not_found`, `permission_denied`. */
+  async row(caller: Caller, key: string): Promise<Stored<KeyRow>> {
+    const row = await this.#options.reads.row('keys', { key })
     if (row === undefined) throw keyNotFound(key)
+    requireKey(caller, row)
+    return row
+  }
+
+  /** The key of that name, or the one that the alias of that name stands for: for writers only. */
+  async resolve(caller: Caller, name: string): Promise<Stored<KeyRow>> {
+    const { reads } = this.#options
+    const alias = await reads.row('aliases', { alias: name })
+    const row = await reads.row('keys', { key: alias?.key ?? name })
+    if (row === undefined || !maySee(caller.principal, row.key, row.labels)) throw keyNotFound(name)
+    requireKey(caller, row)
     return row
   }
 
   /** The keys the caller may see, a page at a time. */
-  async list({ principal }: Caller, page: Page<string>): Promise<KeySummary[]> {
-    const { ledger } = this.#options
-    if (principal.keys === null) {
-      const after = page.after === undefined ? undefined : { key: page.after }
-      return await ledger.rows('keys', { after, limit: page.limit })
+  async list({ principal }: Caller, { after, limit }: Page<string>): Promise<KeySummary[]> {
+    const { reads } = this.#options
+    const found: Stored<KeyRow>[] = []
+    let from = after
+    for (;;) {
+      const page = { after: from === undefined ? undefined : { key: from }, limit }
+      const rows = await reads.rows('keys', page)
+      found.push(...rows.filter(({ key, labels }) => maySee(principal, key, labels)))
+      from = rows.at(-1)?.key
+      if (rows.length < limit || found.length >= limit) break
     }
-    const names = [...new Set(principal.keys)].toSorted().filter((key) => key > (page.after ?? ''))
-    const found: KeySummary[] = []
-    for (const key of names) {
-      const row = await ledger.row('keys', { key })
-      if (row !== undefined) found.push(row)
-      if (found.length === page.limit) break
-    }
-    return found
+    return await Promise.all(found.slice(0, limit).map((row) => this.#summary(row)))
   }
 
-  async versions(caller: Caller, key: string, page: Page<number>): Promise<VersionRow[]> {
-    await this.get(caller, key)
-    const after = page.after === undefined ? undefined : { key, version: page.after }
-    return await this.#options.ledger.rows('versions', { within: { key }, after, limit: page.limit })
+  /**
+   * @param expected The generation it was read in.
+   * @throws ServiceError `precondition_failed`, `not_found`, `permission_denied`, `invalid_state`.
+   */
+  async update(caller: Caller, key: string, expected: number, wanted: KeyChanges): Promise<KeySummary> {
+    return await this.#options.turns.take(key, () => this.#update(caller, key, expected, wanted))
   }
 
-  /** A new version becomes primary, the old one goes on unwrapping. */
-  async rotate(caller: Caller, key: string): Promise<KeySummary> {
-    await this.get(caller, key)
-    const before = this.#rotating.get(key)
-    const mine = (async () => {
-      await before?.catch(() => undefined)
-      return await this.#rotate(caller, key)
-    })()
-    this.#rotating.set(key, mine)
-    try {
-      return await mine
-    } finally {
-      if (this.#rotating.get(key) === mine) this.#rotating.delete(key)
+  async #update(caller: Caller, key: string, expected: number, wanted: KeyChanges): Promise<KeySummary> {
+    const { reads, audit, now, shortestDestroyWaitMs } = this.#options
+    const row = await this.row(caller, key)
+    requireGeneration(`the key ${key}`, row.generation, expected)
+    if (wanted.labels !== undefined) this.#checkLabels(caller, row, wanted.labels)
+    await this.#checkTargets(caller, wanted.rewrapTo ?? [])
+    const columns = changedColumns(wanted, row, shortestDestroyWaitMs)
+    const changes: Change[] = [update('keys', row, columns)]
+    const stored = await reads.row('schedules', { key })
+    let schedule: RotationSchedule | null = stored ?? null
+    if (wanted.rotateEveryMs !== undefined) {
+      schedule = wanted.rotateEveryMs === null ? null : startSchedule(wanted.rotateEveryMs, now())
+      if (stored !== undefined && schedule !== null) changes.push(update('schedules', stored, schedule))
+      if (stored === undefined && schedule !== null) changes.push(insert('schedules', { key, ...schedule }))
+      if (stored !== undefined && schedule === null) changes.push(remove('schedules', stored))
     }
-  }
-
-  async #rotate(caller: Caller, key: string): Promise<KeySummary> {
-    const { root, audit, now } = this.#options
-    // Other processes may rotate too: each attempt starts from what is there.
-    for (let attempt = 0; attempt < maxAttempts; attempt++) {
-      requireVisible(caller.principal, key)
-      const { row, primary } = await this.#withPrimary(key)
-      const version = createVersion(root, key, row.latestVersion + 1, now())
-      const at = version.createdAt
-      const rotated = { latestVersion: version.version, primaryVersion: version.version, rotatedAt: at }
-      const outcome = await audit.commit({ action: 'key.rotate', caller, key, version: version.version }, [
-        update('keys', row, rotated),
-        update('versions', primary, { state: 'unwrap_only', stateChangedAt: at }),
-        insert('versions', version),
-      ])
-      if (outcome === 'done') return { ...row, ...rotated, generation: row.generation + 1 }
-    }
-    throw new ServiceError('invalid_state', `the key ${key} is being changed by others`, {
-      hint: 'try again',
-    })
-  }
-
-  /** @throws ServiceError `not_found`, `invalid_state` for a transition that is not legal. */
-  async setState(caller: Caller, key: string, number: number, to: SettableState): Promise<VersionRow> {
-    const { ledger, audit, now } = this.#options
-    const row = await this.get(caller, key)
-    const version = await ledger.row('versions', { key, version: number })
-    if (version === undefined) throw notFound(`version ${number} of the key ${key}`)
-    const from = version.state
-    if (from === to) return version
-    checkTransition(from, to)
-    if (from === 'primary') {
-      throw new ServiceError('invalid_state', `version ${number} is the primary of ${key}`, {
-        hint: 'rotate the key first: the old primary becomes unwrap_only by that',
-      })
-    }
-    const at = now()
-    const outcome = await audit.commit(
-      { action: 'version.update', caller, key, version: number, from, to },
-      // The key too has been changed by this: its generation says so.
-      [update('keys', row), update('versions', version, { state: to, stateChangedAt: at })],
-    )
-    if (outcome === 'conflict') {
-      throw new ServiceError('invalid_state', `the key ${key} was changed meanwhile`, { hint: 'try again' })
-    }
-    return { ...version, state: to, stateChangedAt: at }
+    const event = { action: 'key.update' as const, caller, key, settings: wanted }
+    if ((await audit.commit(event, changes)) === 'conflict') throw preconditionFailed(`the key ${key}`)
+    return { ...row, ...columns, generation: row.generation + 1, schedule }
   }
 
   /** What a writer needs. The public key is checked against the sealed seed, never taken from the row alone. */
-  async publicKey(caller: Caller, key: string): Promise<PublicKey> {
-    const { now, identities } = this.#options
-    requireVisible(caller.principal, key)
-    const { row, primary } = await this.#withPrimary(key)
+  async publicKey(caller: Caller, name: string): Promise<PublicKey> {
+    const { row, version, recipient } = await this.primary((await this.resolve(caller, name)).key)
     const recipientIds = await this.#recipientIds(row)
-    const issuedAt = now()
-    return {
-      key,
-      version: primary.version,
-      generation: row.generation,
-      recipient: identities.get(primary).recipient,
-      recipientIds,
-      issuedAt,
-      notAfter: issuedAt + bundleLifeMs,
-    }
+    const issuedAt = this.#options.now()
+    const { key, generation } = row
+    return { key, version, generation, recipient, recipientIds, issuedAt, notAfter: issuedAt + bundleLifeMs }
   }
 
-  /** The checked public key of the primary version of a key that exists. */
-  async primary(key: string): Promise<{ version: number; recipient: PublicKeyRecipient }> {
-    const { primary } = await this.#withPrimary(key)
-    return { version: primary.version, recipient: this.#options.identities.get(primary).recipient }
-  }
-
-  /** @throws ServiceError `not_found`, `integrity_violation` when it has no primary. */
-  async #withPrimary(key: string): Promise<{ row: Stored<KeyRow>; primary: Stored<VersionRow> }> {
-    const { ledger } = this.#options
-    let row = await ledger.row('keys', { key })
+  /**
+   * The checked public key of the primary version of a key that exists.
+   *
+   * @throws ServiceError `not_found`, `invalid_state` when it is not enabled, `integrity_violation` without a primary.
+   */
+  async primary(
+    key: string,
+  ): Promise<{ row: Stored<KeyRow>; version: number; recipient: PublicKeyRecipient }> {
+    const { reads, identities } = this.#options
+    let row = await reads.row('keys', { key })
     for (;;) {
       if (row === undefined) throw keyNotFound(key)
-      const primary = await ledger.row('versions', { key, version: row.primaryVersion })
-      if (primary?.state === 'primary') return { row, primary }
+      requireEnabled(row)
+      const primary = await reads.row('versions', { key, version: row.primaryVersion })
+      if (primary?.state === 'primary') {
+        return { row, version: primary.version, recipient: identities.get(primary).recipient }
+      }
       // Rotated between the two reads? Then the key was changed.
-      const again: Stored<KeyRow> | undefined = await ledger.row('keys', { key })
+      const again: Stored<KeyRow> | undefined = await reads.row('keys', { key })
       if (again?.generation === row.generation) {
         throw integrityViolation(`the key ${key}, without a primary version,`)
       }
@@ -234,18 +259,42 @@ export class Keys {
     }
   }
 
-  /** Of all versions that can unwrap. Looked up again when the key was changed: it may have ten thousand. */
   async #recipientIds({ key, generation }: Stored<KeyRow>): Promise<readonly Uint8Array[]> {
-    const known = this.#unwrapping.get(key)
-    if (known?.generation === generation) return known.recipientIds
-    const recipientIds: Uint8Array[] = []
-    for await (const page of allRows(this.#options.ledger, 'versions', { key })) {
-      for (const row of page) if (versionStates[row.state].unwrap) recipientIds.push(row.recipientId)
+    const known = this.#ids.get(key)
+    // Every change of a version is a new generation of its key.
+    if (known?.generation === generation) return known.ids
+    const ids: Uint8Array[] = []
+    for await (const page of allRows(this.#options.reads, 'versions', { key })) {
+      for (const { state, recipientId } of page) if (unwrappingStates.includes(state)) ids.push(recipientId)
     }
-    this.#unwrapping.delete(key)
-    this.#unwrapping.set(key, { generation, recipientIds })
-    const [oldest] = this.#unwrapping.keys()
-    if (this.#unwrapping.size > maxKeysKnown && oldest !== undefined) this.#unwrapping.delete(oldest)
-    return recipientIds
+    this.#ids.delete(key)
+    this.#ids.set(key, { generation, ids })
+    const [oldest] = this.#ids.keys()
+    if (this.#ids.size > maxKnownIds && oldest !== undefined) this.#ids.delete(oldest)
+    return ids
   }
+
+  async #summary(row: Stored<KeyRow>): Promise<KeySummary> {
+    const schedule = await this.#options.reads.row('schedules', { key: row.key })
+    return { ...row, schedule: schedule ?? null }
+  }
+
+  /** Grants go by labels: who changes them must be allowed that before and after. */
+  #checkLabels({ principal }: Caller, { key, labels: before }: Subject, labels: Labels): void {
+    if ([before, labels].every((each) => mayUse(principal, 'keys.label', { key, labels: each }))) return
+    throw permissionDenied('keys.label')
+  }
+
+  /** Only keys that are there: a name to come could be taken by anybody. */
+  async #checkTargets(caller: Caller, targets: readonly string[]): Promise<void> {
+    const { reads } = this.#options
+    for (const key of targets) {
+      const row = await reads.row('keys', { key })
+      if (row === undefined || !maySee(caller.principal, key, row.labels)) throw keyNotFound(key)
+    }
+  }
+}
+
+export function versionNotFound(key: string, version: number): ServiceError {
+  return notFound(`version ${version} of the key ${key}`)
 }

@@ -1,49 +1,96 @@
-/** Who may do what. A token holds permissions, perhaps for some keys only; none implies another. */
+/** Who may do what, as the parts of the service ask for it. `authority.ts` decides. */
 
+import type { EncryptionContext } from '@longhold/core'
 import type { Permission } from '@longhold/core/kms'
 
+import { decide, mayEver, maySeeKey } from './authority.ts'
+import type { Authority } from './authority.ts'
 import { notFound, ServiceError } from './errors.ts'
+import { contextPermissions } from './rule.ts'
+import type { Labels } from './rule.ts'
 
 /** Every permission there is. */
 export const permissions = [
   'keys.create',
   'keys.list',
   'keys.read',
+  'keys.update',
+  'keys.label',
   'keys.rotate',
+  'keys.usage',
+  'keys.import',
+  'keys.export',
   'versions.list',
+  'versions.read',
   'versions.update',
+  'versions.destroy',
+  'versions.restore',
+  'versions.check',
+  'aliases.list',
+  'aliases.read',
+  'aliases.write',
+  'aliases.remove',
+  'census.read',
+  'census.write',
+  'census.remove',
+  'data-keys.create',
+  'decapsulate',
+  'clock.read',
+  'clock.accept',
   'wrap',
   'unwrap',
+  'unwrap.compromised',
   'rewrap',
   'tokens.create',
   'tokens.list',
   'tokens.revoke',
+  'sys.seal',
+  'slots.list',
+  'slots.create',
+  'slots.remove',
+  'root.rotate',
+  'principals.create',
+  'principals.list',
+  'principals.update',
+  'grants.create',
+  'grants.list',
+  'grants.delete',
+  'authz.explain',
 ] as const satisfies readonly Permission[]
 
-export interface Grant {
-  readonly permissions: readonly Permission[]
-  /** The only keys that exist for the holder; null: all. */
-  readonly keys: readonly string[] | null
-  readonly expiresAt: number | null
-}
-
-/** Who asks. */
-export interface Principal extends Grant {
+/** Who asks: a token, and what it may do. */
+export interface Principal {
   /** The id of the token. */
   readonly token: string
+  /** Whose token it is; null: it stands for itself. */
+  readonly name: string | null
+  readonly authority: Authority
+  /** Where the request comes from; undefined: not over the network. */
+  readonly address: string | undefined
+  /** When it was authenticated. */
+  readonly at: number
+  readonly expiresAt: number | null
 }
 
 /** Who asks, in which request. */
 export interface Caller {
   readonly principal: Principal
   readonly requestId: string
+  /** The permission of the route; null: what is asked for is no route. */
+  readonly permission: Permission | null
   /** Asks what would happen: everything is checked, nothing changed. */
   readonly isDryRun?: boolean
 }
 
+/** A key, and what rules may ask about it. Without labels, rules that ask for some do not allow and do deny. */
+export interface Subject {
+  readonly key: string
+  readonly labels: Labels | null
+}
+
 /** @throws ServiceError `permission_denied`. */
 export function requirePermission(principal: Principal, permission: Permission): void {
-  if (!principal.permissions.includes(permission)) throw permissionDenied(permission)
+  if (!mayEver(principal.authority, permission, principal)) throw permissionDenied(permission)
 }
 
 export function permissionDenied(permission: Permission): ServiceError {
@@ -52,28 +99,36 @@ export function permissionDenied(permission: Permission): ServiceError {
   })
 }
 
-export function maySee({ keys }: Grant, key: string): boolean {
-  return keys === null || keys.includes(key)
+export function maySee(principal: Principal, key: string, labels: Labels | null = null): boolean {
+  return maySeeKey(principal.authority, { key, labels }, principal)
 }
 
 /** @throws ServiceError `not_found`, as for a key that does not exist. */
-export function requireVisible(principal: Principal, key: string): void {
-  if (!maySee(principal, key)) throw keyNotFound(key)
+export function requireVisible(principal: Principal, key: string, labels: Labels | null = null): void {
+  if (!maySee(principal, key, labels)) throw keyNotFound(key)
+}
+
+/** Whether somebody may do this with this key, in this context. */
+export function mayUse(
+  principal: Principal,
+  permission: Permission,
+  subject: Subject,
+  context?: EncryptionContext,
+): boolean {
+  const { address, at, authority } = principal
+  return decide(authority, { permission, key: subject, context, address, at }).allowed
+}
+
+/**
+ * @throws ServiceError `not_found` when the key is not there for the caller, `permission_denied` when it is, and what
+ * the route is for is not allowed with it.
+ */
+export function requireKey({ principal, permission }: Caller, subject: Subject): void {
+  requireVisible(principal, subject.key, subject.labels)
+  if (permission === null || contextPermissions.includes(permission)) return
+  if (!mayUse(principal, permission, subject)) throw permissionDenied(permission)
 }
 
 export function keyNotFound(key: string): ServiceError {
   return notFound(`the key ${key}`)
-}
-
-/** Whether `holder` may do all that `other` may: nobody hands on, sees or ends what he does not hold. */
-export function covers(holder: Grant, other: Grant): boolean {
-  return (
-    other.permissions.every((permission) => holder.permissions.includes(permission)) &&
-    (holder.keys === null || (other.keys !== null && other.keys.every((key) => maySee(holder, key))))
-  )
-}
-
-/** Whether `holder` lasts at least as long as `other`. */
-export function outlasts(holder: Grant, other: Grant): boolean {
-  return holder.expiresAt === null || (other.expiresAt !== null && other.expiresAt <= holder.expiresAt)
 }

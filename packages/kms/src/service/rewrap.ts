@@ -16,16 +16,18 @@ import type { EncryptionContext, Identity, PublicKeyRecipient, Recipient } from 
 
 import { auditItems, itemError } from './batch.ts'
 import type { ItemResult } from './batch.ts'
+import { requireIssued } from './data-keys.ts'
 import type { DecapsulationQueue } from './decapsulation-queue.ts'
 import { notFound, ServiceError } from './errors.ts'
+import { requirePurpose, requireRewrapping } from './key-uses.ts'
 import { keyPattern } from './keys.ts'
 import type { Keys } from './keys.ts'
-import { requirePermission, requireVisible } from './policy.ts'
+import { mayUse, permissionDenied } from './policy.ts'
 import type { Caller } from './policy.ts'
-import type { VersionRow } from './rows.ts'
+import type { KeyRow } from './rows.ts'
 import { versionStates } from './states.ts'
-import { findVersions, notUnwrapping, stanzaName } from './unwrap.ts'
-import type { OpenerOptions } from './unwrap.ts'
+import { findVersions, stanzaName, usesIn } from './unwrap.ts'
+import type { FoundVersion, OpenerOptions } from './unwrap.ts'
 
 export interface RewrapItem {
   readonly id: string
@@ -76,26 +78,31 @@ export async function rewrap(
       if (header instanceof ServiceError)
         return { ...known, keyId: undefined, row: undefined, answer: header }
       const source = plan.source(header)
-      const answer = await rewrapOne(options, plan, header, source)
-      return { ...known, keyId: header.keyId, row: source, answer }
+      const answer = await rewrapOne(options, caller, plan, header, source)
+      return { ...known, keyId: header.keyId, row: source?.row, answer }
     }),
   )
   for (const one of settled) if (one.status === 'rejected') throw one.reason
   const results = settled.flatMap((one) => (one.status === 'fulfilled' ? [one.value] : []))
-  await options.audit.record({ action: 'rewrap', caller, items: auditItems(results) })
+  const event = { action: 'rewrap' as const, caller, items: auditItems(results) }
+  await options.usage.record(event, usesIn(results))
   return results
 }
 
 async function rewrapOne(
-  { identities, queue }: RewrapOptions,
+  { ledger, identities, queue }: RewrapOptions,
+  { principal }: Caller,
   plan: Planner,
-  { item, addressees }: Parsed,
-  source: VersionRow | undefined,
+  { item, keyId, addressees }: Parsed,
+  found: FoundVersion | undefined,
 ): Promise<Rewrapped | ServiceError> {
   try {
-    if (source === undefined) throw notFound('the key it was wrapped for')
-    if (!versionStates[source.state].rewrapFrom) throw notUnwrapping(source)
-    const recipients = await plan.recipients(item, addressees, source)
+    if (found === undefined) throw notFound('the key it was wrapped for')
+    const { row: source, key } = found
+    if (!mayUse(principal, 'rewrap', key, item.context)) throw permissionDenied('rewrap')
+    requireRewrapping(key, source)
+    await requireIssued(ledger, key, keyId)
+    const recipients = await plan.recipients(item, addressees, key)
     const identity: Identity = {
       owns: (kemId, recipientId) => kemId === source.kemId && equalBytes(recipientId, source.recipientId),
       unwrap: (stanza, bound) => queue.run(async () => identities.get(source).unwrap(stanza, bound)),
@@ -121,20 +128,19 @@ function inTurn(recipient: PublicKeyRecipient, queue: DecapsulationQueue): Recip
 class Planner {
   readonly #options: RewrapOptions
   readonly #caller: Caller
-  readonly #rows: ReadonlyMap<string, VersionRow>
+  readonly #rows: ReadonlyMap<string, FoundVersion>
   readonly #primaries = new Map<string, Promise<PublicKeyRecipient>>()
-  readonly #allowed = new Map<string, Promise<readonly string[]>>()
 
-  constructor(options: RewrapOptions, caller: Caller, rows: ReadonlyMap<string, VersionRow>) {
+  constructor(options: RewrapOptions, caller: Caller, rows: ReadonlyMap<string, FoundVersion>) {
     this.#options = options
     this.#caller = caller
     this.#rows = rows
   }
 
   /** The version that opens the header: of those the caller may know of, the first, in order, that still may. */
-  source({ addressees }: Parsed): VersionRow | undefined {
+  source({ addressees }: Parsed): FoundVersion | undefined {
     const known = addressees.flatMap((addressee) => this.#rows.get(stanzaName(addressee)) ?? [])
-    return known.find(({ state }) => versionStates[state].rewrapFrom) ?? known[0]
+    return known.find(({ row }) => versionStates[row.state].rewrapFrom) ?? known[0]
   }
 
   /**
@@ -144,7 +150,7 @@ class Planner {
   async recipients(
     { to }: RewrapItem,
     addressees: readonly Addressee[],
-    source: VersionRow,
+    source: KeyRow,
   ): Promise<PublicKeyRecipient[]> {
     const supplied = to.filter((text) => text.startsWith('lhrecipient')).map((text) => parseRecipient(text))
     const named = to.filter((text) => !text.startsWith('lhrecipient'))
@@ -155,14 +161,14 @@ class Planner {
         'a text in "to" is neither the name of a key nor a recipient',
       )
     }
-    for (const key of named) await this.#checkTarget(key, source.key)
+    for (const key of named) await this.#checkTarget(key, source)
 
     const chosen = new Map<string, PublicKeyRecipient>()
     const add = (recipient: PublicKeyRecipient): void => {
       chosen.set(toHex(recipient.recipientId), recipient)
     }
     for (const addressee of addressees) {
-      const row = this.#rows.get(stanzaName(addressee))
+      const row = this.#rows.get(stanzaName(addressee))?.row
       if (row?.key === source.key) {
         for (const key of named.length > 0 ? named : [source.key]) add(await this.#primary(key))
       } else if (row !== undefined) {
@@ -183,27 +189,26 @@ class Planner {
     return [...chosen.values()]
   }
 
-  async #checkTarget(key: string, source: string): Promise<void> {
-    requireVisible(this.#caller.principal, key)
-    const allowed = this.#allowed.get(source) ?? this.#allowedTargets(source)
-    this.#allowed.set(source, allowed)
-    if (key === source || (await allowed).includes(key)) return
-    throw new ServiceError('permission_denied', `the key ${source} does not allow a rewrap to ${key}`, {
-      hint: 'such targets are named when a key is created',
-    })
-  }
-
-  async #allowedTargets(source: string): Promise<readonly string[]> {
-    const { rewrapTo } = await this.#options.keys.get(this.#caller, source)
-    return rewrapTo
+  async #checkTarget(key: string, source: KeyRow): Promise<void> {
+    if (key === source.key) return
+    if (!source.rewrapTo.includes(key)) {
+      throw new ServiceError('permission_denied', `the key ${source.key} does not allow a rewrap to ${key}`, {
+        hint: 'such targets are named when a key is created or edited',
+      })
+    }
+    // Its data keys are those that were made for it; this one was not.
+    if ((await this.#options.keys.row(this.#caller, key)).issuedOnly) {
+      throw new ServiceError('invalid_state', `the key ${key} takes no data keys from elsewhere`)
+    }
   }
 
   #primary(key: string): Promise<PublicKeyRecipient> {
     const known = this.#primaries.get(key)
     if (known !== undefined) return known
     const primary = (async () => {
-      requirePermission(this.#caller.principal, 'wrap')
-      await this.#options.keys.get(this.#caller, key)
+      const row = await this.#options.keys.row(this.#caller, key)
+      if (!mayUse(this.#caller.principal, 'wrap', row)) throw permissionDenied('wrap')
+      requirePurpose(row, 'wrap')
       const { recipient } = await this.#options.keys.primary(key)
       return recipient
     })()

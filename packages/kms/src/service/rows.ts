@@ -12,7 +12,10 @@
  * never undefined. Times are milliseconds since 1970.
  */
 
-import type { Permission, VersionState } from '@longhold/core/kms'
+import type { KeyPurpose, Permission, VersionState } from '@longhold/core/kms'
+
+import type { Rule } from './rule.ts'
+import type { SlotKind } from './slot-opener.ts'
 
 /** What every row carries beside its content. */
 export interface RowMark {
@@ -30,19 +33,35 @@ export interface ClusterRow {
   /** 16 bytes, random: bound into everything sealed. */
   readonly clusterId: Uint8Array
   readonly rootVersion: number
+  /** While the root key is replaced: its version to come. */
+  readonly nextRootVersion: number | null
+  /** How many slots there must be before the first key, and from then on. */
+  readonly minSlots: number
   readonly createdAt: number
 }
 
-/** The root key as one slot keeps it. */
+/** The root key as one slot keeps it (`slot-secret.ts`). */
 export interface SlotRow {
+  /** 16 hexadecimal digits. */
   readonly slot: string
-  readonly kind: string
+  readonly kind: SlotKind
+  readonly label: string
+  readonly kemId: number
+  /** Of the slot's identity: what roots are wrapped for. */
+  readonly publicKey: Uint8Array
+  /** By the slot's opener. */
+  readonly sealedSecret: Uint8Array
+  /** Which root seals `sealedAuth`. */
+  readonly authRootVersion: number
+  readonly sealedAuth: Uint8Array
   readonly rootVersion: number
   readonly sealedRoot: Uint8Array
+  /** While the root key is replaced: the one to come. */
+  readonly nextRoot: Uint8Array | null
   readonly createdAt: number
 }
 
-export type OwnKeyPurpose = 'token-pepper' | 'row-mac' | 'audit-chain'
+export type OwnKeyPurpose = 'token-pepper' | 'row-mac' | 'audit-chain' | 'signing' | 'cursor'
 
 /** A key of the service itself. */
 export interface OwnKeyRow {
@@ -55,11 +74,25 @@ export interface OwnKeyRow {
 
 export interface KeyRow {
   readonly key: string
-  readonly purpose: 'wrap'
+  readonly purpose: KeyPurpose
   readonly kemId: number
+  /** A key that is not does nothing. */
+  readonly enabled: boolean
   readonly latestVersion: number
   readonly primaryVersion: number
+  /** Versions below it do not unwrap. */
+  readonly minUnwrapVersion: number
   readonly rewrapTo: readonly string[]
+  readonly labels: Readonly<Record<string, string>>
+  /** How long a destruction waits. */
+  readonly destroyAfterMs: number
+  readonly exportable: boolean
+  /** When its seeds last left the service. */
+  readonly exportedAt: number | null
+  /** Whether its seeds came from elsewhere. */
+  readonly imported: boolean
+  /** Whether it unwraps only data keys that were made here for it. */
+  readonly issuedOnly: boolean
   readonly createdAt: number
   readonly rotatedAt: number | null
 }
@@ -76,12 +109,75 @@ export interface VersionRow {
   readonly sealedSeed: Uint8Array
   readonly createdAt: number
   readonly stateChangedAt: number
+  /** Kept when it goes on to other states: it never unwraps again as if nothing had been. */
+  readonly compromisedAt: number | null
+  /** The end of the waiting period, while there is one or after it. */
+  readonly destroyAt: number | null
+}
+
+/** When a key is rotated by itself (`rotation-schedule.ts`). */
+export interface ScheduleRow {
+  readonly key: string
+  readonly everyMs: number
+  readonly nextAt: number
+}
+
+/** A destruction that waits: `versions` says so too, and this finds them. */
+export interface DestructionRow {
+  readonly key: string
+  readonly version: number
+  readonly destroyAt: number
+}
+
+/** A second name of a key. */
+export interface AliasRow {
+  readonly alias: string
+  readonly key: string
+  readonly createdAt: number
+  readonly changedAt: number
+}
+
+/** Uses of a version (`usage-counts.ts`). */
+export interface UsageRow {
+  readonly key: string
+  readonly version: number
+  readonly total: number
+  readonly lastUsedAt: number
+  readonly days: readonly (readonly [day: number, uses: number])[]
+}
+
+/** What a store of wrapped keys last counted. */
+export interface CensusRow {
+  readonly key: string
+  readonly consumer: string
+  /** By version; null: it has not counted yet. */
+  readonly counts: readonly (readonly [version: number, wrappedKeys: number])[] | null
+  readonly takenAt: number | null
+}
+
+/** A data key that was made here. */
+export interface IssuedDataKeyRow {
+  readonly key: string
+  /** 32 hexadecimal digits. */
+  readonly keyId: string
+  readonly version: number
+  readonly issuedAt: number
+}
+
+/** The latest time there was (`trusted-time.ts`). There is one. */
+export interface ClockRow {
+  readonly clock: string
+  readonly latest: number
+  readonly jumpSeenAt: number | null
+  readonly jumpByMs: number | null
 }
 
 export interface TokenRow {
   /** 24 hexadecimal digits. */
   readonly token: string
   readonly name: string
+  /** Whose it is; null: it stands for itself. */
+  readonly principal: string | null
   /** HMAC of the secret under the pepper of `pepperVersion`. */
   readonly secretMac: Uint8Array
   readonly pepperVersion: number
@@ -92,6 +188,29 @@ export interface TokenRow {
   readonly revokedAt: number | null
   /** The token that made it; null for the first. */
   readonly createdBy: string | null
+}
+
+/** Somebody who has grants. */
+export interface PrincipalRow {
+  readonly principal: string
+  readonly description: string
+  /** While it is set, no token of the principal is accepted. */
+  readonly disabledAt: number | null
+  readonly createdAt: number
+  /** A token. */
+  readonly createdBy: string
+}
+
+/** One rule of a principal. */
+export interface GrantRow extends Rule {
+  readonly principal: string
+  /** 24 hexadecimal digits. */
+  readonly grant: string
+  /** null: any number. */
+  readonly usesLeft: number | null
+  readonly createdAt: number
+  /** A token. */
+  readonly createdBy: string
 }
 
 /** The end of a chain of the audit log, so that a cut tail shows. Its generation is `seq`. */
@@ -116,7 +235,16 @@ export interface Rows {
   own_keys: OwnKeyRow
   keys: KeyRow
   versions: VersionRow
+  schedules: ScheduleRow
+  destructions: DestructionRow
+  aliases: AliasRow
+  usage: UsageRow
+  census: CensusRow
+  issued_data_keys: IssuedDataKeyRow
+  clock: ClockRow
   tokens: TokenRow
+  principals: PrincipalRow
+  grants: GrantRow
   audit_heads: AuditHeadRow
 }
 
@@ -129,7 +257,16 @@ interface KeyColumns {
   own_keys: 'purpose' | 'version'
   keys: 'key'
   versions: 'key' | 'version'
+  schedules: 'key'
+  destructions: 'key' | 'version'
+  aliases: 'alias'
+  usage: 'key' | 'version'
+  census: 'key' | 'consumer'
+  issued_data_keys: 'key' | 'keyId'
+  clock: 'clock'
   tokens: 'token'
+  principals: 'principal'
+  grants: 'principal' | 'grant'
   audit_heads: 'run'
 }
 
@@ -147,15 +284,28 @@ interface Table<T extends TableName> {
 export const tables: { readonly [T in TableName]: Table<T> } = {
   cluster: {
     key: ['clusterId'],
-    columns: { clusterId: 'bytes', rootVersion: 'number', createdAt: 'number' },
+    columns: {
+      clusterId: 'bytes',
+      rootVersion: 'number',
+      nextRootVersion: 'number',
+      minSlots: 'number',
+      createdAt: 'number',
+    },
   },
   slots: {
     key: ['slot'],
     columns: {
       slot: 'text',
       kind: 'text',
+      label: 'text',
+      kemId: 'number',
+      publicKey: 'bytes',
+      sealedSecret: 'bytes',
+      authRootVersion: 'number',
+      sealedAuth: 'bytes',
       rootVersion: 'number',
       sealedRoot: 'bytes',
+      nextRoot: 'bytes',
       createdAt: 'number',
     },
   },
@@ -175,9 +325,17 @@ export const tables: { readonly [T in TableName]: Table<T> } = {
       key: 'text',
       purpose: 'text',
       kemId: 'number',
+      enabled: 'boolean',
       latestVersion: 'number',
       primaryVersion: 'number',
+      minUnwrapVersion: 'number',
       rewrapTo: 'json',
+      labels: 'json',
+      destroyAfterMs: 'number',
+      exportable: 'boolean',
+      exportedAt: 'number',
+      imported: 'boolean',
+      issuedOnly: 'boolean',
       createdAt: 'number',
       rotatedAt: 'number',
     },
@@ -195,13 +353,41 @@ export const tables: { readonly [T in TableName]: Table<T> } = {
       sealedSeed: 'bytes',
       createdAt: 'number',
       stateChangedAt: 'number',
+      compromisedAt: 'number',
+      destroyAt: 'number',
     },
+  },
+  schedules: { key: ['key'], columns: { key: 'text', everyMs: 'number', nextAt: 'number' } },
+  destructions: {
+    key: ['key', 'version'],
+    columns: { key: 'text', version: 'number', destroyAt: 'number' },
+  },
+  aliases: {
+    key: ['alias'],
+    columns: { alias: 'text', key: 'text', createdAt: 'number', changedAt: 'number' },
+  },
+  usage: {
+    key: ['key', 'version'],
+    columns: { key: 'text', version: 'number', total: 'number', lastUsedAt: 'number', days: 'json' },
+  },
+  census: {
+    key: ['key', 'consumer'],
+    columns: { key: 'text', consumer: 'text', counts: 'json', takenAt: 'number' },
+  },
+  issued_data_keys: {
+    key: ['key', 'keyId'],
+    columns: { key: 'text', keyId: 'text', version: 'number', issuedAt: 'number' },
+  },
+  clock: {
+    key: ['clock'],
+    columns: { clock: 'text', latest: 'number', jumpSeenAt: 'number', jumpByMs: 'number' },
   },
   tokens: {
     key: ['token'],
     columns: {
       token: 'text',
       name: 'text',
+      principal: 'text',
       secretMac: 'bytes',
       pepperVersion: 'number',
       permissions: 'json',
@@ -209,6 +395,34 @@ export const tables: { readonly [T in TableName]: Table<T> } = {
       createdAt: 'number',
       expiresAt: 'number',
       revokedAt: 'number',
+      createdBy: 'text',
+    },
+  },
+  principals: {
+    key: ['principal'],
+    columns: {
+      principal: 'text',
+      description: 'text',
+      disabledAt: 'number',
+      createdAt: 'number',
+      createdBy: 'text',
+    },
+  },
+  grants: {
+    key: ['principal', 'grant'],
+    columns: {
+      principal: 'text',
+      grant: 'text',
+      effect: 'text',
+      permissions: 'json',
+      keys: 'json',
+      labels: 'json',
+      context: 'json',
+      notBefore: 'number',
+      notAfter: 'number',
+      networks: 'json',
+      usesLeft: 'number',
+      createdAt: 'number',
       createdBy: 'text',
     },
   },

@@ -2,45 +2,69 @@
 
 import { randomBytes } from 'node:crypto'
 
-import { PublicKeyRecipient, Secret, toHex } from '@longhold/core'
+import { PublicKeyRecipient, toHex } from '@longhold/core'
 import type { Permission } from '@longhold/core/kms'
 
+import type { Anchor } from './anchor.ts'
 import { extend } from './audit-chain.ts'
 import { encodeEvent } from './audit-entry.ts'
 import { auditHeads } from './audit-heads.ts'
 import { AuditLog } from './audit-log.ts'
 import { verifyAuditLog } from './audit-verify.ts'
 import type { AuditReport } from './audit-verify.ts'
+import { payingRule } from './authority.ts'
 import type { ItemResult } from './batch.ts'
 import { insert } from './changes.ts'
 import { Cursors } from './cursors.ts'
 import { DecapsulationQueues } from './decapsulation-queue.ts'
 import { ServiceError } from './errors.ts'
+import { explain } from './explain.ts'
+import type { Explanation, Question } from './explain.ts'
+import { Grants } from './grants.ts'
+import { GuardedLedger } from './guarded-ledger.ts'
 import { Identities } from './identities.ts'
+import { KeyLife } from './key-life.ts'
+import type { KeyLifeSettings } from './key-life.ts'
 import { everyRow } from './key-store.ts'
 import type { KeyStore } from './key-store.ts'
-import { insertKey, Keys, newKey } from './keys.ts'
-import type { NewKey } from './keys.ts'
-import { firstCommit, Ledger } from './ledger.ts'
+import { newKey } from './keys.ts'
+import type { FirstVersion, Keys } from './keys.ts'
+import { firstCommit } from './ledger.ts'
+import type { Ledger } from './ledger.ts'
 import { createOwnKeys, OwnKeys } from './own-keys.ts'
 import { permissions, requirePermission } from './policy.ts'
 import type { Caller } from './policy.ts'
 import { rewrap } from './rewrap.ts'
 import type { Rewrapped, RewrapItem } from './rewrap.ts'
-import type { RootKey } from './root-key.ts'
-import { createRoot, openRoot } from './root.ts'
+import { createRoot, openRoot } from './root-opening.ts'
+import { RootRotation } from './root-rotation.ts'
 import type { Root } from './root.ts'
 import { RowMacs } from './row-mac.ts'
+import { Signer } from './signing.ts'
+import type { SlotOpener } from './slot-opener.ts'
+import { Slots } from './slots.ts'
 import { makeToken, Tokens } from './tokens.ts'
 import { unwrap } from './unwrap.ts'
 import type { Unwrapped, UnwrapItem } from './unwrap.ts'
 
-export interface ServiceOptions {
+export interface ServiceOptions extends KeyLifeSettings {
   readonly store: KeyStore
-  readonly rootKey: RootKey
+  /** Of any slot. */
+  readonly opener: SlotOpener
   readonly now?: () => number
   /** How long an answer waits for its audit entry. */
   readonly auditDeadlineMs?: number
+}
+
+export interface OpenOptions extends ServiceOptions {
+  /** Without one, a database that was put back whole is not noticed. */
+  readonly anchor?: Anchor | undefined
+  /** How often all rows are verified; default 60,000. */
+  readonly verifyEveryMs?: number | undefined
+  /** Told why everything is refused from now on, and whenever the anchor could not be written. */
+  readonly onFault?: ((fault: ServiceError) => void) | undefined
+  /** How many attempts to unseal were wrong before. */
+  readonly failures?: number | undefined
 }
 
 /** What a new service begins with. */
@@ -64,16 +88,16 @@ export interface FirstKey {
  * perhaps a first key. `write` makes it durable, all or nothing.
  */
 export async function prepareService(
-  { store, rootKey, now = Date.now }: ServiceOptions,
+  { store, opener, now = Date.now, minSlots = 1 }: ServiceOptions & { readonly minSlots?: number },
   firstKey?: string,
 ): Promise<{ beginning: Beginning; write: () => Promise<void> }> {
   const at = now()
-  const { root, cluster, slot } = await createRoot(rootKey, at)
+  const { root, cluster, slot } = await createRoot({ opener, minSlots, now: at })
   const ownKeyRows = createOwnKeys(root, at)
   const ownKeys = new OwnKeys(root, ownKeyRows)
-  const all = { name: 'first token', permissions, keys: null, expiresAt: null }
+  const all = { name: 'first token', principal: null, permissions, keys: null, expiresAt: null }
   const token = makeToken(ownKeys.newest('token-pepper'), all, { createdBy: null, now: at })
-  const created = firstKey === undefined ? undefined : newKey(root, firstKey, [], at)
+  const created = firstKey === undefined ? undefined : newKey(root, firstKey, at)
   const chain = newChain(root, ownKeys, { ordinal: 1, startedAt: at })
   const event = { action: 'service.init' as const, token: token.row.token, permissions, key: firstKey }
   const audit = extend(chain, undefined, [encodeEvent(event, at)])
@@ -85,7 +109,7 @@ export async function prepareService(
       insert('slots', slot),
       ...ownKeyRows.map((row) => insert('own_keys', row)),
       insert('tokens', token.row),
-      ...(created === undefined ? [] : insertKey(created)),
+      ...(created === undefined ? [] : [insert('keys', created.key), insert('versions', created.version)]),
     ],
     audit,
   )
@@ -104,17 +128,17 @@ export async function prepareService(
   }
 }
 
-function describe({ key: { key, kemId }, version: { version, publicKey } }: NewKey): FirstKey {
+function describe({ key: { key, kemId }, version: { version, publicKey } }: FirstVersion): FirstKey {
   return { key, version, recipient: PublicKeyRecipient.fromPublicKey(kemId, publicKey).toString() }
 }
 
 /**
  * Checks the whole audit log, and writes nothing.
  *
- * @throws ServiceError `not_initialised`, `wrong_key_file`, `integrity_violation`, `storage_unavailable`.
+ * @throws ServiceError `not_initialised`, `wrong_secret`, `integrity_violation`, `storage_unavailable`.
  */
-export async function verifyAuditOf({ store, rootKey }: ServiceOptions): Promise<AuditReport> {
-  const root = await openRoot(rootKey, store)
+export async function verifyAuditOf({ store, opener }: ServiceOptions): Promise<AuditReport> {
+  const { root } = await openRoot(opener, store)
   try {
     const ownKeys = new OwnKeys(root, await everyRow(store, 'own_keys'))
     try {
@@ -133,54 +157,81 @@ export function alreadyInitialised(): ServiceError {
   })
 }
 
-interface Parts {
+interface Parts extends KeyLifeSettings {
   readonly store: KeyStore
   readonly root: Root
   readonly ownKeys: OwnKeys
   readonly macs: RowMacs
-  readonly ledger: Ledger
+  readonly guarded: GuardedLedger
   readonly audit: AuditLog
   readonly now: () => number
 }
 
 export class Service {
+  /** Everything about keys. */
+  readonly life: KeyLife
   readonly keys: Keys
   readonly tokens: Tokens
+  readonly grants: Grants
+  readonly slots: Slots
+  readonly rootRotation: RootRotation
   readonly #store: KeyStore
+  readonly #guarded: GuardedLedger
   readonly #ledger: Ledger
   readonly #macs: RowMacs
   readonly #root: Root
   readonly #ownKeys: OwnKeys
   readonly #identities: Identities
   readonly #queues = new DecapsulationQueues()
-  readonly #cursorKey = { version: 1, secret: Secret.take(new Uint8Array(randomBytes(32))) }
-  readonly cursors: Cursors = new Cursors(() => this.#cursorKey)
+  readonly cursors: Cursors = new Cursors(() => this.#ownKeys.newest('cursor'))
+  /** Signs what leaves the service and is to be believed elsewhere. */
+  readonly signer: Signer
   readonly #audit: AuditLog
 
-  private constructor({ store, root, ownKeys, macs, ledger, audit, now }: Parts) {
+  private constructor({ store, root, ownKeys, macs, guarded, audit, now, ...more }: Parts) {
+    const { ledger } = guarded
+    this.#guarded = guarded
     this.#store = store
     this.#ledger = ledger
     this.#macs = macs
     this.#root = root
     this.#ownKeys = ownKeys
+    const { secret: signingSeed } = ownKeys.newest('signing')
+    this.signer = signingSeed.use((seed) => new Signer(root.clusterId, seed))
     this.#audit = audit
-    this.#identities = new Identities(root)
-    this.keys = new Keys({ ledger, root, identities: this.#identities, audit, now })
-    this.tokens = new Tokens({ ledger, ownKeys, audit, now })
+    const identities = new Identities(root)
+    this.#identities = identities
+    this.life = new KeyLife({ ledger, root, identities, queues: this.#queues, audit, now, ...more })
+    this.keys = this.life.keys
+    this.slots = new Slots({ reads: ledger, root, audit, now })
+    this.rootRotation = new RootRotation({ reads: ledger, root, audit })
+    this.grants = new Grants({ ledger, audit, now })
+    this.tokens = new Tokens({ ledger, ownKeys, grants: this.grants, audit, now })
   }
 
   /**
    * Opens the root, the service's own keys and a chain for this run.
    *
-   * @throws ServiceError `not_initialised`, `wrong_key_file`, `integrity_violation`, `storage_unavailable`,
+   * @throws ServiceError `not_initialised`, `wrong_secret`, `integrity_violation`, `storage_unavailable`,
    * `audit_unavailable`.
    */
-  static async open({ store, rootKey, now = Date.now, auditDeadlineMs }: ServiceOptions): Promise<Service> {
-    const root = await openRoot(rootKey, store)
+  static async open({
+    store,
+    opener,
+    now = Date.now,
+    auditDeadlineMs,
+    failures,
+    anchor,
+    verifyEveryMs,
+    onFault,
+    ...settings
+  }: OpenOptions): Promise<Service> {
+    const { root, slot } = await openRoot(opener, store)
     const ownKeys = new OwnKeys(root, await everyRow(store, 'own_keys'))
     const macs = new RowMacs(root.clusterId, ownKeys.newest('row-mac').secret)
-    const ledger = new Ledger(store, macs)
-    const newest = (await auditHeads(ledger)).at(-1)
+    const guarded = await GuardedLedger.open({ store, macs, anchor, verifyEveryMs, onFault })
+    const { ledger, fault } = guarded
+    const newest = fault === undefined ? (await auditHeads(ledger)).at(-1) : undefined
     const previous = newest && [{ run: newest.run, seq: newest.seq, mac: toHex(newest.lastMac) }]
     const chain = newChain(root, ownKeys, { ordinal: (newest?.ordinal ?? 0) + 1, startedAt: now() })
     const audit = new AuditLog({
@@ -189,8 +240,15 @@ export class Service {
       now,
       ...(auditDeadlineMs === undefined ? {} : { deadlineMs: auditDeadlineMs }),
     })
-    await audit.record({ action: 'service.start', previous })
-    return new Service({ store, root, ownKeys, macs, ledger, audit, now })
+    try {
+      const start = { previous, slot: slot.slot, slotKind: slot.kind, failures }
+      // A service that refuses everything writes nothing either.
+      if (fault === undefined) await audit.record({ action: 'service.start', ...start })
+    } catch (error) {
+      await guarded.close()
+      throw error
+    }
+    return new Service({ ...settings, store, root, ownKeys, macs, guarded, audit, now })
   }
 
   /**
@@ -199,17 +257,38 @@ export class Service {
    * @throws ServiceError `permission_denied`, once that is in the log.
    */
   async authorise(caller: Caller, permission: Permission): Promise<void> {
+    const { principal } = caller
     try {
-      requirePermission(caller.principal, permission)
+      requirePermission(principal, permission)
+      await this.#pay(caller, permission)
     } catch (error) {
       await this.recordDenied(caller, permission)
       throw error
     }
   }
 
+  /** Counts the request where what allows it allows so many and no more. */
+  async #pay(caller: Caller, permission: Permission): Promise<void> {
+    const { authority, name } = caller.principal
+    const [, granted] = authority
+    if (name === null || granted === undefined || caller.isDryRun === true) return
+    const grant = payingRule(granted, permission, caller.principal)
+    if (grant !== undefined) await this.grants.spend(caller, name, grant)
+  }
+
   /** A use of `permission` that was refused. */
   async recordDenied(caller: Caller, permission: Permission): Promise<void> {
     await this.#audit.record({ action: 'request.denied', caller, permission })
+  }
+
+  /** Before the service turns to sealed. */
+  async recordSeal(caller: Caller): Promise<void> {
+    await this.#audit.record({ action: 'service.seal', caller })
+  }
+
+  /** Why something would be allowed, or not. Throws as `explain` does. */
+  async explain(question: Question): Promise<Explanation> {
+    return await explain({ ledger: this.#ledger, grants: this.grants, tokens: this.tokens }, question)
   }
 
   unwrap(caller: Caller, items: readonly UnwrapItem[]): Promise<ItemResult<Unwrapped>[]> {
@@ -222,12 +301,31 @@ export class Service {
 
   /** @throws ServiceError `storage_unavailable`. */
   async checkReady(): Promise<void> {
+    this.#ledger.requireSound()
     await this.#store.head()
   }
 
-  /** Waits for what is being written, then forgets all secrets. The store and the root key stay the caller's. */
+  /** Why everything is refused: `integrity_violation` or `rollback_detected`. */
+  get fault(): ServiceError | undefined {
+    return this.#guarded.fault
+  }
+
+  /**
+   * Verifies all rows now.
+   *
+   * @throws ServiceError `integrity_violation`, and everything is refused from then on; `storage_unavailable`.
+   */
+  async verifyRows(): Promise<void> {
+    await this.#guarded.verify()
+  }
+
+  /** Waits for what is being written, then forgets all secrets. Store and opener stay the caller's. */
   async close(): Promise<void> {
+    await this.rootRotation.close()
+    // What it would have kept is in the log all the same.
+    await this.life.upkeep.close().catch(() => undefined)
     await this.#audit.close()
+    await this.#guarded.close()
     this.#identities.close()
     this.#macs.close()
     this.#ownKeys.close()
@@ -236,7 +334,7 @@ export class Service {
 
   #openerFor({ principal }: Caller) {
     const [ledger, queue] = [this.#ledger, this.#queues.of(principal.token)]
-    return { ledger, identities: this.#identities, queue, audit: this.#audit }
+    return { ledger, identities: this.#identities, queue, usage: this.life.usage }
   }
 }
 

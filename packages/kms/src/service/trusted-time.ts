@@ -33,7 +33,7 @@ export interface Look {
  * than an hour for one: that holds up destruction alone, and is accepted with one command.
  */
 export function look(seen: TimeSeen, { clock, elapsedMs }: Look): TimeSeen {
-  const byMs = clock - (seen.latest + (elapsedMs ?? 0))
+  const byMs = Math.round(clock - (seen.latest + (elapsedMs ?? 0)))
   const hasJumped = Math.abs(byMs) > maxJumpMs
   return {
     latest: Math.max(seen.latest, clock),

@@ -3,17 +3,19 @@
 import { canonicalContext, DataKey, equalBytes, parseStanza, toHex } from '@longhold/core'
 import type { EncryptionContext, Secret, Stanza } from '@longhold/core'
 
-import type { AuditLog } from './audit-log.ts'
 import { auditItems, itemError } from './batch.ts'
 import type { ItemResult } from './batch.ts'
+import { requireIssued } from './data-keys.ts'
 import type { DecapsulationQueue } from './decapsulation-queue.ts'
-import { notFound, ServiceError, unwrapFailed } from './errors.ts'
+import { integrityViolation, notFound, ServiceError, unwrapFailed } from './errors.ts'
 import type { Identities } from './identities.ts'
+import { requireUnwrapping } from './key-uses.ts'
 import type { Ledger } from './ledger.ts'
-import { maySee } from './policy.ts'
+import { maySee, mayUse, permissionDenied } from './policy.ts'
 import type { Caller, Principal } from './policy.ts'
-import type { VersionRow } from './rows.ts'
-import { versionStates } from './states.ts'
+import type { KeyRow, VersionRow } from './rows.ts'
+import { countUses } from './usage.ts'
+import type { UsageLog, Uses } from './usage.ts'
 
 export interface UnwrapItem {
   readonly id: string
@@ -34,7 +36,7 @@ export interface OpenerOptions {
   readonly ledger: Ledger
   readonly identities: Identities
   readonly queue: DecapsulationQueue
-  readonly audit: AuditLog
+  readonly usage: UsageLog
 }
 
 /**
@@ -57,14 +59,15 @@ export async function unwrap(
     parsed.map(async ({ item, stanza }): Promise<ItemResult<Unwrapped>> => {
       const known = { id: item.id, keyId: item.keyId, context: item.context }
       if (stanza instanceof ServiceError) return { ...known, row: undefined, answer: stanza }
-      const row = rows.get(stanzaName(stanza))
-      return { ...known, row, answer: await open(options, item, stanza, row) }
+      const found = rows.get(stanzaName(stanza))
+      return { ...known, row: found?.row, answer: await open(options, caller, { item, stanza, found }) }
     }),
   )
   const results = settled.flatMap((one) => (one.status === 'fulfilled' ? [one.value] : []))
   try {
     for (const one of settled) if (one.status === 'rejected') throw one.reason
-    await options.audit.record({ action: 'unwrap', caller, items: auditItems(results) })
+    const event = { action: 'unwrap' as const, caller, items: auditItems(results) }
+    await options.usage.record(event, usesIn(results))
     return results
   } catch (error) {
     for (const { answer } of results) if (!(answer instanceof ServiceError)) answer.dataKey.wipe()
@@ -72,15 +75,37 @@ export async function unwrap(
   }
 }
 
+/** A version and its key. */
+export interface FoundVersion {
+  readonly row: VersionRow
+  readonly key: KeyRow
+}
+
 /** The versions that the stanzas are addressed to, as far as the caller may see their keys. */
 export async function findVersions(
   ledger: Ledger,
   principal: Principal,
   stanzas: readonly Pick<Stanza, 'kemId' | 'recipientId'>[],
-): Promise<Map<string, VersionRow>> {
+): Promise<Map<string, FoundVersion>> {
   const ids = new Map(stanzas.map(({ recipientId }) => [toHex(recipientId), recipientId]))
   const rows = await ledger.versionsByRecipientId([...ids.values()])
-  return new Map(rows.filter(({ key }) => maySee(principal, key)).map((row) => [stanzaName(row), row]))
+  const keys = new Map<string, KeyRow>()
+  for (const key of new Set(rows.map((row) => row.key))) {
+    const row = await ledger.row('keys', { key })
+    if (row === undefined) throw integrityViolation(`a version of the key ${key}, which is not there,`)
+    if (maySee(principal, key, row.labels)) keys.set(key, row)
+  }
+  return new Map(
+    rows.flatMap((row) => {
+      const key = keys.get(row.key)
+      return key === undefined ? [] : [[stanzaName(row), { row, key }] as const]
+    }),
+  )
+}
+
+/** Of what was opened, by version. */
+export function usesIn(results: readonly ItemResult<{ key: string; version: number }>[]): Uses[] {
+  return countUses(results.flatMap(({ answer }) => (answer instanceof ServiceError ? [] : [answer])))
 }
 
 /** A stanza and its version have the same. */
@@ -97,15 +122,23 @@ function parse(item: UnwrapItem): { item: UnwrapItem; stanza: Stanza | ServiceEr
   }
 }
 
+interface Parsed {
+  readonly item: UnwrapItem
+  readonly stanza: Stanza
+  readonly found: FoundVersion | undefined
+}
+
 async function open(
-  { identities, queue }: OpenerOptions,
-  { keyId, context }: UnwrapItem,
-  stanza: Stanza,
-  row: VersionRow | undefined,
+  { ledger, identities, queue }: OpenerOptions,
+  { principal }: Caller,
+  { item: { keyId, context }, stanza, found }: Parsed,
 ): Promise<Unwrapped | ServiceError> {
-  if (row === undefined) return notFound('the key it was wrapped for')
-  if (!versionStates[row.state].unwrap) return notUnwrapping(row)
+  if (found === undefined) return notFound('the key it was wrapped for')
+  const { row, key } = found
   try {
+    if (!mayUse(principal, 'unwrap', key, context)) throw permissionDenied('unwrap')
+    requireUnwrapping(key, row, principal, context)
+    await requireIssued(ledger, key, keyId)
     const dataKey = await queue.run(async () =>
       identities.get(row).unwrap(stanza, { keyId, keyContext: context }),
     )
@@ -115,12 +148,6 @@ async function open(
   } catch (error) {
     return itemError(error)
   }
-}
-
-export function notUnwrapping({ key, version, state }: VersionRow): ServiceError {
-  return new ServiceError('invalid_state', `version ${version} of ${key} is ${state} and does not unwrap`, {
-    hint: 'if that is meant to be over, set the version to unwrap_only',
-  })
 }
 
 /** Before anything is answered, decided or logged (SPEC §3). */

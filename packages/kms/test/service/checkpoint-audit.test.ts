@@ -25,7 +25,7 @@ async function checkpointOf(log: AuditReader): Promise<Checkpoint> {
 test('a log that grew since the checkpoint fits it', async () => {
   const { store, service, admin } = await startTestService({ keys: ['a'] })
   const checkpoint = await checkpointOf(store)
-  await service.keys.rotate(admin, 'a')
+  await service.life.versions.rotate(admin, 'a')
   expect(checkpoint.chains.length).toBeGreaterThan(0)
   expect(await faultsAgainst(checkpoint, store)).toEqual([])
 })
@@ -53,7 +53,7 @@ test.each<[string, (log: AuditReader, run: string) => Partial<AuditReader>, RegE
   ['an entry that is gone', () => ({ auditEntries: async () => [] }), /entry 3 is not the one/u],
 ])('%s', async (_, tampered, fault) => {
   const { store, service, admin } = await startTestService({ keys: ['a'] })
-  await service.keys.rotate(admin, 'a')
+  await service.life.versions.rotate(admin, 'a')
   const checkpoint = await checkpointOf(store)
   const run = checkpoint.chains.at(-1)?.run ?? ''
   const log: AuditReader = {

@@ -24,7 +24,9 @@ describe.each([
 ])('rotation on %s', (_, makeStore) => {
   test('64 at once make 64 versions, one primary, 64 entries', async () => {
     const { service, admin, store, verifyAudit } = await startTestService({ store: makeStore(), keys: ['a'] })
-    const rotated = await Promise.all(Array.from({ length: 64 }, () => service.keys.rotate(admin, 'a')))
+    const rotated = await Promise.all(
+      Array.from({ length: 64 }, () => service.life.versions.rotate(admin, 'a')),
+    )
     expect(new Set(rotated.map(({ primaryVersion }) => primaryVersion)).size).toBe(64)
     const versions = await store.rows('versions', all)
     expect(versions.map(({ version }) => version)).toEqual(
@@ -41,13 +43,17 @@ describe.each([
 describe('keys', () => {
   test('a name is given once', async () => {
     const { service, admin } = await startTestService({ keys: ['a'] })
-    await expect(service.keys.create(admin, 'a', [])).rejects.toMatchObject({ code: 'invalid_state' })
+    await expect(service.keys.create(admin, { key: 'a' })).rejects.toMatchObject({ code: 'invalid_state' })
   })
 
   test('a rewrap may only be allowed to keys that are there', async () => {
     const { service, admin } = await startTestService({ keys: ['a'] })
-    await expect(service.keys.create(admin, 'b', ['c'])).rejects.toMatchObject({ code: 'not_found' })
-    expect(await service.keys.create(admin, 'b', ['a', 'a'])).toMatchObject({ rewrapTo: ['a'] })
+    await expect(service.keys.create(admin, { key: 'b', rewrapTo: ['c'] })).rejects.toMatchObject({
+      code: 'not_found',
+    })
+    expect(await service.keys.create(admin, { key: 'b', rewrapTo: ['a', 'a'] })).toMatchObject({
+      rewrapTo: ['a'],
+    })
   })
 
   test('another process that rotates too is waited for, not fought', async () => {
@@ -64,24 +70,30 @@ describe('keys', () => {
       },
     })
     const { service, admin, verifyAudit } = await startTestService({ store: between, keys: ['a'] })
-    expect(await service.keys.rotate(admin, 'a')).toMatchObject({ primaryVersion: 2 })
+    expect(await service.life.versions.rotate(admin, 'a')).toMatchObject({ primaryVersion: 2 })
     conflicts = -100
-    await expect(service.keys.rotate(admin, 'a')).rejects.toMatchObject({ code: 'invalid_state' })
+    await expect(service.life.versions.rotate(admin, 'a')).rejects.toMatchObject({ code: 'invalid_state' })
     expect(await verifyAudit()).toMatchObject({ ok: true })
   })
 
   test('a version is switched off and on again; the primary is not', async () => {
     const { service, admin } = await startTestService({ keys: ['a'] })
-    await service.keys.rotate(admin, 'a')
-    expect(await service.keys.setState(admin, 'a', 1, 'disabled')).toMatchObject({ state: 'disabled' })
-    expect(await service.keys.setState(admin, 'a', 1, 'disabled')).toMatchObject({ state: 'disabled' })
-    expect(await service.keys.setState(admin, 'a', 1, 'unwrap_only')).toMatchObject({ state: 'unwrap_only' })
+    await service.life.versions.rotate(admin, 'a')
+    expect(await service.life.versions.setState(admin, 'a', 1, 'disabled')).toMatchObject({
+      state: 'disabled',
+    })
+    expect(await service.life.versions.setState(admin, 'a', 1, 'disabled')).toMatchObject({
+      state: 'disabled',
+    })
+    expect(await service.life.versions.setState(admin, 'a', 1, 'unwrap_only')).toMatchObject({
+      state: 'unwrap_only',
+    })
     for (const state of ['disabled', 'unwrap_only'] as const) {
-      await expect(service.keys.setState(admin, 'a', 2, state)).rejects.toMatchObject({
+      await expect(service.life.versions.setState(admin, 'a', 2, state)).rejects.toMatchObject({
         code: 'invalid_state',
       })
     }
-    await expect(service.keys.setState(admin, 'a', 3, 'disabled')).rejects.toMatchObject({
+    await expect(service.life.versions.setState(admin, 'a', 3, 'disabled')).rejects.toMatchObject({
       code: 'not_found',
     })
     expect(await service.keys.get(admin, 'a')).toMatchObject({ generation: 4, primaryVersion: 2 })
@@ -89,8 +101,8 @@ describe('keys', () => {
 
   test('a bundle names all versions that unwrap, and lasts a day', async () => {
     const { service, admin, store } = await startTestService({ keys: ['a'] })
-    for (let i = 0; i < 3; i++) await service.keys.rotate(admin, 'a')
-    await service.keys.setState(admin, 'a', 2, 'disabled')
+    for (let i = 0; i < 3; i++) await service.life.versions.rotate(admin, 'a')
+    await service.life.versions.setState(admin, 'a', 2, 'disabled')
     const bundle = await service.keys.publicKey(admin, 'a')
     const ids = (await store.rows('versions', all)).map(({ recipientId }) => recipientId)
     expect(bundle).toMatchObject({ version: 4, generation: 5, notAfter: bundle.issuedAt + 86_400_000 })

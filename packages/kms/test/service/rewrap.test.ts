@@ -46,14 +46,14 @@ async function opens(identity: LocalIdentity | KmsIdentity, wrappedKey: Uint8Arr
 
 async function callerWith(under: TestService, ...[wanted, keys]: Parameters<TestService['token']>) {
   const principal = await under.service.tokens.authenticate(await under.token(wanted, keys))
-  return { principal, requestId: 'r' }
+  return { principal, requestId: 'r', permission: 'rewrap' as const }
 }
 
 describe('rewrap', () => {
   test('moves a header to the newest version of its key, same data key, same key id', async () => {
     const under = await startTestService({ keys: ['a'] })
     const { dataKey, wrappedKey } = await wrapFor(under.client(), ['a'], { context })
-    await under.service.keys.rotate(under.admin, 'a')
+    await under.service.life.versions.rotate(under.admin, 'a')
     const answer = done(await rewrap(under, wrappedKey))
     expect(answer).toMatchObject({ key: 'a', version: 1 })
     expect(await recipientsOf(under, answer.wrappedKey)).toEqual(['a 2'])
@@ -68,8 +68,8 @@ describe('rewrap', () => {
       context,
       others: [offline.recipient],
     })
-    await under.service.keys.rotate(under.admin, 'a')
-    await under.service.keys.rotate(under.admin, 'b')
+    await under.service.life.versions.rotate(under.admin, 'a')
+    await under.service.life.versions.rotate(under.admin, 'b')
     expect(await rewrap(under, wrappedKey)).toMatchObject({ code: 'recipient_unknown' })
     const answer = done(await rewrap(under, wrappedKey, { to: [offline.recipient.toString()] }))
     expect(await recipientsOf(under, answer.wrappedKey)).toEqual(['a 2', 'b 2', 'foreign'])
@@ -81,7 +81,7 @@ describe('rewrap', () => {
   test('two versions of one key become one', async () => {
     const under = await startTestService({ keys: ['a'] })
     const first = (await under.service.keys.publicKey(under.admin, 'a')).recipient
-    await under.service.keys.rotate(under.admin, 'a')
+    await under.service.life.versions.rotate(under.admin, 'a')
     const second = (await under.service.keys.publicKey(under.admin, 'a')).recipient
     const dataKey = DataKey.generate()
     const wrappedKey = await wrapDataKey(dataKey, { recipients: [first, second], keyContext: context })
@@ -91,7 +91,7 @@ describe('rewrap', () => {
 
   test('goes to another key only where the source allows it', async () => {
     const under = await startTestService({ keys: ['b', 'c'] })
-    await under.service.keys.create(under.admin, 'a', ['b'])
+    await under.service.keys.create(under.admin, { key: 'a', rewrapTo: ['b'] })
     const { dataKey, wrappedKey } = await wrapFor(under.client(), ['a'], { context })
     expect(await rewrap(under, wrappedKey, { to: ['c'] })).toMatchObject({ code: 'permission_denied' })
     expect(await rewrap(under, wrappedKey, { to: ['none'] })).toMatchObject({ code: 'permission_denied' })
@@ -163,7 +163,7 @@ describe('rewrap', () => {
   test('refuses more readers than a header holds, and a suite nobody knows', async () => {
     const names = Array.from({ length: 33 }, (_, index) => `k${index}`)
     const under = await startTestService({ keys: names })
-    await under.service.keys.create(under.admin, 'a', names)
+    await under.service.keys.create(under.admin, { key: 'a', rewrapTo: names })
     const offline = generateIdentity()
     const { wrappedKey } = await wrapFor(under.client(), ['a'], { context, others: [offline.recipient] })
     const to = [offline.recipient.toString()]
@@ -179,16 +179,16 @@ describe('rewrap', () => {
   test('from a version that is switched off is refused', async () => {
     const under = await startTestService({ keys: ['a'] })
     const { wrappedKey } = await wrapFor(under.client(), ['a'], { context })
-    await under.service.keys.rotate(under.admin, 'a')
-    await under.service.keys.setState(under.admin, 'a', 1, 'disabled')
+    await under.service.life.versions.rotate(under.admin, 'a')
+    await under.service.life.versions.setState(under.admin, 'a', 1, 'disabled')
     expect(await rewrap(under, wrappedKey)).toMatchObject({ code: 'invalid_state' })
   })
 
   test('is opened by the first reader that still may; the one that may not stays a reader, at its newest version', async () => {
     const under = await startTestService({ keys: ['a', 'b'] })
     const { dataKey, wrappedKey } = await wrapFor(under.client(), ['a', 'b'], { context })
-    await under.service.keys.rotate(under.admin, 'a')
-    await under.service.keys.setState(under.admin, 'a', 1, 'disabled')
+    await under.service.life.versions.rotate(under.admin, 'a')
+    await under.service.life.versions.setState(under.admin, 'a', 1, 'disabled')
     const answer = done(await rewrap(under, wrappedKey))
     expect(answer).toMatchObject({ key: 'b', version: 1 })
     expect(await recipientsOf(under, answer.wrappedKey)).toEqual(['a 2', 'b 1'])
@@ -209,7 +209,7 @@ describe('rewrap', () => {
   test('to many readers does not hold up everybody else: a few wraps in a turn', async () => {
     const names = Array.from({ length: 16 }, (_, index) => `k${index}`)
     const under = await startTestService({ keys: names })
-    await under.service.keys.create(under.admin, 'a', names)
+    await under.service.keys.create(under.admin, { key: 'a', rewrapTo: names })
     const { wrappedKey } = await wrapFor(under.client(), ['a'], { context })
     const items = Array.from({ length: 8 }, (_, id) => ({
       id: `${id}`,

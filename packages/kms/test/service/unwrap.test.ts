@@ -37,7 +37,7 @@ describe('unwrap', () => {
     const under = await startTestService({ keys: ['a', 'b'] })
     const client = under.client()
     const wrapped = [await wrapFor(client, ['a'], { context }), await wrapFor(client, ['b'], { context })]
-    await under.service.keys.rotate(under.admin, 'a')
+    await under.service.life.versions.rotate(under.admin, 'a')
     wrapped.push(await wrapFor(client, ['a'], { context }))
     const answers = await unwrap(
       under,
@@ -128,7 +128,11 @@ describe('unwrap', () => {
     const dataKey = DataKey.generate()
     const wrappedKey = await wrapDataKey(dataKey, { recipients: [foreign.recipient], keyContext: context })
     const token = await under.token(['unwrap'], ['a'])
-    const caller = { principal: await under.service.tokens.authenticate(token), requestId: 'r' }
+    const caller = {
+      principal: await under.service.tokens.authenticate(token),
+      requestId: 'r',
+      permission: 'unwrap' as const,
+    }
     const given = [
       { stanza: encodeStanza(hidden.stanza), keyId: hidden.dataKey.keyId },
       { stanza: encodeStanza(stanzaOf(wrappedKey, 0)), keyId: dataKey.keyId },
@@ -142,12 +146,12 @@ describe('unwrap', () => {
   test('a version that is switched off opens nothing, and says so', async () => {
     const under = await startTestService({ keys: ['a'] })
     const { dataKey, stanza } = await wrapFor(under.client(), ['a'], { context })
-    await under.service.keys.rotate(under.admin, 'a')
+    await under.service.life.versions.rotate(under.admin, 'a')
     const given = { stanza: encodeStanza(stanza), keyId: dataKey.keyId }
     expect(await codeOf(under, given)).toBe('opened')
-    await under.service.keys.setState(under.admin, 'a', 1, 'disabled')
+    await under.service.life.versions.setState(under.admin, 'a', 1, 'disabled')
     expect(await codeOf(under, given)).toBe('invalid_state')
-    await under.service.keys.setState(under.admin, 'a', 1, 'unwrap_only')
+    await under.service.life.versions.setState(under.admin, 'a', 1, 'unwrap_only')
     expect(await codeOf(under, given)).toBe('opened')
   })
 

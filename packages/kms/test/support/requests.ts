@@ -1,15 +1,27 @@
 /** A request for every route, which it answers with success when it is allowed. */
 
-import { toBase64url } from '@longhold/core'
+import { defaultSuite, generateIdentity, Secret, toBase64url } from '@longhold/core'
+import { kmsRecipient, sealKeyPackage } from '@longhold/core/kms'
 
 import type { RouteName } from '../../src/http/route-table.ts'
+import { MemoryOpener } from './memory-opener.ts'
 import { encodeStanza, wrapFor } from './service.ts'
 import type { TestService } from './service.ts'
 
 export type Sent = [path: string, init: RequestInit]
 
+const newSlot = { kind: 'key-file', label: '', key_file: toBase64url(new Uint8Array(32)) }
+const jsonType = { 'content-type': 'application/json' }
+
 function json(method: string, body: unknown): RequestInit {
-  return { method, headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) }
+  return { method, headers: jsonType, body: JSON.stringify(body) }
+}
+
+/** The public key of a new key `raw`, which decapsulates. */
+async function rawKey({ service, admin }: TestService): Promise<{ publicKey: Uint8Array }> {
+  await service.keys.create(admin, { key: 'raw', purpose: 'raw-kem' })
+  const { recipient } = await service.keys.publicKey(admin, 'raw')
+  return { publicKey: recipient.publicKey }
 }
 
 /** Expects a service with the key `a`, which has two versions. */
@@ -17,6 +29,71 @@ export const requests: Readonly<Record<RouteName, (under: TestService) => Sent |
   'POST /v1/keys': () => ['/v1/keys', json('POST', { key: 'new' })],
   'GET /v1/keys': () => ['/v1/keys', {}],
   'GET /v1/keys/{key}': () => ['/v1/keys/a', {}],
+  'PATCH /v1/keys/{key}': () => [
+    '/v1/keys/a',
+    { ...json('PATCH', { exportable: true }), headers: { ...jsonType, 'if-match': '"2"' } },
+  ],
+  'GET /v1/keys/{key}/usage': () => ['/v1/keys/a/usage', {}],
+  'POST /v1/keys/import': async (under) => {
+    const recipient = await kmsRecipient(under.client(), 'a')
+    const seed = Secret.take(new Uint8Array(32).fill(7))
+    const version = { version: 1, kemId: 0x647a, state: 'primary' as const, createdAt: 1000, seed }
+    const sealed = await sealKeyPackage({ key: 'new', purpose: 'wrap' }, [version], [recipient])
+    return ['/v1/keys/import', json('POST', { key: 'new', package: toBase64url(sealed) })]
+  },
+  'POST /v1/keys/{key}/export': async (under) => {
+    await under.service.keys.create(under.admin, { key: 'out', exportable: true })
+    const recipient = generateIdentity().recipient.toString()
+    return ['/v1/keys/out/export', json('POST', { recipient })]
+  },
+  'POST /v1/keys/{key}/data-keys': () => ['/v1/keys/a/data-keys', json('POST', { context: {} })],
+  'POST /v1/keys/{key}/decapsulate': async (under) => {
+    const { publicKey } = await rawKey(under)
+    const { encapsulatedKey } = defaultSuite.kem.encapsulationKey(publicKey).encapsulate()
+    const body = { version: 1, encapsulated_key: toBase64url(encapsulatedKey) }
+    return ['/v1/keys/raw/decapsulate', json('POST', body)]
+  },
+  'GET /v1/keys/{key}/versions/{version}': () => ['/v1/keys/a/versions/1', {}],
+  'POST /v1/keys/{key}/versions/{version}/destroy': async (under) => {
+    await under.service.life.versions.setState(under.admin, 'a', 1, 'disabled')
+    return ['/v1/keys/a/versions/1/destroy', { method: 'POST', headers: { 'if-match': '"3"' } }]
+  },
+  'POST /v1/keys/{key}/versions/{version}/restore': async (under) => {
+    await under.service.life.versions.setState(under.admin, 'a', 1, 'disabled')
+    await under.service.life.versions.destroy(under.admin, 'a', 1, 3)
+    return ['/v1/keys/a/versions/1/restore', { method: 'POST' }]
+  },
+  'GET /v1/keys/{key}/versions/{version}/destroy-check': () => ['/v1/keys/a/versions/1/destroy-check', {}],
+  'GET /v1/keys/{key}/census/{consumer}': async (under) => {
+    await under.service.life.census.put(under.admin, 'a', 'users', null)
+    return ['/v1/keys/a/census/users', {}]
+  },
+  'PUT /v1/keys/{key}/census/{consumer}': () => ['/v1/keys/a/census/users', json('PUT', { counts: [] })],
+  'DELETE /v1/keys/{key}/census/{consumer}': async (under) => {
+    await under.service.life.census.put(under.admin, 'a', 'users', null)
+    return ['/v1/keys/a/census/users', { method: 'DELETE' }]
+  },
+  'GET /v1/aliases': () => ['/v1/aliases', {}],
+  'GET /v1/aliases/{alias}': async (under) => {
+    await under.service.life.aliases.put(under.admin, 'now', 'a')
+    return ['/v1/aliases/now', {}]
+  },
+  'PUT /v1/aliases/{alias}': () => ['/v1/aliases/now', json('PUT', { key: 'a' })],
+  'DELETE /v1/aliases/{alias}': async (under) => {
+    await under.service.life.aliases.put(under.admin, 'now', 'a')
+    return ['/v1/aliases/now', { method: 'DELETE' }]
+  },
+  'POST /v1/sys/seal': () => ['/v1/sys/seal', { method: 'POST' }],
+  'GET /v1/sys/slots': () => ['/v1/sys/slots', {}],
+  'POST /v1/sys/slots': () => ['/v1/sys/slots', json('POST', newSlot)],
+  'DELETE /v1/sys/slots/{slot}': async (under) => {
+    const { slot } = await under.service.slots.add(under.admin, { label: '', opener: new MemoryOpener() })
+    return [`/v1/sys/slots/${slot}`, { method: 'DELETE' }]
+  },
+  'GET /v1/sys/root-rotations': () => ['/v1/sys/root-rotations', {}],
+  'POST /v1/sys/root-rotations': () => ['/v1/sys/root-rotations', { method: 'POST' }],
+  'GET /v1/sys/clock': () => ['/v1/sys/clock', {}],
+  'POST /v1/sys/clock/accept': () => ['/v1/sys/clock/accept', { method: 'POST' }],
   'POST /v1/keys/{key}/rotate': () => ['/v1/keys/a/rotate', { method: 'POST' }],
   'GET /v1/keys/{key}/versions': () => ['/v1/keys/a/versions', {}],
   'PATCH /v1/keys/{key}/versions/{version}': () => [
@@ -40,8 +117,38 @@ export const requests: Readonly<Record<RouteName, (under: TestService) => Sent |
     json('POST', { name: 'x', permissions: ['tokens.create'], keys: [] }),
   ],
   'GET /v1/tokens': () => ['/v1/tokens', {}],
+  'POST /v1/principals': () => ['/v1/principals', json('POST', { principal: 'new' })],
+  'GET /v1/principals': () => ['/v1/principals', {}],
+  'GET /v1/principals/{principal}': async (under) => [await principalPath(under), {}],
+  'PATCH /v1/principals/{principal}': async (under) => [
+    await principalPath(under),
+    json('PATCH', { disabled: true }),
+  ],
+  // What the token may give, it holds.
+  'POST /v1/grants': async (under) => {
+    await principalPath(under)
+    return ['/v1/grants', json('POST', { principal: 'app', permissions: ['grants.create'] })]
+  },
+  'GET /v1/principals/{principal}/grants': async (under) => [`${await principalPath(under)}/grants`, {}],
+  'DELETE /v1/principals/{principal}/grants/{grant}': async (under) => {
+    const path = await principalPath(under)
+    const grant = await under.client().access.createGrant({ principal: 'app', permissions: ['wrap'] })
+    return [`${path}/grants/${grant.id}`, { method: 'DELETE' }]
+  },
+  'POST /v1/authz/explain': async (under) => {
+    await principalPath(under)
+    return ['/v1/authz/explain', json('POST', { principal: 'app', permission: 'wrap' })]
+  },
   'DELETE /v1/tokens/{token}': async (under) => {
     const text = await under.token(['tokens.revoke'], [])
     return [`/v1/tokens/${text.split('_')[1]}`, { method: 'DELETE' }]
   },
+}
+
+/** Of a principal that is there. */
+async function principalPath(under: TestService): Promise<string> {
+  const { access } = under.client()
+  const isThere = (await access.listPrincipals()).some(({ principal }) => principal === 'app')
+  if (!isThere) await access.createPrincipal('app')
+  return '/v1/principals/app'
 }

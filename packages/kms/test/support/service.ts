@@ -12,22 +12,23 @@ import { createApp } from '../../src/http/app.ts'
 import type { App, LogEntry } from '../../src/http/env.ts'
 import type { SharedOptions } from '../../src/http/shared.ts'
 import { ServiceGate } from '../../src/server/gate.ts'
+import { slotOpeners } from '../../src/server/slot-openers.ts'
 import type { AuditReport } from '../../src/service/audit-verify.ts'
 import { everyRow } from '../../src/service/key-store.ts'
 import type { KeyStore } from '../../src/service/key-store.ts'
 import { OwnKeys } from '../../src/service/own-keys.ts'
 import { permissions } from '../../src/service/policy.ts'
 import type { Caller } from '../../src/service/policy.ts'
-import { openRoot } from '../../src/service/root.ts'
+import { openRoot } from '../../src/service/root-opening.ts'
 import { RowMacs } from '../../src/service/row-mac.ts'
 import { prepareService, Service, verifyAuditOf } from '../../src/service/service.ts'
 import { MemoryStore } from '../../src/store/memory.ts'
-import { MemoryRootKey } from './memory-root-key.ts'
+import { MemoryOpener } from './memory-opener.ts'
 
 export interface TestService {
   readonly service: Service
   readonly store: KeyStore
-  readonly rootKey: MemoryRootKey
+  readonly opener: MemoryOpener
   readonly adminToken: string
   readonly app: App
   readonly logged: LogEntry[]
@@ -39,6 +40,8 @@ export interface TestService {
   token(permissions: readonly Permission[], keys?: readonly string[]): Promise<string>
   /** Moves the service's clock. */
   advance(ms: number): void
+  /** Sets the service's clock, as somebody might: the time that passed does not account for it. */
+  jump(ms: number): void
   readonly verifyAudit: () => Promise<AuditReport>
   /** Turns new requests away. */
   drain(): void
@@ -47,6 +50,8 @@ export interface TestService {
 export interface TestServiceOptions {
   readonly store?: KeyStore
   readonly auditDeadlineMs?: number
+  /** Default: 1. */
+  readonly minSlots?: number
   /** Names of keys to begin with. */
   readonly keys?: readonly string[]
   /** Puts something between the service and its store, once it is initialised. */
@@ -58,36 +63,44 @@ export interface TestServiceOptions {
 
 export async function startTestService(options: TestServiceOptions = {}): Promise<TestService> {
   const { store: inner = new MemoryStore(), keys = [], auditDeadlineMs, between = (one) => one } = options
-  const rootKey = new MemoryRootKey()
+  const opener = new MemoryOpener()
   let aheadMs = 0
-  const now = () => Date.now() + aheadMs
-  const { beginning, write } = await prepareService({ store: inner, rootKey, now })
+  let jumpedMs = 0
+  const now = () => Date.now() + aheadMs + jumpedMs
+  const steadyMs = () => performance.now() + aheadMs
+  const { beginning, write } = await prepareService({
+    store: inner,
+    opener,
+    now,
+    minSlots: options.minSlots ?? 1,
+  })
   await write()
   const store = between(inner)
   const deadline = auditDeadlineMs === undefined ? {} : { auditDeadlineMs }
-  const service = await Service.open({ store, rootKey, now, ...deadline })
+  const service = await Service.open({ store, opener, now, steadyMs, ...deadline })
   const { onEnd = onTestFinished } = options
   onEnd(() => service.close())
   const logged: LogEntry[] = []
   let isDraining = false
   const gate = new ServiceGate({ slots: async () => [], open: async () => service })
-  await gate.unsealWith(new MemoryRootKey())
+  await gate.unsealWith(new MemoryOpener())
   const app = createApp({
     service,
     log: (entry) => logged.push(entry),
     isDraining: () => isDraining,
     gate,
+    openers: slotOpeners(undefined),
     mayUnseal: false,
     limits: options.limits,
   })
   const { adminToken } = beginning
   const principal = await service.tokens.authenticate(adminToken)
-  const admin = { principal, requestId: 'test' }
-  for (const key of keys) await service.keys.create(admin, key, [])
+  const admin = { principal, requestId: 'test', permission: null }
+  for (const key of keys) await service.keys.create(admin, { key })
   return {
     service,
     store,
-    rootKey,
+    opener,
     adminToken,
     app,
     logged,
@@ -99,21 +112,19 @@ export async function startTestService(options: TestServiceOptions = {}): Promis
         fetch: async (input, init) => await app.request(input, init),
       }),
     async token(wanted, only) {
-      const grant = { permissions: wanted, keys: only ?? null, expiresAt: null }
+      const grant = { principal: null, permissions: wanted, keys: only ?? null, expiresAt: null }
       return (await service.tokens.create(admin, { name: 'test', ...grant })).text
     },
     advance: (ms) => void (aheadMs += ms),
-    verifyAudit: () => verifyAuditOf({ store, rootKey }),
+    jump: (ms) => void (jumpedMs += ms),
+    verifyAudit: () => verifyAuditOf({ store, opener }),
     drain: () => void (isDraining = true),
   }
 }
 
 /** What only the service itself has: for rows that vouch for themselves and are wrong all the same. */
-export async function rowMacsOf({
-  store,
-  rootKey,
-}: Pick<TestService, 'store' | 'rootKey'>): Promise<RowMacs> {
-  const root = await openRoot(rootKey, store)
+export async function rowMacsOf({ store, opener }: Pick<TestService, 'store' | 'opener'>): Promise<RowMacs> {
+  const { root } = await openRoot(opener, store)
   const ownKeys = new OwnKeys(root, await everyRow(store, 'own_keys'))
   try {
     return new RowMacs(root.clusterId, ownKeys.newest('row-mac').secret)

@@ -1,76 +1,54 @@
-/** `/v1/keys`: keys, their versions, rotation, public keys. */
+/** `/v1/keys`: keys themselves, and what writers need of them. */
 
 import { createRoute } from '@hono/zod-openapi'
-import { toBase64url } from '@longhold/core'
-import type { KeyInfo, VersionInfo } from '@longhold/core/kms'
+import { toBase64url, toHex } from '@longhold/core'
 
-import type { KeySummary, VersionRow } from '../../service/key-store.ts'
+import { signBundle } from '../../service/bundle.ts'
+import type { KeySummary } from '../../service/keys.ts'
 import type { Service } from '../../service/service.ts'
-import { suiteName } from '../../service/suites.ts'
-import {
-  createKeyRequest,
-  keyInfo,
-  keyPage,
-  keyParams,
-  pageQuery,
-  publicKeyBundle,
-  updateVersionRequest,
-  versionInfo,
-  versionPage,
-  versionParams,
-} from '../../wire.ts'
-import {
-  jsonAnswer,
-  jsonRequest,
-  problems,
-  readCursor,
-  readNumberCursor,
-  time,
-  timeOrNull,
-  toPage,
-} from '../documents.ts'
+import { createKeyRequest, keyInfo, keyPage, keyParams, updateKeyRequest } from '../../wire-keys.ts'
+import { pageQuery, publicKeyBundle } from '../../wire.ts'
+import { describeKey, settingsOf, taggedKey } from '../describe-keys.ts'
+import { jsonAnswer, jsonRequest, problems, time } from '../documents.ts'
 import type { App } from '../env.ts'
+import { pageAnswer, pageRequest } from '../pages.ts'
+import { requiredGeneration } from '../preconditions.ts'
 import { secured } from '../secured.ts'
 
 const createKey = createRoute({
   method: 'post',
   path: '/v1/keys',
+  summary: 'Make a key',
   request: { body: jsonRequest(createKeyRequest) },
   responses: { 201: jsonAnswer(keyInfo, 'The key, with version 1'), ...problems },
 })
 const listKeys = createRoute({
   method: 'get',
   path: '/v1/keys',
+  summary: 'List keys',
   request: { query: pageQuery },
   responses: { 200: jsonAnswer(keyPage, 'The keys the token may see, by name'), ...problems },
 })
 const getKey = createRoute({
   method: 'get',
   path: '/v1/keys/{key}',
+  summary: 'Read a key',
   request: { params: keyParams },
   responses: { 200: jsonAnswer(keyInfo, 'The key'), ...problems },
 })
-const rotateKey = createRoute({
-  method: 'post',
-  path: '/v1/keys/{key}/rotate',
-  request: { params: keyParams },
-  responses: { 200: jsonAnswer(keyInfo, 'The key, with its new primary version'), ...problems },
-})
-const listVersions = createRoute({
-  method: 'get',
-  path: '/v1/keys/{key}/versions',
-  request: { params: keyParams, query: pageQuery },
-  responses: { 200: jsonAnswer(versionPage, 'The versions, ascending'), ...problems },
-})
-const updateVersion = createRoute({
+const updateKey = createRoute({
   method: 'patch',
-  path: '/v1/keys/{key}/versions/{version}',
-  request: { params: versionParams, body: jsonRequest(updateVersionRequest) },
-  responses: { 200: jsonAnswer(versionInfo, 'The version in its new state'), ...problems },
+  path: '/v1/keys/{key}',
+  summary: 'Change what is said of a key',
+  description: 'Takes `If-Match`. Labels take the permission `keys.label` too.',
+  request: { params: keyParams, body: jsonRequest(updateKeyRequest) },
+  responses: { 200: jsonAnswer(keyInfo, 'The key as it is now'), ...problems },
 })
 const getPublicKey = createRoute({
   method: 'get',
   path: '/v1/keys/{key}/public-key',
+  summary: 'Read what writers need',
+  description: 'The key may be named by an alias.',
   request: { params: keyParams },
   responses: { 200: jsonAnswer(publicKeyBundle, 'What a writer needs'), ...problems },
 })
@@ -80,45 +58,33 @@ export function keyRoutes(app: App, service: Service): void {
   const { keys } = service
 
   route(createKey, async (c) => {
-    const { key, rewrap_to: rewrapTo = [] } = c.req.valid('json')
-    return c.json(describeKey(await keys.create(c.get('caller'), key, rewrapTo)), 201)
+    const body = c.req.valid('json')
+    const wanted = { key: body.key, purpose: body.purpose, ...settingsOf(body) }
+    return c.json(taggedKey(c, await keys.create(c.get('caller'), wanted)), 201)
   })
 
   route(listKeys, async (c) => {
-    const { cursor, limit } = c.req.valid('query')
-    const rows = await keys.list(c.get('caller'), { after: readCursor(cursor), limit: limit + 1 })
-    return c.json(
-      toPage(rows, limit, ({ key }) => key, describeKey),
-      200,
-    )
+    const query = c.req.valid('query')
+    const rows = await keys.list(c.get('caller'), pageRequest(c, query))
+    const page = { positionOf: ({ key }: KeySummary) => key, itemOf: describeKey }
+    return c.json(pageAnswer(c, query, rows, page), 200)
   })
 
   route(getKey, async (c) => {
-    return c.json(describeKey(await keys.get(c.get('caller'), c.req.valid('param').key)), 200)
+    return c.json(taggedKey(c, await keys.get(c.get('caller'), c.req.valid('param').key)), 200)
   })
 
-  route(rotateKey, async (c) => {
-    return c.json(describeKey(await keys.rotate(c.get('caller'), c.req.valid('param').key)), 200)
-  })
-
-  route(listVersions, async (c) => {
-    const { cursor, limit } = c.req.valid('query')
-    const page = { after: readNumberCursor(cursor), limit: limit + 1 }
-    const rows = await keys.versions(c.get('caller'), c.req.valid('param').key, page)
-    return c.json(
-      toPage(rows, limit, ({ version }) => String(version), describeVersion),
-      200,
-    )
-  })
-
-  route(updateVersion, async (c) => {
-    const { key, version } = c.req.valid('param')
-    const { state } = c.req.valid('json')
-    return c.json(describeVersion(await keys.setState(c.get('caller'), key, version, state)), 200)
+  route(updateKey, async (c) => {
+    const body = c.req.valid('json')
+    const { enabled, min_unwrap_version: minUnwrapVersion } = body
+    const changes = { ...settingsOf(body), enabled, minUnwrapVersion }
+    const { key } = c.req.valid('param')
+    return c.json(taggedKey(c, await keys.update(c.get('caller'), key, requiredGeneration(c), changes)), 200)
   })
 
   route(getPublicKey, async (c) => {
-    const bundle = await keys.publicKey(c.get('caller'), c.req.valid('param').key)
+    const { key: name } = c.req.valid('param')
+    const bundle = await keys.publicKey(c.get('caller'), name)
     return c.json(
       {
         key: bundle.key,
@@ -128,32 +94,10 @@ export function keyRoutes(app: App, service: Service): void {
         recipient_ids: bundle.recipientIds.map((id) => toBase64url(id)),
         issued_at: time(bundle.issuedAt),
         not_after: time(bundle.notAfter),
+        cluster_id: toHex(service.signer.clusterId),
+        signature: toBase64url(signBundle(service.signer, name, bundle)),
       },
       200,
     )
   })
-}
-
-function describeKey(row: KeySummary): KeyInfo {
-  return {
-    key: row.key,
-    purpose: row.purpose,
-    suite: suiteName(row.kemId),
-    primary_version: row.primaryVersion,
-    version_count: row.latestVersion,
-    generation: row.generation,
-    rewrap_to: [...row.rewrapTo],
-    created_at: time(row.createdAt),
-    rotated_at: timeOrNull(row.rotatedAt),
-  }
-}
-
-function describeVersion(row: VersionRow): VersionInfo {
-  return {
-    version: row.version,
-    state: row.state,
-    recipient_id: toBase64url(row.recipientId),
-    created_at: time(row.createdAt),
-    state_changed_at: time(row.stateChangedAt),
-  }
 }

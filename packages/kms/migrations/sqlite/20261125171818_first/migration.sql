@@ -1,3 +1,12 @@
+CREATE TABLE `aliases` (
+	`alias` text PRIMARY KEY,
+	`key` text NOT NULL,
+	`created_at` integer NOT NULL,
+	`changed_at` integer NOT NULL,
+	`generation` integer NOT NULL,
+	`mac` blob NOT NULL
+);
+--> statement-breakpoint
 CREATE TABLE `audit_entries` (
 	`run` text NOT NULL,
 	`seq` integer NOT NULL,
@@ -18,9 +27,30 @@ CREATE TABLE `audit_heads` (
 	`mac` blob NOT NULL
 );
 --> statement-breakpoint
+CREATE TABLE `census` (
+	`key` text NOT NULL,
+	`consumer` text NOT NULL,
+	`counts` text,
+	`taken_at` integer,
+	`generation` integer NOT NULL,
+	`mac` blob NOT NULL,
+	CONSTRAINT `census_pk` PRIMARY KEY(`key`, `consumer`)
+);
+--> statement-breakpoint
+CREATE TABLE `clock` (
+	`clock` text PRIMARY KEY,
+	`latest` integer NOT NULL,
+	`jump_seen_at` integer,
+	`jump_by_ms` integer,
+	`generation` integer NOT NULL,
+	`mac` blob NOT NULL
+);
+--> statement-breakpoint
 CREATE TABLE `cluster` (
 	`cluster_id` blob PRIMARY KEY,
 	`root_version` integer NOT NULL,
+	`next_root_version` integer,
+	`min_slots` integer NOT NULL,
 	`created_at` integer NOT NULL,
 	`generation` integer NOT NULL,
 	`mac` blob NOT NULL
@@ -34,13 +64,59 @@ CREATE TABLE `cluster_head` (
 	`mac` blob NOT NULL
 );
 --> statement-breakpoint
+CREATE TABLE `destructions` (
+	`key` text NOT NULL,
+	`version` integer NOT NULL,
+	`destroy_at` integer NOT NULL,
+	`generation` integer NOT NULL,
+	`mac` blob NOT NULL,
+	CONSTRAINT `destructions_pk` PRIMARY KEY(`key`, `version`)
+);
+--> statement-breakpoint
+CREATE TABLE `grants` (
+	`principal` text NOT NULL,
+	`grant` text NOT NULL,
+	`effect` text NOT NULL,
+	`permissions` text NOT NULL,
+	`keys` text,
+	`labels` text,
+	`context` text,
+	`not_before` integer,
+	`not_after` integer,
+	`networks` text,
+	`uses_left` integer,
+	`created_at` integer NOT NULL,
+	`created_by` text NOT NULL,
+	`generation` integer NOT NULL,
+	`mac` blob NOT NULL,
+	CONSTRAINT `grants_pk` PRIMARY KEY(`principal`, `grant`)
+);
+--> statement-breakpoint
+CREATE TABLE `issued_data_keys` (
+	`key` text NOT NULL,
+	`key_id` text NOT NULL,
+	`version` integer NOT NULL,
+	`issued_at` integer NOT NULL,
+	`generation` integer NOT NULL,
+	`mac` blob NOT NULL,
+	CONSTRAINT `issued_data_keys_pk` PRIMARY KEY(`key`, `key_id`)
+);
+--> statement-breakpoint
 CREATE TABLE `keys` (
 	`key` text PRIMARY KEY,
 	`purpose` text NOT NULL,
 	`kem_id` integer NOT NULL,
+	`enabled` integer NOT NULL,
 	`latest_version` integer NOT NULL,
 	`primary_version` integer NOT NULL,
+	`min_unwrap_version` integer NOT NULL,
 	`rewrap_to` text NOT NULL,
+	`labels` text NOT NULL,
+	`destroy_after_ms` integer NOT NULL,
+	`exportable` integer NOT NULL,
+	`exported_at` integer,
+	`imported` integer NOT NULL,
+	`issued_only` integer NOT NULL,
 	`created_at` integer NOT NULL,
 	`rotated_at` integer,
 	`generation` integer NOT NULL,
@@ -58,11 +134,36 @@ CREATE TABLE `own_keys` (
 	CONSTRAINT `own_keys_pk` PRIMARY KEY(`purpose`, `version`)
 );
 --> statement-breakpoint
+CREATE TABLE `principals` (
+	`principal` text PRIMARY KEY,
+	`description` text NOT NULL,
+	`disabled_at` integer,
+	`created_at` integer NOT NULL,
+	`created_by` text NOT NULL,
+	`generation` integer NOT NULL,
+	`mac` blob NOT NULL
+);
+--> statement-breakpoint
+CREATE TABLE `schedules` (
+	`key` text PRIMARY KEY,
+	`every_ms` integer NOT NULL,
+	`next_at` integer NOT NULL,
+	`generation` integer NOT NULL,
+	`mac` blob NOT NULL
+);
+--> statement-breakpoint
 CREATE TABLE `slots` (
 	`slot` text PRIMARY KEY,
 	`kind` text NOT NULL,
+	`label` text NOT NULL,
+	`kem_id` integer NOT NULL,
+	`public_key` blob NOT NULL,
+	`sealed_secret` blob NOT NULL,
+	`auth_root_version` integer NOT NULL,
+	`sealed_auth` blob NOT NULL,
 	`root_version` integer NOT NULL,
 	`sealed_root` blob NOT NULL,
+	`next_root` blob,
 	`created_at` integer NOT NULL,
 	`generation` integer NOT NULL,
 	`mac` blob NOT NULL
@@ -71,6 +172,7 @@ CREATE TABLE `slots` (
 CREATE TABLE `tokens` (
 	`token` text PRIMARY KEY,
 	`name` text NOT NULL,
+	`principal` text,
 	`secret_mac` blob NOT NULL,
 	`pepper_version` integer NOT NULL,
 	`permissions` text NOT NULL,
@@ -81,6 +183,17 @@ CREATE TABLE `tokens` (
 	`created_by` text,
 	`generation` integer NOT NULL,
 	`mac` blob NOT NULL
+);
+--> statement-breakpoint
+CREATE TABLE `usage` (
+	`key` text NOT NULL,
+	`version` integer NOT NULL,
+	`total` integer NOT NULL,
+	`last_used_at` integer NOT NULL,
+	`days` text NOT NULL,
+	`generation` integer NOT NULL,
+	`mac` blob NOT NULL,
+	CONSTRAINT `usage_pk` PRIMARY KEY(`key`, `version`)
 );
 --> statement-breakpoint
 CREATE TABLE `versions` (
@@ -94,6 +207,8 @@ CREATE TABLE `versions` (
 	`sealed_seed` blob NOT NULL,
 	`created_at` integer NOT NULL,
 	`state_changed_at` integer NOT NULL,
+	`compromised_at` integer,
+	`destroy_at` integer,
 	`generation` integer NOT NULL,
 	`mac` blob NOT NULL,
 	CONSTRAINT `versions_pk` PRIMARY KEY(`key`, `version`),

@@ -1,0 +1,81 @@
+/** Aliases: second names of keys, for writers. Unwrapping goes by recipient id and never by a name. */
+
+import type { AuditLog } from './audit-log.ts'
+import { insert, remove, update } from './changes.ts'
+import { notFound, ServiceError } from './errors.ts'
+import type { Page, RowReads } from './key-store.ts'
+import type { Keys } from './keys.ts'
+import { maySee, permissionDenied } from './policy.ts'
+import type { Caller } from './policy.ts'
+import type { AliasRow, Stored } from './rows.ts'
+
+export interface AliasesOptions {
+  readonly reads: RowReads
+  readonly audit: AuditLog
+  readonly keys: Keys
+  readonly now: () => number
+}
+
+export class Aliases {
+  readonly #options: AliasesOptions
+
+  constructor(options: AliasesOptions) {
+    this.#options = options
+  }
+
+  /** Those whose key the caller may see, by name. */
+  async list({ principal }: Caller, { after, limit }: Page<string>): Promise<Stored<AliasRow>[]> {
+    const found: Stored<AliasRow>[] = []
+    let from = after
+    for (;;) {
+      const page = { after: from === undefined ? undefined : { alias: from }, limit }
+      const rows = await this.#options.reads.rows('aliases', page)
+      found.push(...rows.filter(({ key }) => maySee(principal, key)))
+      from = rows.at(-1)?.alias
+      if (rows.length < limit || found.length >= limit) return found.slice(0, limit)
+    }
+  }
+
+  /** @throws ServiceError `not_found`, also when the caller may not see its key. */
+  async get({ principal }: Caller, alias: string): Promise<Stored<AliasRow>> {
+    const row = await this.#options.reads.row('aliases', { alias })
+    if (row === undefined || !maySee(principal, row.key)) throw notFound(`the alias ${alias}`)
+    return row
+  }
+
+  /**
+   * Points an alias at a key. Whoever wraps for the alias wraps for that key from then on.
+   *
+   * @throws ServiceError `not_found` for a key the caller may not see; `permission_denied` for an alias of such a key, or
+   * a name outside his own; `invalid_state` for the name of a key.
+   */
+  async put(caller: Caller, alias: string, key: string): Promise<AliasRow & { generation: number }> {
+    const { reads, audit, keys, now } = this.#options
+    await keys.row(caller, key)
+    const before = await reads.row('aliases', { alias })
+    if (before !== undefined && !maySee(caller.principal, before.key)) throw permissionDenied('aliases.write')
+    if ((await reads.row('keys', { key: alias })) !== undefined) {
+      throw new ServiceError('invalid_state', `${alias} is the name of a key`, {
+        hint: 'choose another name',
+      })
+    }
+    const at = now()
+    const row = { alias, key, createdAt: before?.createdAt ?? at, changedAt: at }
+    const event = { action: 'alias.put' as const, caller, alias, key, previousKey: before?.key }
+    const change = before === undefined ? insert('aliases', row) : update('aliases', before, row)
+    if ((await audit.commit(event, [change])) === 'conflict') throw changedMeanwhile(alias)
+    return { ...row, generation: (before?.generation ?? 0) + 1 }
+  }
+
+  async remove(caller: Caller, alias: string): Promise<void> {
+    const row = await this.get(caller, alias)
+    const event = { action: 'alias.remove' as const, caller, alias, key: row.key }
+    if ((await this.#options.audit.commit(event, [remove('aliases', row)])) === 'conflict') {
+      throw changedMeanwhile(alias)
+    }
+  }
+}
+
+function changedMeanwhile(alias: string): ServiceError {
+  return new ServiceError('invalid_state', `the alias ${alias} was changed meanwhile`, { hint: 'try again' })
+}

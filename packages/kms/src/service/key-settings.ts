@@ -1,0 +1,58 @@
+/** What can be said of a key when it is made and later: checked, and turned into columns. */
+
+import { ServiceError } from './errors.ts'
+import { maxRotationMs } from './rotation-schedule.ts'
+import type { KeyRow } from './rows.ts'
+
+const dayMs = 24 * 60 * 60 * 1000
+
+export const defaultDestroyWaitMs = 30 * dayMs
+/** Unless a test configures less. */
+export const minDestroyWaitMs = 7 * dayMs
+
+/** Of a new key. */
+export interface KeySettings {
+  readonly rewrapTo?: readonly string[] | undefined
+  readonly labels?: Readonly<Record<string, string>> | undefined
+  /** Null: by hand only. */
+  readonly rotateEveryMs?: number | null | undefined
+  readonly destroyAfterMs?: number | undefined
+  readonly exportable?: boolean | undefined
+  readonly issuedOnly?: boolean | undefined
+}
+
+export interface KeyChanges extends KeySettings {
+  readonly enabled?: boolean | undefined
+  readonly minUnwrapVersion?: number | undefined
+}
+
+/**
+ * The columns that change; what is not said stays.
+ *
+ * @throws ServiceError `malformed_request`; `invalid_state` for a minimum above the primary.
+ */
+export function changedColumns(changes: KeyChanges, row: KeyRow, shortestWaitMs: number): Partial<KeyRow> {
+  const { rewrapTo, labels, destroyAfterMs, exportable, issuedOnly, enabled, minUnwrapVersion } = changes
+  if (destroyAfterMs !== undefined) checkWait(destroyAfterMs, shortestWaitMs)
+  if (minUnwrapVersion !== undefined && minUnwrapVersion > row.primaryVersion) {
+    const primary = `the primary of ${row.key} is version ${row.primaryVersion}`
+    throw new ServiceError('invalid_state', `${primary}: a minimum above it would stop the key`)
+  }
+  return {
+    ...(rewrapTo === undefined ? {} : { rewrapTo: [...new Set(rewrapTo)] }),
+    ...(labels === undefined ? {} : { labels }),
+    ...(destroyAfterMs === undefined ? {} : { destroyAfterMs }),
+    ...(exportable === undefined ? {} : { exportable }),
+    ...(issuedOnly === undefined ? {} : { issuedOnly }),
+    ...(enabled === undefined ? {} : { enabled }),
+    ...(minUnwrapVersion === undefined ? {} : { minUnwrapVersion }),
+  }
+}
+
+function checkWait(waitMs: number, shortestMs: number): void {
+  if (Number.isSafeInteger(waitMs) && waitMs >= shortestMs && waitMs <= maxRotationMs) return
+  throw new ServiceError(
+    'malformed_request',
+    `a destruction waits ${shortestMs / 1000} to ${maxRotationMs / 1000} seconds`,
+  )
+}
