@@ -13,6 +13,7 @@ import type { SuitesOption } from '../keys/suite.ts'
 import { checkOptions } from '../options.ts'
 import type { Secret } from '../secret.ts'
 import type { KmsClient } from './client.ts'
+import { DataKeyCache, unwrapName } from './data-key-cache.ts'
 import { strangeAnswer } from './problems.ts'
 import type { PublicKeyBundle } from './wire.ts'
 
@@ -23,6 +24,14 @@ export interface KmsIdentityOptions extends SuitesOption {
    * and of those the ones of `suites`.
    */
   readonly keys?: readonly string[]
+  /**
+   * For how long an unwrapped data key is kept and given again without asking: until then, a token that was revoked or a
+   * version that was switched off is still as good as before, and the service's log says nothing of it. In milliseconds,
+   * at most an hour. Default 0: nothing is kept.
+   */
+  readonly cacheMs?: number
+  /** How many data keys are kept, the oldest leaving first. Default 1,000. */
+  readonly cacheSize?: number
 }
 
 interface Owned {
@@ -47,6 +56,8 @@ const foreignLifeMs = 60_000
 /** No bundle is good for longer, whatever it says. */
 const maxLifeMs = 24 * 60 * 60 * 1000
 const maxAsking = 8
+const maxCacheMs = 60 * 60 * 1000
+const maxCacheSize = 100_000
 /** What its two length bytes can say (SPEC §5). */
 const maxStanzaBytes = 65_535
 
@@ -59,6 +70,7 @@ export class KmsIdentity implements Identity {
   readonly #client: KmsClient
   readonly #keys: readonly string[] | undefined
   readonly #suites: SuitesOption
+  readonly #cache: DataKeyCache | undefined
   #owned: Owned | undefined
   #refreshing: Promise<Owned> | undefined
   /** Until when an id counts as not ours. */
@@ -66,12 +78,23 @@ export class KmsIdentity implements Identity {
   #waiting: Waiting[] = []
 
   constructor(client: KmsClient, options: KmsIdentityOptions = {}) {
-    checkOptions(options, ['keys', 'suites'], 'KmsIdentity')
+    checkOptions(options, ['keys', 'suites', 'cacheMs', 'cacheSize'], 'KmsIdentity')
     const { keys, suites } = options
     suiteTable(suites) // refuses what is none
     this.#client = client
     this.#keys = keys && [...keys]
     this.#suites = suites === undefined ? {} : { suites: [...suites] }
+    const { cacheMs = 0, cacheSize = 1000 } = options
+    if (!(cacheMs >= 0 && cacheMs <= maxCacheMs)) throw badInput(`cacheMs is from 0 to ${maxCacheMs}`)
+    if (!(Number.isInteger(cacheSize) && cacheSize >= 1 && cacheSize <= maxCacheSize)) {
+      throw badInput(`cacheSize is a whole number from 1 to ${maxCacheSize}`)
+    }
+    this.#cache = cacheMs === 0 ? undefined : new DataKeyCache(cacheMs, cacheSize)
+  }
+
+  /** Wipes the data keys that are kept; it can be used further. */
+  clearCache(): void {
+    this.#cache?.clear()
   }
 
   /** @throws LongholdError `unavailable` when the service could not be asked. */
@@ -104,6 +127,18 @@ export class KmsIdentity implements Identity {
     canonicalize(bound.keyContext)
     if (encodeStanza(stanza).length > maxStanzaBytes)
       throw badInput(`a stanza has at most ${maxStanzaBytes} bytes`)
+    const cache = this.#cache
+    if (cache === undefined) return await this.#unwrapNext(stanza, bound)
+    const name = unwrapName(stanza, bound)
+    const kept = cache.get(name)
+    if (kept !== undefined) return kept
+    const dataKey = await this.#unwrapNext(stanza, bound)
+    cache.put(name, dataKey)
+    return dataKey
+  }
+
+  /** With all others of this turn. */
+  async #unwrapNext(stanza: Stanza, bound: Bound): Promise<Secret> {
     return await new Promise((resolve, reject) => {
       this.#waiting.push({ stanza, bound, resolve, reject })
       if (this.#waiting.length === 1) setTimeout(() => void this.#flush(), 0)

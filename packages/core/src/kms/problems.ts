@@ -70,6 +70,8 @@ const hintsByCode: Partial<Record<ProblemCode, string>> = {
   draining: 'it is stopping: try again in a moment',
   audit_unavailable: 'its audit log cannot be written: see to its disk and database',
   storage_unavailable: 'its database is locked, full or gone: see to its disk',
+  rollback_detected:
+    'its database is older than the service knows it: an operator has to look, and may accept it',
   integrity_violation: 'its database was altered or damaged: see its log before anything else',
 }
 

@@ -11,7 +11,9 @@ import type {
   UnsealRequest,
 } from './sys-wire.ts'
 import { Transport } from './transport.ts'
-import type { TransportOptions } from './transport.ts'
+import type { Sending, TransportOptions } from './transport.ts'
+
+const sysOptions = ['url', 'token', 'fetch', 'timeoutMs', 'deadlineMs', 'attempts', 'signal'] as const
 
 /**
  * Unseals, seals and looks after the slots of a key service. Every method throws LongholdError: `unavailable` when the
@@ -27,7 +29,7 @@ export class KmsSysClient {
    * @throws LongholdError `bad_input` for an address or token that cannot be one.
    */
   constructor(options: TransportOptions) {
-    checkOptions(options, ['url', 'token', 'fetch', 'timeoutMs'], 'KmsSysClient')
+    checkOptions(options, sysOptions, 'KmsSysClient')
     this.#transport = new Transport(options, true)
     this.url = this.#transport.url
   }
@@ -39,12 +41,15 @@ export class KmsSysClient {
 
   /** One attempt; the service takes them one at a time, and makes whoever was wrong wait. */
   async unseal(attempt: UnsealRequest): Promise<SealStatus> {
-    return await this.#ask('POST', '/v1/sys/unseal', 'way to unseal it here: use its admin socket', attempt)
+    return await this.#ask('POST', '/v1/sys/unseal', 'way to unseal it here: use its admin socket', {
+      body: attempt,
+      kind: 'once',
+    })
   }
 
   /** Forgets all keys until somebody unseals; takes the permission `sys.seal`. */
   async seal(): Promise<SealStatus> {
-    return await this.#ask('POST', '/v1/sys/seal', 'way to seal it')
+    return await this.#ask('POST', '/v1/sys/seal', 'way to seal it', { kind: 'once' })
   }
 
   /** All slots; takes the permission `slots.list`. */
@@ -56,7 +61,7 @@ export class KmsSysClient {
 
   /** Takes the permission `slots.create`. */
   async addSlot(request: CreateSlotRequest): Promise<CreatedSlot> {
-    return await this.#ask('POST', '/v1/sys/slots', 'way to add slots', request)
+    return await this.#ask('POST', '/v1/sys/slots', 'way to add slots', { body: request })
   }
 
   /** No revocation: an old backup opens with it as before. Takes the permission `slots.remove`. */
@@ -74,8 +79,13 @@ export class KmsSysClient {
     return await this.#ask('GET', '/v1/sys/root-rotations', 'rotation of the root key')
   }
 
-  async #ask<T>(method: string, path: string, what: string, body?: object): Promise<T> {
-    const { status, json } = await this.#transport.send(method, path, body)
+  async #ask<T>(
+    method: string,
+    path: string,
+    what: string,
+    sending: Pick<Sending, 'body' | 'kind'> = {},
+  ): Promise<T> {
+    const { status, json } = await this.#transport.send(method, path, sending)
     if (status < 200 || status > 299) throw requestError(this.url, status, json, what)
     // The service's schemas are checked against these types where it is built.
     return json as T

@@ -8,6 +8,8 @@ import { KmsIdentity, kmsRecipient } from '../../src/kms/kms-identity.ts'
 import { clientOf, echo, failureOf, itemsOf, problem, stanzaFor } from './fake-service.ts'
 import type { Asked } from './fake-service.ts'
 
+const dayMs = 86_400_000
+
 describe('KmsIdentity', () => {
   const identity = generateIdentity()
   const ours = identity.recipientId
@@ -15,7 +17,7 @@ describe('KmsIdentity', () => {
   function service(ids: () => readonly Uint8Array[], lifeMs = 86_400_000) {
     return clientOf((asked) => {
       if (asked.url.includes('/public-key')) {
-        const issued = Date.parse('2020-01-01T00:00:00Z')
+        const issued = Date.now()
         return {
           key: 'a',
           version: 1,
@@ -58,12 +60,78 @@ describe('KmsIdentity', () => {
     expect(bundles(asked)).toBe(4)
   })
 
-  test('asks again when its bundles are over, whatever the clocks say', async () => {
-    const { client, asked } = service(() => [ours], 0)
+  test('asks again when its bundles are over', async () => {
+    const { client, asked } = service(() => [ours], 1000)
     const kms = new KmsIdentity(client)
+    vi.useFakeTimers({ toFake: ['Date'] })
+    onTestFinished(() => void vi.useRealTimers())
     await kms.owns(0x647a, ours)
+    vi.advanceTimersByTime(999)
+    await kms.owns(0x647a, ours)
+    expect(bundles(asked)).toBe(1)
+    vi.advanceTimersByTime(1)
     await kms.owns(0x647a, ours)
     expect(bundles(asked)).toBe(2)
+  })
+
+  describe('keeps data keys', () => {
+    const [item = { stanza: stanzaFor(0), keyId: new Uint8Array(16) }] = itemsOf(1)
+    const bound = { keyId: item.keyId, keyContext: [] as const }
+
+    test('for the stated time and no longer, and gives copies of them', async () => {
+      const { client, asked } = service(() => [ours])
+      const kms = new KmsIdentity(client, { cacheMs: 1000 })
+      vi.useFakeTimers({ toFake: ['Date'] })
+      onTestFinished(() => void vi.useRealTimers())
+      const first = await kms.unwrap(item.stanza, bound)
+      first.wipe()
+      vi.advanceTimersByTime(999)
+      const second = await kms.unwrap(item.stanza, bound)
+      expect(second.use((bytes) => bytes.length)).toBe(32)
+      expect(asked).toHaveLength(1)
+      vi.advanceTimersByTime(1)
+      await kms.unwrap(item.stanza, bound)
+      expect(asked).toHaveLength(2)
+      vi.setSystemTime(Date.now() - 86_400_000)
+      await kms.unwrap(item.stanza, bound)
+      expect(asked).toHaveLength(3)
+    })
+
+    test('for the same stanza, key id and context alone', async () => {
+      const { client, asked } = service(() => [ours])
+      const kms = new KmsIdentity(client, { cacheMs: 60_000 })
+      onTestFinished(() => kms.clearCache())
+      await kms.unwrap(item.stanza, bound)
+      await kms.unwrap(item.stanza, { ...bound, keyId: new Uint8Array(16).fill(9) })
+      await kms.unwrap(item.stanza, { ...bound, keyContext: [['a', 'b']] })
+      await kms.unwrap(stanzaFor(1), bound)
+      expect(asked).toHaveLength(4)
+      kms.clearCache()
+      await kms.unwrap(item.stanza, bound)
+      expect(asked).toHaveLength(5)
+    })
+
+    test('so many of them, and by default none', async () => {
+      const { client, asked } = service(() => [ours])
+      const kms = new KmsIdentity(client, { cacheMs: 60_000, cacheSize: 2 })
+      onTestFinished(() => kms.clearCache())
+      for (const fill of [1, 2, 3, 2, 1]) await kms.unwrap(stanzaFor(fill), bound)
+      expect(asked).toHaveLength(4)
+      const none = new KmsIdentity(client)
+      for (const fill of [1, 1]) await none.unwrap(stanzaFor(fill), bound)
+      expect(asked).toHaveLength(6)
+    })
+
+    test.each([
+      { cacheMs: -1 },
+      { cacheMs: 3_600_001 },
+      { cacheMs: Number.NaN },
+      { cacheSize: 0 },
+      { cacheSize: 1.5 },
+    ])('not with %j', (options) => {
+      const { client } = service(() => [ours])
+      expect(() => new KmsIdentity(client, options)).toThrow(expect.objectContaining({ code: 'bad_input' }))
+    })
   })
 
   test('what is asked in one turn travels together', async () => {
@@ -117,8 +185,11 @@ describe('KmsIdentity', () => {
       return {
         recipient: recipient.toString(),
         recipient_ids: [toBase64url(recipientId)],
-        issued_at: '2020-01-01T00:00:00Z',
-        not_after: '2020-01-02T00:00:00Z',
+        key: 'a',
+        version: 1,
+        generation: 1,
+        issued_at: new Date().toISOString(),
+        not_after: new Date(Date.now() + dayMs).toISOString(),
       }
     })
     const kms = new KmsIdentity(client, { keys: ['a', 'b'] })
@@ -136,8 +207,11 @@ describe('KmsIdentity', () => {
         : {
             recipient: identity.recipient.toString(),
             recipient_ids: [toBase64url(ours)],
-            issued_at: '2020-01-01T00:00:00Z',
-            not_after: '2020-01-02T00:00:00Z',
+            key: 'a',
+            version: 1,
+            generation: 1,
+            issued_at: new Date().toISOString(),
+            not_after: new Date(Date.now() + dayMs).toISOString(),
           },
     )
     const kms = new KmsIdentity(client, { keys: ['a', 'typo'] })
@@ -208,8 +282,8 @@ describe('keys of the second suite', () => {
         generation: 1,
         recipient: identity.recipient.toString(),
         recipient_ids: [toBase64url(identity.recipientId)],
-        issued_at: '2026-01-01T00:00:00.000Z',
-        not_after: '2026-01-02T00:00:00.000Z',
+        issued_at: new Date().toISOString(),
+        not_after: new Date(Date.now() + dayMs).toISOString(),
       }
     }).client
 
