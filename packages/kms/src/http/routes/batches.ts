@@ -15,6 +15,7 @@ import { secured } from '../secured.ts'
 const unwrap = createRoute({
   method: 'post',
   path: '/v1/unwrap',
+  summary: 'Unwrap data keys',
   request: { body: jsonRequest(unwrapRequest) },
   responses: {
     200: jsonAnswer(unwrapResponse, 'A data key or a problem for each item, in order'),
@@ -24,6 +25,7 @@ const unwrap = createRoute({
 const rewrap = createRoute({
   method: 'post',
   path: '/v1/rewrap',
+  summary: 'Write wrapped keys anew, for the newest versions',
   request: { body: jsonRequest(rewrapRequest) },
   responses: {
     200: jsonAnswer(rewrapResponse, 'A wrapped key or a problem for each item, in order'),

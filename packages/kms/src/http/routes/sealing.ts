@@ -11,11 +11,13 @@ import { jsonBody } from '../json-body.ts'
 const readStatus = createRoute({
   method: 'get',
   path: '/v1/sys/seal-status',
+  summary: 'Whether the service is sealed',
   responses: { 200: jsonAnswer(sealStatus, 'Whether it is sealed, and what opens it'), ...problems },
 })
 const unseal = createRoute({
   method: 'post',
   path: '/v1/sys/unseal',
+  summary: 'Give what opens a slot of the root key',
   request: { body: jsonRequest(unsealRequest) },
   middleware: [jsonBody(16 * 1024)],
   responses: { 200: jsonAnswer(sealStatus, 'Sealed still means that more shares are needed'), ...problems },
