@@ -1,7 +1,8 @@
 /** One table of wrapped keys, written by the command line and by the library, and read by both. */
 
-import { generateIdentity, keyIdOf, fromText, openKeyring } from '@longhold/core'
+import { encrypt, generateIdentity, keyIdOf, fromText, openKeyring, toText } from '@longhold/core'
 import { afterMigrating, encryptedColumns, whileMigrating } from '@longhold/core/drizzle'
+import { openProtectedIdentities, protectIdentities } from '@longhold/core/passphrase'
 import { SqliteKeyStore } from '@longhold/core/stores/sqlite'
 import Database from 'better-sqlite3'
 import { drizzle } from 'drizzle-orm/better-sqlite3'
@@ -95,4 +96,21 @@ test('longhold rewrap goes over the data keys of the library, and the library go
   expect(await theirs.decryptValue(record, { recordContext })).toEqual({ type: 'string', value: 'one' })
   expect(await store.get(keyIdOf(record))).toMatchObject({ state: 'writing', name: 'set' })
   app.client.close()
+})
+
+test('identities under a passphrase are read by both, whoever protected them', async () => {
+  using space = new Workspace()
+  const words = 'correct horse battery staple'
+  space.write('words.txt', `${words}\n`)
+  const flags = ['--passphrase-file', 'words.txt']
+  const recipient = (await space.ok(['keygen', ...flags, '-o', 'carol.txt'])).stdout.trim()
+  const [carol] = await openProtectedIdentities(space.read('carol.txt'), words)
+  expect(carol?.recipient.toString()).toBe(recipient)
+
+  const dave = generateIdentity()
+  space.write('dave.txt', await protectIdentities([dave], words))
+  const envelope = await encrypt(new TextEncoder().encode('for dave'), { recipients: [dave.recipient] })
+  space.write('dave.lh', toText(envelope))
+  const { stdout } = await space.ok(['decrypt', 'dave.lh', '--identity', 'dave.txt', ...flags])
+  expect(stdout).toBe('for dave')
 })
