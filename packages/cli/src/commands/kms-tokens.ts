@@ -1,6 +1,6 @@
 import { Command, Option } from '@commander-js/extra-typings'
 import { permissions } from '@longhold/core/kms'
-import type { Permission, TokenInfo } from '@longhold/core/kms'
+import type { TokenInfo } from '@longhold/core/kms'
 
 import { usage } from '../shell/errors.ts'
 import { examples } from '../shell/help.ts'
@@ -9,7 +9,8 @@ import { collect } from '../shell/keys.ts'
 import { writeOutput } from '../shell/output-file.ts'
 import { outputFile, outputOption, wouldHitScreen } from '../shell/output.ts'
 import type { Terminal } from '../shell/terminal.ts'
-import { closest, table } from '../shell/text.ts'
+import { table } from '../shell/text.ts'
+import { toPermission, toTime } from './kms-arguments.ts'
 
 /** `longhold kms tokens …`: who may ask the key service for what. */
 export function kmsTokensCommand(terminal: Terminal) {
@@ -53,6 +54,10 @@ function createCommand(terminal: Terminal) {
     .addOption(
       new Option('-k, --key <key>', 'only with this key (repeatable); all keys without').argParser(collect),
     )
+    .option(
+      '--principal <name>',
+      'whose token it is: it may do what both it and the grants of the principal allow',
+    )
     .option('--expires <time>', 'when it ends, say 2027-01-31T00:00:00Z; never without')
     .addOption(outputOption())
     .addOption(kmsUrlOption())
@@ -74,6 +79,7 @@ function createCommand(terminal: Terminal) {
       const { token, ...info } = await client.createToken({
         name,
         permissions: granted,
+        ...(options.principal === undefined ? {} : { principal: options.principal }),
         ...(options.key === undefined ? {} : { keys: options.key }),
         ...(options.expires === undefined ? {} : { expiresAt: toTime(options.expires) }),
       })
@@ -98,32 +104,16 @@ function revokeCommand(terminal: Terminal) {
     })
 }
 
-function toPermission(text: string): Permission {
-  const found = permissions.find((permission) => permission === text)
-  if (found !== undefined) return found
-  const meant = closest(text, permissions)
-  throw usage(`no such permission: ${text}`, {
-    hint: meant === undefined ? `there are ${permissions.join(', ')}` : `did you mean ${meant}?`,
-  })
-}
-
-function toTime(text: string): string {
-  const isTime = /^\d{4}-\d\d-\d\d(?:T\d\d:\d\d(?::\d\d(?:\.\d{1,3})?)?(?:Z|[+-]\d\d:\d\d))?$/u.test(text)
-  const ms = isTime ? Date.parse(text) : Number.NaN
-  if (Number.isNaN(ms))
-    throw usage(`not a time: ${text}`, { hint: 'say, 2027-01-31 or 2027-01-31T12:00:00Z' })
-  return new Date(ms).toISOString()
-}
-
 function tokenTable(tokens: readonly TokenInfo[]): string {
   return table([
-    ['ID', 'NAME', 'KEYS', 'EXPIRES', 'PERMISSIONS'],
+    ['ID', 'NAME', 'PRINCIPAL', 'KEYS', 'EXPIRES', 'PERMISSIONS'],
     ...tokens.map((token) => [
       token.id,
       token.name,
+      token.principal ?? '-',
       token.keys === null ? 'all' : token.keys.join(' '),
       token.revoked_at === null ? (token.expires_at ?? 'never') : 'revoked',
-      token.permissions.join(' '),
+      token.permissions.length === permissions.length ? 'all' : token.permissions.join(' '),
     ]),
   ])
 }

@@ -129,7 +129,7 @@ describe('tokens', () => {
     space.write('wrong.token', `lhk_${id}_${'A'.repeat(43)}\n`)
     expect(problem(await decrypt('wrong.token'))).toContain('4 longhold: ')
     const { stdout } = await space.ask(['kms', 'tokens'])
-    expect(stdout).toMatch(new RegExp(`^${id} +web +default +revoked`, 'mu'))
+    expect(stdout).toMatch(new RegExp(`^${id} +web +- +default +revoked`, 'mu'))
     expect(stdout).not.toContain(
       space
         .read('web.token')

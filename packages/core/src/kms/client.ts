@@ -181,7 +181,7 @@ export class KmsClient {
 
   /** Makes a new version the primary one; older ones go on unwrapping. */
   async rotateKey(key: string): Promise<KeyInfo> {
-    return await this.#ask('POST', `${keyPath(key)}/rotate`, `key ${key}`)
+    return await this.keys.rotate(key)
   }
 
   /** Switches a version that is not the primary one off, or back on. */

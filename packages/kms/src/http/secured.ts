@@ -1,13 +1,19 @@
-/** Puts a route behind its row of the table: token, permission, body limit, the token again, in this order. */
+/**
+ * Puts a route behind its row of the table: token, how often it may ask, permission, query, body, the token again, and
+ * for changes dry run and idempotency key, in this order.
+ */
 
 import type { RouteConfig, RouteHandler } from '@hono/zod-openapi'
 import { createMiddleware } from 'hono/factory'
 
 import { ServiceError } from '../service/errors.ts'
 import type { Service } from '../service/service.ts'
+import { dryRunName, isDryRun, answerDryRun } from './dry-run.ts'
 import type { App, Env } from './env.ts'
+import { idempotent } from './idempotency.ts'
 import { jsonBody } from './json-body.ts'
-import { routeTable } from './route-table.ts'
+import { peerAddress } from './peer-address.ts'
+import { changes, routeTable } from './route-table.ts'
 import type { RouteRule } from './route-table.ts'
 
 type Route = RouteConfig & { getRoutingPath(): string }
@@ -20,7 +26,14 @@ export function secured(app: App, service: Service): Secured {
     const rules: Readonly<Record<string, RouteRule>> = routeTable
     const rule = rules[name]
     if (rule === undefined) throw new Error(`${name} has no row in the table of routes`)
-    const middleware = [guard(service, rule), jsonBody(rule.maxBodyBytes), confirm(service)]
+    const isChange = changes(name, rule)
+    const middleware = [
+      guard(service, rule),
+      knownQuery(route, isChange),
+      jsonBody(rule.maxBodyBytes),
+      confirm(service),
+      ...(isChange ? [idempotent(name, rule.answersSecret === true), answerDryRun] : []),
+    ]
     app.openapi({ ...route, middleware }, handler)
   }
 }
@@ -28,8 +41,10 @@ export function secured(app: App, service: Service): Secured {
 function guard(service: Service, { permission }: RouteRule) {
   return createMiddleware<Env>(async (c, next) => {
     const [, token] = /^Bearer (\S+)$/iu.exec(c.req.header('authorization') ?? '') ?? []
-    const principal = await service.tokens.authenticate(token)
-    const caller = { principal, requestId: c.get('requestId') }
+    const principal = await service.tokens.authenticate(token, peerAddress(c))
+    // Before anything is written in the log for him.
+    c.get('shared').rateLimit.take(principal.token)
+    const caller = { principal, requestId: c.get('requestId'), permission }
     c.set('caller', caller)
     await service.authorise(caller, permission)
     await next()
@@ -37,6 +52,21 @@ function guard(service: Service, { permission }: RouteRule) {
     if (c.error instanceof ServiceError && c.error.code === 'permission_denied') {
       await service.recordDenied(caller, permission)
     }
+  })
+}
+
+/** A misspelt name in the address must not become one that was left out: `dry_run` least of all. */
+function knownQuery(route: Route, isChange: boolean) {
+  const { query } = route.request ?? {}
+  const shape = query !== undefined && 'shape' in query ? query.shape : {}
+  const known = new Set([...Object.keys(shape), ...(isChange ? [dryRunName] : [])])
+  return createMiddleware<Env>(async (c, next) => {
+    const unknown = Object.keys(c.req.query()).find((name) => !known.has(name))
+    if (unknown !== undefined) {
+      throw new ServiceError('unknown_field', `unknown in the address: ${unknown.slice(0, 64)}`)
+    }
+    if (isChange && isDryRun(c)) c.set('caller', { ...c.get('caller'), isDryRun: true })
+    await next()
   })
 }
 

@@ -6,11 +6,13 @@
 import type { Permission } from '@longhold/core/kms'
 
 import { applies, appliesInPlace, appliesToKey } from './rule.ts'
-import type { Rule, Wish } from './rule.ts'
+import type { KeyFacts, Rule, Wish } from './rule.ts'
 
 /** A rule with the name by which it is explained: a grant's id, or the token's. */
 export interface NamedRule extends Rule {
   readonly name: string
+  /** It allows so many requests and no more. */
+  readonly isLimited?: boolean
 }
 
 export type Layer = readonly NamedRule[]
@@ -54,17 +56,28 @@ export function mayEver(authority: Authority, permission: Permission, place: Pla
 }
 
 /**
+ * The rule that pays for a request, in a layer in which nothing but rules with a number of uses allow it. The first of
+ * them pays, whatever key the request turns out to be about.
+ */
+export function payingRule(layer: Layer, permission: Permission, place: Place): string | undefined {
+  const allowing = layer.filter(
+    (rule) => rule.effect === 'allow' && rule.permissions.includes(permission) && appliesInPlace(rule, place),
+  )
+  return allowing.every(({ isLimited }) => isLimited === true) ? allowing[0]?.name : undefined
+}
+
+/**
  * Whether a key exists for somebody: he may do something with it, in some context. Other keys are like those that
  * do not exist.
  */
-export function maySeeKey(authority: Authority, key: NonNullable<Wish['key']>, place: Place): boolean {
+export function maySeeKey(authority: Authority, key: KeyFacts, place: Place): boolean {
   const held = authority.map((layer) => permissionsFor(layer, key, place))
   const [first, ...others] = held
   return first !== undefined && [...first].some((permission) => others.every((each) => each.has(permission)))
 }
 
 /** What a layer allows with a key, in whatever context. */
-function permissionsFor(layer: Layer, key: NonNullable<Wish['key']>, place: Place): Set<Permission> {
+function permissionsFor(layer: Layer, key: KeyFacts, place: Place): Set<Permission> {
   const rules = layer.filter((rule) => appliesInPlace(rule, place) && appliesToKey(rule, key))
   const allowed = new Set(
     rules.filter(({ effect }) => effect === 'allow').flatMap(({ permissions }) => permissions),

@@ -35,11 +35,18 @@ export interface Rule {
   readonly networks: readonly string[] | null
 }
 
+/** What rules may ask about a key. */
+export interface KeyFacts {
+  readonly key: string
+  /** null: not known. Then a rule that asks for labels does not allow, and does deny. */
+  readonly labels: Labels | null
+}
+
 /** What somebody wants to do. */
 export interface Wish {
   readonly permission: Permission
   /** Absent: not about a key. */
-  readonly key?: { readonly key: string; readonly labels: Labels } | undefined
+  readonly key?: KeyFacts | undefined
   /** Absent: the operation has no context. */
   readonly context?: EncryptionContext | undefined
   readonly address: string | undefined
@@ -76,12 +83,13 @@ export function appliesInPlace(rule: Rule, { address, at }: Pick<Wish, 'address'
   return rule.networks === null || isWithin(rule.networks, address)
 }
 
-export function appliesToKey({ keys, labels }: Rule, key: Wish['key']): boolean {
+export function appliesToKey({ effect, keys, labels }: Rule, key: KeyFacts | undefined): boolean {
   if (keys !== null && (key === undefined || !keys.includes(key.key))) return false
   if (labels === null) return true
-  return (
-    key !== undefined && Object.entries(labels).every(([name, value]) => labelOf(key.labels, name) === value)
-  )
+  if (key === undefined) return false
+  const known = key.labels
+  if (known === null) return effect === 'deny'
+  return Object.entries(labels).every(([name, value]) => labelOf(known, name) === value)
 }
 
 function labelOf(labels: Labels, name: string): string | undefined {
@@ -98,11 +106,21 @@ function appliesToContext({ context: rule }: Rule, context: EncryptionContext | 
 
 /** Whether an address lies in one of the blocks. Without an address it lies in none. */
 export function isWithin(networks: readonly string[], address: string | undefined): boolean {
-  // A dual-stack listener reports IPv4 peers as ::ffff:a.b.c.d.
-  const bare = address?.replace(/^::ffff:(?=\d+\.)/iu, '')
+  const bare = address === undefined ? undefined : unmapped(address)
   const family = familyOf(bare)
   if (bare === undefined || family === undefined) return false
   return networks.map(parseNetwork).some((block) => contains(block, bare, family))
+}
+
+/** The block of one address. */
+export function networkOf(address: string): string {
+  const bare = unmapped(address)
+  return `${bare}/${familyOf(bare) === 'ipv4' ? 32 : 128}`
+}
+
+/** A dual-stack listener reports IPv4 peers as ::ffff:a.b.c.d; a link-local address may name its interface. */
+function unmapped(address: string): string {
+  return address.replace(/^::ffff:(?=\d+\.)/iu, '').replace(/%.*$/u, '')
 }
 
 /** Whether every address of `inner` lies in a block of `outer`. */

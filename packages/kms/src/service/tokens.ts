@@ -6,21 +6,26 @@ import { toBase64url, toHex } from '@longhold/core'
 import type { Permission } from '@longhold/core/kms'
 
 import type { AuditLog } from './audit-log.ts'
+import type { Authority, NamedRule } from './authority.ts'
 import { insert, update } from './changes.ts'
 import { notFound, ServiceError } from './errors.ts'
 import { framed } from './framing.ts'
+import { mayHandOn } from './grants.ts'
+import type { Grants } from './grants.ts'
 import type { Page } from './key-store.ts'
 import type { Ledger } from './ledger.ts'
 import type { OwnKey, OwnKeys } from './own-keys.ts'
-import { covers, outlasts } from './policy.ts'
 import type { Caller, Principal } from './policy.ts'
 import type { TokenRow } from './rows.ts'
+import { networkOf } from './rule.ts'
 
 const tokenPattern = /^lhk_([0-9a-f]{24})_([A-Za-z0-9_-]{43})$/u
 const noMac = new Uint8Array(32)
 
 export interface NewToken {
   readonly name: string
+  /** Whose it is: what it may do is then what both it and the principal's grants allow. */
+  readonly principal: string | null
   readonly permissions: readonly Permission[]
   readonly keys: readonly string[] | null
   readonly expiresAt: number | null
@@ -28,6 +33,7 @@ export interface NewToken {
 
 export interface TokensOptions {
   readonly ledger: Ledger
+  readonly grants: Grants
   readonly ownKeys: OwnKeys
   readonly audit: AuditLog
   readonly now: () => number
@@ -36,7 +42,7 @@ export interface TokensOptions {
 /** A new token: its row, and the text that is shown once. */
 export function makeToken(
   pepper: OwnKey,
-  { name, permissions, keys, expiresAt }: NewToken,
+  { name, principal, permissions, keys, expiresAt }: NewToken,
   { createdBy, now }: { createdBy: string | null; now: number },
 ): { row: TokenRow; text: string } {
   const id = toHex(randomBytes(12))
@@ -44,6 +50,7 @@ export function makeToken(
   const row = {
     token: id,
     name,
+    principal,
     secretMac: tokenMac(pepper, id, secret),
     pepperVersion: pepper.version,
     permissions: [...new Set(permissions)],
@@ -66,11 +73,11 @@ export class Tokens {
   }
 
   /**
-   * Who holds this token.
+   * Who holds this token, and what he may do from there.
    *
    * @throws ServiceError `unauthenticated`, the same for every cause.
    */
-  async authenticate(text: string | undefined): Promise<Principal> {
+  async authenticate(text: string | undefined, address?: string): Promise<Principal> {
     const { ledger, ownKeys, now } = this.#options
     const [, id = '', secret = ''] = tokenPattern.exec(text ?? '') ?? []
     const row = id === '' ? undefined : await ledger.row('tokens', { token: id })
@@ -78,11 +85,30 @@ export class Tokens {
     const pepper = ownKeys.version('token-pepper', row?.pepperVersion ?? 0) ?? ownKeys.newest('token-pepper')
     const expected = row?.secretMac.length === 32 ? row.secretMac : noMac
     const isRight = timingSafeEqual(tokenMac(pepper, id, secret), expected)
-    if (row === undefined || !isRight || row.revokedAt !== null || hasExpired(row, now())) {
+    const at = now()
+    if (row === undefined || !isRight || row.revokedAt !== null || hasExpired(row, at)) {
       throw unauthenticated()
     }
-    const { permissions, keys, expiresAt } = row
-    return { token: id, permissions, keys, expiresAt }
+    return {
+      token: id,
+      name: row.principal,
+      authority: await this.authorityOf(row),
+      address,
+      at,
+      expiresAt: row.expiresAt,
+    }
+  }
+
+  /**
+   * What a token may do: its own rule, and the grants of its principal.
+   *
+   * @throws ServiceError `unauthenticated` when the principal is switched off.
+   */
+  async authorityOf(row: TokenRow): Promise<Authority> {
+    if (row.principal === null) return [[ruleOf(row)]]
+    const layer = await this.#options.grants.layer(row.principal)
+    if (layer === undefined) throw unauthenticated()
+    return [[ruleOf(row)], layer]
   }
 
   /**
@@ -96,13 +122,14 @@ export class Tokens {
     }
   }
 
-  /** @throws ServiceError `permission_denied` when the caller would hand on what he does not hold. */
+  /** @throws ServiceError `permission_denied` when the caller would hand on what he does not hold; `not_found`. */
   async create(caller: Caller, wanted: NewToken): Promise<{ row: TokenRow; text: string }> {
-    const { ownKeys, audit, now } = this.#options
+    const { ownKeys, grants, audit, now } = this.#options
     if (wanted.expiresAt !== null && wanted.expiresAt <= now()) {
       throw new ServiceError('malformed_request', 'the end of the token is in the past')
     }
-    if (!covers(caller.principal, wanted) || !outlasts(caller.principal, wanted)) {
+    if (wanted.principal !== null) await grants.principal(wanted.principal)
+    if (!mayHandOn(forPrincipal(caller, wanted.principal), ruleOf({ ...wanted, token: '' }))) {
       throw new ServiceError('permission_denied', 'a token hands on only what it holds, and for no longer', {
         hint: 'ask for fewer permissions, for keys this token may see, and for an earlier end',
       })
@@ -113,7 +140,15 @@ export class Tokens {
     })
     const { token, permissions, keys, expiresAt } = made.row
     const outcome = await audit.commit(
-      { action: 'token.create', caller, token, permissions, keys, expiresAt },
+      {
+        action: 'token.create',
+        caller,
+        token,
+        subject: wanted.principal ?? undefined,
+        permissions,
+        keys,
+        expiresAt,
+      },
       [insert('tokens', made.row)],
     )
     // Twelve random bytes that were there before.
@@ -122,7 +157,7 @@ export class Tokens {
   }
 
   /** The tokens whose rights the caller holds too, a page at a time. */
-  async list({ principal }: Caller, page: Page<string>): Promise<TokenRow[]> {
+  async list(caller: Caller, page: Page<string>): Promise<TokenRow[]> {
     const found: TokenRow[] = []
     let { after } = page
     for (;;) {
@@ -130,7 +165,7 @@ export class Tokens {
         after: after === undefined ? undefined : { token: after },
         limit: page.limit,
       })
-      found.push(...rows.filter((row) => covers(principal, row)))
+      found.push(...rows.filter((row) => coversNow(caller, row)))
       after = rows.at(-1)?.token
       if (rows.length < page.limit || found.length >= page.limit) return found.slice(0, page.limit)
     }
@@ -140,7 +175,7 @@ export class Tokens {
   async revoke(caller: Caller, token: string): Promise<void> {
     const { ledger, audit, now } = this.#options
     const row = await ledger.row('tokens', { token })
-    if (row === undefined || !covers(caller.principal, row)) throw notFound('the token')
+    if (row === undefined || !coversNow(caller, row)) throw notFound('the token')
     const isRevoked = row.revokedAt !== null
     const revoked = isRevoked ? [] : [update('tokens', row, { revokedAt: now() })]
     if (
@@ -151,6 +186,45 @@ export class Tokens {
     }
     this.#revoked.add(token)
   }
+}
+
+/** The rule that a token itself is. */
+function ruleOf({
+  token,
+  permissions,
+  keys,
+  expiresAt,
+}: Pick<TokenRow, 'token' | 'permissions' | 'keys' | 'expiresAt'>): NamedRule {
+  return {
+    name: `token ${token}`,
+    effect: 'allow',
+    permissions,
+    keys,
+    labels: null,
+    context: null,
+    notBefore: null,
+    notAfter: expiresAt,
+    networks: null,
+  }
+}
+
+/** For a token of his own principal, the grants go on to hold: only what his token says counts. */
+function forPrincipal(caller: Caller, principal: string | null): Caller {
+  if (principal === null || principal !== caller.principal.name) return caller
+  const authority = caller.principal.authority.slice(0, 1)
+  return { ...caller, principal: { ...caller.principal, authority } }
+}
+
+/** Whether the caller may do, here and now, all that a token may, however long either lasts. */
+function coversNow(caller: Caller, row: TokenRow): boolean {
+  const { at, address } = caller.principal
+  const networks = address === undefined ? null : [networkOf(address)]
+  return mayHandOn(forPrincipal(caller, row.principal), {
+    ...ruleOf(row),
+    notBefore: at,
+    notAfter: at + 1,
+    networks,
+  })
 }
 
 function unauthenticated(): ServiceError {

@@ -3,28 +3,32 @@
 import { createRoute } from '@hono/zod-openapi'
 import type { TokenInfo } from '@longhold/core/kms'
 
-import type { TokenRow } from '../../service/key-store.ts'
+import type { TokenRow } from '../../service/rows.ts'
 import type { Service } from '../../service/service.ts'
 import { createdToken, createTokenRequest, pageQuery, tokenPage, tokenParams } from '../../wire.ts'
-import { jsonAnswer, jsonRequest, problems, readCursor, time, timeOrNull, toPage } from '../documents.ts'
+import { jsonAnswer, jsonRequest, problems, time, timeOrNull } from '../documents.ts'
 import type { App } from '../env.ts'
+import { pageAnswer, pageRequest } from '../pages.ts'
 import { secured } from '../secured.ts'
 
 const createToken = createRoute({
   method: 'post',
   path: '/v1/tokens',
+  summary: 'Make a token',
   request: { body: jsonRequest(createTokenRequest) },
   responses: { 201: jsonAnswer(createdToken, 'The token; its text is shown this once'), ...problems },
 })
 const listTokens = createRoute({
   method: 'get',
   path: '/v1/tokens',
+  summary: 'List tokens',
   request: { query: pageQuery },
   responses: { 200: jsonAnswer(tokenPage, 'Tokens with no rights beyond those of the caller'), ...problems },
 })
 const revokeToken = createRoute({
   method: 'delete',
   path: '/v1/tokens/{token}',
+  summary: 'End a token at once',
   request: { params: tokenParams },
   responses: { 204: { description: 'Revoked' }, ...problems },
 })
@@ -34,9 +38,10 @@ export function tokenRoutes(app: App, service: Service): void {
   const { tokens } = service
 
   route(createToken, async (c) => {
-    const { name, permissions, keys, expires_at: expiresAt } = c.req.valid('json')
+    const { name, principal = null, permissions, keys, expires_at: expiresAt } = c.req.valid('json')
     const { row, text } = await tokens.create(c.get('caller'), {
       name,
+      principal,
       permissions,
       keys: keys ?? null,
       expiresAt: expiresAt === undefined ? null : Date.parse(expiresAt),
@@ -45,12 +50,10 @@ export function tokenRoutes(app: App, service: Service): void {
   })
 
   route(listTokens, async (c) => {
-    const { cursor, limit } = c.req.valid('query')
-    const rows = await tokens.list(c.get('caller'), { after: readCursor(cursor), limit: limit + 1 })
-    return c.json(
-      toPage(rows, limit, ({ token }) => token, describeToken),
-      200,
-    )
+    const query = c.req.valid('query')
+    const rows = await tokens.list(c.get('caller'), pageRequest(c, query))
+    const page = { positionOf: ({ token }: TokenRow) => token, itemOf: describeToken }
+    return c.json(pageAnswer(c, query, rows, page), 200)
   })
 
   route(revokeToken, async (c) => {
@@ -63,6 +66,7 @@ function describeToken(row: TokenRow): TokenInfo {
   return {
     id: row.token,
     name: row.name,
+    principal: row.principal,
     permissions: [...row.permissions],
     keys: row.keys === null ? null : [...row.keys],
     created_at: time(row.createdAt),
