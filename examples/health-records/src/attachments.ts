@@ -42,7 +42,8 @@ export class Attachments {
   ): Promise<string | undefined> {
     const id = randomUUID()
     using fileKey = DataKey.generate()
-    const patientKey = await this.#keys.ofPatient(patient)
+    const patientKey = this.#keys.ofPatient(patient)
+    await patientKey.ready()
     const sealedKey = fileKey.use((bytes) => patientKey.encrypt(bytes, keyPlace(id)))
     const encrypted = content.pipeThrough(encryptRecordStream(fileKey, filePlace(patient, id)))
     try {

@@ -2,7 +2,7 @@
 
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 
-import { equalBytes, generateIdentity, openKeyring, parseIdentity } from '@longhold/core'
+import { generateIdentity, openKeyring, parseIdentity } from '@longhold/core'
 import type { Identity, Keyring, PublicKeyRecipient, WrappedKeyStore } from '@longhold/core'
 import { KmsClient, KmsIdentity, kmsRecipient } from '@longhold/core/kms'
 
@@ -17,50 +17,37 @@ const patientKeys = 'patient'
 const maxAgeMs = 365 * 24 * 60 * 60 * 1000
 
 export class Keys {
-  readonly #store: WrappedKeyStore
+  readonly keyring: Keyring
   readonly #holder: Holder
-  #recipient: PublicKeyRecipient
-  #keyring: Keyring
-  /** Requests may still be using them. */
-  readonly #former: Keyring[] = []
 
-  private constructor(store: WrappedKeyStore, holder: Holder, recipient: PublicKeyRecipient) {
-    this.#store = store
+  private constructor(keyring: Keyring, holder: Holder) {
+    this.keyring = keyring
     this.#holder = holder
-    this.#recipient = recipient
-    this.#keyring = this.#open()
   }
 
   static async open(keyHolder: KeyHolder, store: WrappedKeyStore): Promise<Keys> {
     const holder = 'kmsUrl' in keyHolder ? serviceHolder(keyHolder) : localHolder(keyHolder.identityFile)
-    return new Keys(store, holder, await holder.recipient())
+    const recipients = [await holder.recipient()]
+    const keyring = openKeyring({ identities: [holder.identity], recipients, store, limits: { maxAgeMs } })
+    return new Keys(keyring, holder)
   }
 
-  get keyring(): Keyring {
-    return this.#keyring
-  }
-
-  /** The data keys of one patient, made when there are none: ask whether the patient is forgotten first. */
-  ofPatient = (patient: string) => this.#keyring.dataKey(patientKeys, { keyContext: keyContextOf(patient) })
+  /** The data keys of one patient. Reading makes none, so that nobody who is forgotten gets new ones. */
+  ofPatient = (patient: string) => this.keyring.handle(patientKeys, { keyContext: keyContextOf(patient) })
 
   /** One for all patients, or nobody could be found by a number. */
-  index = () => this.#keyring.indexKey(patientKeys)
+  index = () => this.keyring.handle(patientKeys)
 
   /** New data keys for new data, and every data key wrapped for the holder's newest key. Data is not touched. */
   async rotate(): Promise<{ rotated: number; rewrapped: number; failed: number }> {
     const begun = new Date()
-    const recipient = await this.#holder.recipient()
-    if (!equalBytes(recipient.recipientId, this.#recipient.recipientId)) {
-      this.#recipient = recipient
-      this.#former.push(this.#keyring)
-      this.#keyring = this.#open()
-    }
-    const { rewrapped, failed } = await this.#keyring.rewrap()
+    const recipients = [await this.#holder.recipient()]
+    const { rewrapped, failed } = await this.keyring.rewrap({ recipients })
     let rotated = 0
-    for await (const { name, keyContext, state, createdAt } of this.#keyring.dataKeys()) {
+    for await (const { name, keyContext, state, createdAt } of this.keyring.dataKeys()) {
       // What was made since turns up here too.
       if (name !== patientKeys || state !== 'writing' || createdAt >= begun) continue
-      await this.#keyring.rotate(name, { keyContext })
+      await this.keyring.rotate(name, { keyContext })
       rotated++
     }
     return { rotated, rewrapped, failed: failed.length }
@@ -68,20 +55,11 @@ export class Keys {
 
   /** What was encrypted for this patient is gone, wherever there are copies of it. */
   async forget(patient: string): Promise<number> {
-    return await this.#keyring.destroyAll(patientKeys, { keyContext: keyContextOf(patient) })
+    return await this.keyring.destroyAll(patientKeys, { keyContext: keyContextOf(patient) })
   }
 
   async close(): Promise<void> {
-    await Promise.all([...this.#former, this.#keyring].map((keyring) => keyring.close()))
-  }
-
-  #open(): Keyring {
-    return openKeyring({
-      identities: [this.#holder.identity],
-      recipients: [this.#recipient],
-      store: this.#store,
-      limits: { maxAgeMs },
-    })
+    await this.keyring.close()
   }
 }
 

@@ -39,7 +39,6 @@ export class Records {
 
   async get(id: string): Promise<StoredRecord | Missing> {
     const row = this.#db.select().from(healthRecords).where(eq(healthRecords.id, id)).get()
-    // Asked first: a data key of somebody who is forgotten is not to be made anew.
     if (row === undefined || row.forgottenAt !== null) return row === undefined ? 'unknown' : 'gone'
     return shown(await this.#columnsOf(id).open(row))
   }
