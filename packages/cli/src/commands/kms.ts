@@ -2,26 +2,43 @@ import { Command } from '@commander-js/extra-typings'
 
 import { examples } from '../shell/help.ts'
 import type { Terminal } from '../shell/terminal.ts'
+import { kmsAcceptRollbackCommand } from './kms-accept-rollback.ts'
+import { kmsAliasesCommand } from './kms-aliases.ts'
+import { kmsCensusCommand } from './kms-census.ts'
+import { kmsClockCommand } from './kms-clock.ts'
 import { kmsDoctorCommand } from './kms-doctor.ts'
-import { kmsCreateCommand, kmsListCommand, kmsRotateCommand } from './kms-keys.ts'
+import { kmsExplainCommand } from './kms-explain.ts'
+import { kmsGrantsCommand } from './kms-grants.ts'
+import { kmsKeysCommand } from './kms-keys.ts'
+import { kmsPrincipalsCommand } from './kms-principals.ts'
 import { kmsServeCommand } from './kms-serve.ts'
+import { kmsRotateRootCommand, kmsSlotsCommand } from './kms-slots.ts'
 import { kmsTokensCommand } from './kms-tokens.ts'
+import { kmsSealCommand, kmsSealStatusCommand, kmsUnsealCommand } from './kms-unseal.ts'
+import { kmsRotateCommand, kmsVersionsCommand } from './kms-versions.ts'
 
 /** `longhold kms …`: run a key service, and look after the keys of one. */
 export function kmsCommand(terminal: Terminal) {
-  const keys = new Command('keys')
-    .summary('list the keys of the key service, or create one')
-    .description('Lists the keys of the key service; keys create makes a new one.')
-    .addCommand(kmsListCommand(terminal), { isDefault: true })
-    .addCommand(kmsCreateCommand(terminal))
-    .addHelpText('after', examples('longhold kms keys', 'longhold kms keys create archive'))
   return new Command('kms')
     .summary('run a key service, and look after its keys')
     .description('Runs the embedded key service, and looks after the keys of any key service.')
     .addCommand(kmsServeCommand(terminal))
     .addCommand(kmsDoctorCommand(terminal))
-    .addCommand(keys)
+    .addCommand(kmsAcceptRollbackCommand(terminal))
+    .addCommand(kmsKeysCommand(terminal))
     .addCommand(kmsRotateCommand(terminal))
+    .addCommand(kmsVersionsCommand(terminal))
+    .addCommand(kmsAliasesCommand(terminal))
+    .addCommand(kmsCensusCommand(terminal))
+    .addCommand(kmsClockCommand(terminal))
     .addCommand(kmsTokensCommand(terminal))
+    .addCommand(kmsPrincipalsCommand(terminal))
+    .addCommand(kmsGrantsCommand(terminal))
+    .addCommand(kmsExplainCommand(terminal))
+    .addCommand(kmsUnsealCommand(terminal))
+    .addCommand(kmsSealStatusCommand(terminal))
+    .addCommand(kmsSealCommand(terminal))
+    .addCommand(kmsSlotsCommand(terminal))
+    .addCommand(kmsRotateRootCommand(terminal))
     .addHelpText('after', examples('longhold kms serve', 'longhold kms rotate default'))
 }

@@ -38,7 +38,7 @@ const lines: readonly (readonly [typed: string, completed?: string])[] = [
   ['reencrypt run --data-key-h', '--data-key-hours'],
   ['decrypt --js', '--json'],
   ['keygen --suite mlkem1', 'mlkem1024-p384'],
-  ['kms tokens create web -p unw', 'unwrap'],
+  ['kms tokens create web -p rew', 'rewrap'],
   // Files, wherever one is named.
   ['encrypt rep', 'report.txt'],
   ['inspect report.txt a', 'a b.txt'],

@@ -1,6 +1,5 @@
 /** Puts the rooms together: store, slot, service, HTTP. */
 
-import { existsSync } from 'node:fs'
 import { setTimeout } from 'node:timers/promises'
 
 import { listenOnSocket } from '../http/admin-socket.ts'
@@ -15,20 +14,24 @@ import { KeyFile } from '../seal/key-file.ts'
 import type { AuditReport } from '../service/audit-verify.ts'
 import { ServiceError } from '../service/errors.ts'
 import { everyRow } from '../service/key-store.ts'
-import { clusterOf } from '../service/root.ts'
+import type { KeyStore } from '../service/key-store.ts'
+import { clusterOf } from '../service/root-opening.ts'
+import type { SlotRow } from '../service/rows.ts'
 import { Service, verifyAuditOf } from '../service/service.ts'
-import { slotKinds } from '../service/slot-opener.ts'
 import type { SlotOpener } from '../service/slot-opener.ts'
-import { SqliteStore } from '../store/sqlite/store.ts'
+import { AnchorFile } from '../store/anchor-file.ts'
 import { ServiceGate } from './gate.ts'
 import { handlerOf } from './handlers.ts'
+import { notInitialised, openDatabase } from './open-store.ts'
 import { resolvePaths } from './paths.ts'
-import type { ResolvedPaths, ServicePaths } from './paths.ts'
+import type { ServicePaths } from './paths.ts'
 import { refusalLog } from './refusal-log.ts'
+import { slotOpeners } from './slot-openers.ts'
 import type { SealService } from './slot-openers.ts'
 import { readTlsFiles } from './tls-files.ts'
 import type { TlsFiles } from './tls-files.ts'
 import { openUnattended } from './unattended.ts'
+import { upkeepLog } from './upkeep-log.ts'
 
 /** Where a service has its files and listens. */
 export interface ServiceConfig extends ServicePaths {
@@ -90,9 +93,13 @@ export async function startService(config: ServiceConfig): Promise<RunningServic
     if (config.plainHttpAnywhere !== true) requireLoopback(plain)
   }
   const paths = resolvePaths(config)
-  const store = openStore(paths)
+  const store = await openDatabase(paths)
   const slots = () => slotsOf(store)
-  const open = (opener: SlotOpener) => Service.open({ store, rootKey: opener })
+  const anchor = paths.anchor === undefined ? undefined : new AnchorFile(paths.anchor)
+  const onFault = ({ code, message }: ServiceError): void => log({ level: 'error', message, code })
+  const open = (opener: SlotOpener, failures: number) =>
+    Service.open({ store, opener, failures, anchor, onFault, onUpkeep: upkeepLog(log) })
+  const openers = slotOpeners(config.sealService)
   const gate = new ServiceGate({ slots, open, sealService: config.sealService })
   const metrics = new Metrics()
   const listeners: { close(graceMs: number): Promise<void> }[] = []
@@ -123,7 +130,7 @@ export async function startService(config: ServiceConfig): Promise<RunningServic
       onAnswered: (answered) => metrics.answered(answered),
     }
     if (paths.adminSocket !== undefined) {
-      listeners.push(await listenOnSocket(handlerOf(gate, frame, true), paths.adminSocket))
+      listeners.push(await listenOnSocket(handlerOf(gate, openers, frame, true), paths.adminSocket))
     }
     const logRefused = refusalLog(log)
     const limits = { ...defaultLimits, ...config.limits }
@@ -131,13 +138,14 @@ export async function startService(config: ServiceConfig): Promise<RunningServic
       metrics.refused(refusal)
       logRefused(refusal)
     }
-    const handler = handlerOf(gate, frame, config.unsealAnywhere === true)
+    const handler = handlerOf(gate, openers, frame, config.unsealAnywhere === true)
     const listener = await listen(handler, { host, port, tls, limits, onRefused })
     listeners.push(listener)
     metrics.gauges({
       connections: () => listener.connections(),
       isSealed: () => gate.service === undefined,
       isDraining: () => isDraining,
+      isFrozen: () => gate.service?.fault !== undefined,
     })
     const forMetrics = config.metrics && (await listen(metrics.app(), { ...config.metrics, limits }))
     if (forMetrics !== undefined) listeners.push(forMetrics)
@@ -170,13 +178,13 @@ function tlsOf({ requirePostQuantum = false, ...files }: NonNullable<ServiceConf
  */
 export async function verifyAudit(paths: ServicePaths): Promise<AuditReport> {
   const resolved = resolvePaths(paths)
-  const store = openStore(resolved)
+  const store = await openDatabase(resolved)
   try {
-    const rootKey = KeyFile.read(resolved.keyFile)
+    const opener = KeyFile.read(resolved.keyFile)
     try {
-      return await verifyAuditOf({ store, rootKey })
+      return await verifyAuditOf({ store, opener })
     } finally {
-      rootKey.close()
+      opener.close()
     }
   } finally {
     await store.close()
@@ -184,23 +192,9 @@ export async function verifyAudit(paths: ServicePaths): Promise<AuditReport> {
 }
 
 /** The kinds of slots there are, and what each holds. */
-async function slotsOf(store: SqliteStore) {
+async function slotsOf(store: KeyStore): Promise<SlotRow[]> {
   if ((await clusterOf(store)) === undefined) throw notInitialised('in this database')
-  return (await everyRow(store, 'slots')).flatMap(({ kind: name, sealedRoot: sealedSecret }) => {
-    const kind = slotKinds.find((one) => one === name)
-    return kind === undefined ? [] : [{ kind, sealedSecret }]
-  })
-}
-
-function openStore({ dataDir, database }: ResolvedPaths): SqliteStore {
-  if (!existsSync(database)) throw notInitialised(`in ${dataDir}`)
-  return SqliteStore.open({ path: database })
-}
-
-function notInitialised(where: string): ServiceError {
-  return new ServiceError('not_initialised', `there is no key service ${where}`, {
-    hint: 'initialise it once, or give another data directory',
-  })
+  return await everyRow(store, 'slots')
 }
 
 /** Data keys travel in the answers, in the clear. */

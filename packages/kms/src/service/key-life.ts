@@ -26,6 +26,7 @@ import { Timekeeper } from './timekeeper.ts'
 import type { TimeSeen } from './trusted-time.ts'
 import { Turns } from './turns.ts'
 import { Upkeep } from './upkeep.ts'
+import type { UpkeepReport } from './upkeep.ts'
 import { UsageLog } from './usage.ts'
 import { Versions } from './versions.ts'
 
@@ -37,6 +38,8 @@ export interface KeyLifeSettings {
   readonly shortestDestroyWaitMs?: number | undefined
   /** The copies of the database that are known. */
   readonly backups?: (() => Promise<readonly KnownBackup[]>) | undefined
+  /** Told what the service did by itself. */
+  readonly onUpkeep?: ((report: UpkeepReport) => void) | undefined
 }
 
 export interface KeyLifeOptions extends KeyLifeSettings {
@@ -73,7 +76,7 @@ export class KeyLife {
     this.usage = usage
     this.aliases = new Aliases({ reads, audit, keys, now })
     this.census = new Census({ reads, audit, keys, now })
-    this.upkeep = new Upkeep({ reads, audit, time, usage, versions })
+    this.upkeep = new Upkeep({ reads, audit, time, usage, versions, onRound: options.onUpkeep })
     this.#options = options
     this.#backups = options.backups ?? (async () => [])
   }

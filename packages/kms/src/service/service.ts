@@ -248,7 +248,9 @@ export class Service {
       await guarded.close()
       throw error
     }
-    return new Service({ ...settings, store, root, ownKeys, macs, guarded, audit, now })
+    const service = new Service({ ...settings, store, root, ownKeys, macs, guarded, audit, now })
+    service.life.upkeep.start()
+    return service
   }
 
   /**

@@ -12,6 +12,8 @@ import type { Timekeeper } from './timekeeper.ts'
 import type { UsageLog } from './usage.ts'
 import type { Versions } from './versions.ts'
 
+/** A rotation is late by no more than this, a destruction is never early. */
+const roundEveryMs = 30_000
 /** How often counts and time are written: each is one entry of the log. */
 const keepEveryMs = 5 * 60 * 1000
 
@@ -21,6 +23,8 @@ export interface UpkeepOptions {
   readonly time: Timekeeper
   readonly usage: UsageLog
   readonly versions: Versions
+  /** Told what each round did and could not do; default: nobody. */
+  readonly onRound?: ((report: UpkeepReport) => void) | undefined
 }
 
 /** What one round did. */
@@ -34,10 +38,21 @@ export interface UpkeepReport {
 export class Upkeep {
   readonly #options: UpkeepOptions
   #keptAt = 0
+  #timer: NodeJS.Timeout | undefined
   #running: Promise<UpkeepReport> | undefined
 
   constructor(options: UpkeepOptions) {
     this.#options = options
+  }
+
+  /** A round every half minute, from now on. */
+  start(): void {
+    const { onRound = () => undefined } = this.#options
+    this.#timer ??= setInterval(() => {
+      this.run().then(onRound, (failure: unknown) =>
+        onRound({ rotated: [], destroyed: [], failures: [failure] }),
+      )
+    }, roundEveryMs).unref()
   }
 
   /** One round; while one is under way, that one. */
@@ -50,6 +65,7 @@ export class Upkeep {
 
   /** Waits for a round, and keeps what is not kept yet. */
   async close(): Promise<void> {
+    clearInterval(this.#timer)
     await this.#running?.catch(() => undefined)
     await this.#keep()
   }
