@@ -14,6 +14,7 @@ import type { SharedOptions } from '../../src/http/shared.ts'
 import { ServiceGate } from '../../src/server/gate.ts'
 import { slotOpeners } from '../../src/server/slot-openers.ts'
 import type { AuditReport } from '../../src/service/audit-verify.ts'
+import type { KeyLifeSettings } from '../../src/service/key-life.ts'
 import { everyRow } from '../../src/service/key-store.ts'
 import type { KeyStore } from '../../src/service/key-store.ts'
 import { OwnKeys } from '../../src/service/own-keys.ts'
@@ -42,12 +43,14 @@ export interface TestService {
   advance(ms: number): void
   /** Sets the service's clock, as somebody might: the time that passed does not account for it. */
   jump(ms: number): void
+  /** Another process on the same database, with the same clock. */
+  second(): Promise<Service>
   readonly verifyAudit: () => Promise<AuditReport>
   /** Turns new requests away. */
   drain(): void
 }
 
-export interface TestServiceOptions {
+export interface TestServiceOptions extends Pick<KeyLifeSettings, 'backups'> {
   readonly store?: KeyStore
   readonly auditDeadlineMs?: number
   /** Default: 1. */
@@ -77,9 +80,13 @@ export async function startTestService(options: TestServiceOptions = {}): Promis
   await write()
   const store = between(inner)
   const deadline = auditDeadlineMs === undefined ? {} : { auditDeadlineMs }
-  const service = await Service.open({ store, opener, now, steadyMs, ...deadline })
-  const { onEnd = onTestFinished } = options
-  onEnd(() => service.close())
+  const { onEnd = onTestFinished, backups } = options
+  const open = async (): Promise<Service> => {
+    const opened = await Service.open({ store, opener, now, steadyMs, backups, ...deadline })
+    onEnd(() => opened.close())
+    return opened
+  }
+  const service = await open()
   const logged: LogEntry[] = []
   let isDraining = false
   const gate = new ServiceGate({ slots: async () => [], open: async () => service })
@@ -117,6 +124,7 @@ export async function startTestService(options: TestServiceOptions = {}): Promis
     },
     advance: (ms) => void (aheadMs += ms),
     jump: (ms) => void (jumpedMs += ms),
+    second: open,
     verifyAudit: () => verifyAuditOf({ store, opener }),
     drain: () => void (isDraining = true),
   }
