@@ -67,7 +67,7 @@ export class AuditLog {
    * `storage_unavailable`: it was not.
    */
   async commit(event: AuditEvent, changes: readonly Change[]): Promise<'done' | 'conflict'> {
-    if (event.caller?.isDryRun === true) return 'done'
+    if (event.caller?.isDryRun === true) return await this.#ledger.check(changes)
     const outcome = await this.#enqueue(event, changes)
     if (outcome === 'chain_moved') throw auditUnavailable()
     return outcome

@@ -86,15 +86,20 @@ export class Ledger implements RowReads {
   /**
    * Makes all changes and appends the entries, or does nothing.
    *
+   * @param aboveEpoch The new head's epoch is above this one too.
    * @throws ServiceError `storage_unavailable`, after which only the store knows what was done; `integrity_violation`
    * when a row to be changed is not what this service wrote.
    */
-  async commit(changes: readonly Change[], audit: AuditAppend): Promise<LedgerOutcome> {
+  async commit(
+    changes: readonly Change[],
+    audit: AuditAppend,
+    { aboveEpoch = 0 }: { readonly aboveEpoch?: number } = {},
+  ): Promise<LedgerOutcome> {
     const { change, ...planned } = this.#checked(() => plan(this.#macs, changes, audit))
     for (let attempt = 0; attempt < maxAttempts; attempt++) {
       this.requireSound()
       const before = (this.#head ??= await this.head())
-      const after = change.applyTo(before)
+      const after = change.applyTo(before, Math.max(before.epoch, aboveEpoch) + 1)
       const commit = { ...planned, head: sealHead(this.#macs, after), expectedEpoch: before.epoch }
       this.#head = undefined
       const outcome = await this.#store.commit(commit)
@@ -109,6 +114,16 @@ export class Ledger implements RowReads {
     throw new ServiceError('storage_unavailable', 'other writers were faster every time', {
       hint: 'try again',
     })
+  }
+
+  /** Whether the rows are as the changes expect; nothing is written. What is unique in a database shows only there. */
+  async check(changes: readonly Change[]): Promise<'done' | 'conflict'> {
+    for (const { table, before, after } of changes) {
+      // Whichever there is holds the key; TypeScript does not follow the table through a union.
+      const row = await this.row(table, (before ?? after) as never)
+      if (row?.generation !== before?.generation) return 'conflict'
+    }
+    return 'done'
   }
 
   /** One row that is wrong may not be the only one. */

@@ -26,10 +26,9 @@ function checkOf(schema: Schema): z.ZodType {
   return z.fromJSONSchema(JSON.parse(text.replaceAll('#/components/schemas/', '#/$defs/')) as never)
 }
 
-function expectValid(schema: Schema | undefined, value: unknown): void {
-  if (schema === undefined) throw new Error('no schema')
-  const { success, error } = checkOf(schema).safeParse(value)
-  expect({ success, error: error?.issues }).toEqual({ success: true, error: undefined })
+/** What is wrong with a value; a schema that is not there is wrong too. */
+function faultsOf(schema: Schema | undefined, value: unknown): unknown[] {
+  return schema === undefined ? ['no schema'] : (checkOf(schema).safeParse(value).error?.issues ?? [])
 }
 
 function answerOf({ responses }: Operation, status: number): Answer {
@@ -73,7 +72,7 @@ describe('the document', () => {
     for (const [name, { security, description = '' }] of operations) {
       const rule = name in routeTable ? routeTable[name as RouteName] : undefined
       expect(security, name).toEqual(rule === undefined ? [] : [{ token: [] }])
-      if (rule !== undefined) expect(description).toContain(`\`${rule.permission}\``)
+      expect(description, name).toContain(rule === undefined ? '' : `\`${rule.permission}\``)
     }
     expect(document.components['securitySchemes']).toMatchObject({
       token: { type: 'http', scheme: 'bearer' },
@@ -81,17 +80,21 @@ describe('the document', () => {
   })
 
   test('refers to nothing that is not there, and has patterns that are some', () => {
+    const references: string[] = []
+    const patterns: string[] = []
     JSON.stringify(document, (name, value: unknown) => {
-      if (name === '$ref' && typeof value === 'string') {
-        const [, kind = '', part = ''] = /^#\/components\/(\w+)\/(\w+)$/u.exec(value) ?? []
-        expect(document.components[kind]?.[part], value).toBeDefined()
-      }
-      if (name === 'pattern' && typeof value === 'string') {
-        expect(value).toMatch(/^\^.*\$$/u)
-        expect(() => new RegExp(value, 'u')).not.toThrow()
-      }
+      if (name === '$ref' && typeof value === 'string') references.push(value)
+      if (name === 'pattern' && typeof value === 'string') patterns.push(value)
       return value
     })
+    for (const reference of references) {
+      const [, kind = '', part = ''] = /^#\/components\/(\w+)\/(\w+)$/u.exec(reference) ?? []
+      expect(document.components[kind]?.[part], reference).toBeDefined()
+    }
+    for (const pattern of patterns) {
+      expect(pattern).toMatch(/^\^.*\$$/u)
+      expect(() => new RegExp(pattern, 'u')).not.toThrow()
+    }
   })
 
   test('is served as it is, to everybody', async () => {
@@ -107,10 +110,8 @@ describe.each(operations)('%s', (name, operation) => {
       operation.requestBody?.content,
       ...Object.values(operation.responses).map(({ content }) => content),
     ]
-    for (const content of contents) {
-      const { schema, example } = content?.['application/json'] ?? {}
-      if (schema !== undefined) expectValid(schema, example)
-    }
+    const checked = contents.flatMap((content) => content?.['application/json'] ?? [])
+    expect(checked.map(({ schema, example }) => faultsOf(schema, example))).toEqual(checked.map(() => []))
   })
 
   test('answers without a token as it says', async () => {
@@ -120,7 +121,8 @@ describe.each(operations)('%s', (name, operation) => {
     for (const header of Object.keys(headers ?? {})) expect(response.headers.has(header), header).toBe(true)
     const [type = ''] = (response.headers.get('content-type') ?? '').split(';')
     expect(Object.keys(content ?? {})).toContain(type)
-    if (type.endsWith('json')) expectValid(content?.[type]?.schema, await response.json())
+    const isJson = type.endsWith('json')
+    expect(isJson ? faultsOf(content?.[type]?.schema, await response.json()) : []).toEqual([])
   })
 })
 
@@ -137,8 +139,8 @@ describe.each(Object.keys(routeTable) as RouteName[])('%s', (name) => {
     if (operation === undefined) throw new Error('not described')
     const { content } = answerOf(operation, response.status)
     const text = await response.text()
-    if (content === undefined) expect(text).toBe('')
-    else expectValid(content['application/json']?.schema, JSON.parse(text))
+    const schema = content?.['application/json']?.schema
+    expect(schema === undefined ? text : faultsOf(schema, JSON.parse(text))).toHaveLength(0)
   })
 
   test('and in a dry run, if it changes something, as that schema says', async () => {
@@ -154,7 +156,9 @@ describe.each(Object.keys(routeTable) as RouteName[])('%s', (name) => {
     const takesIt = operation.parameters?.some((one) => one.name === 'dry_run') === true
     expect(response.status).toBe(takesIt ? 200 : 400)
     const [type = ''] = Object.keys(answerOf(operation, response.status).content ?? {})
-    expectValid(answerOf(operation, response.status).content?.[type]?.schema, await response.json())
+    expect(
+      faultsOf(answerOf(operation, response.status).content?.[type]?.schema, await response.json()),
+    ).toEqual([])
     // Nothing was changed, and nothing recorded.
     expect((await under.verifyAudit()).entries).toBe(before.entries)
   })
@@ -163,6 +167,6 @@ describe.each(Object.keys(routeTable) as RouteName[])('%s', (name) => {
 test.each([400, 404, 409, 413, 422, 428, 429, 503])('a problem %i is as described', (status) => {
   const { content } = answerOf(byName.get('POST /v1/tokens') ?? { responses: {} }, status)
   const { schema, example } = content?.['application/problem+json'] ?? {}
-  expectValid(schema, example)
+  expect(faultsOf(schema, example)).toEqual([])
   expect(checkOf(schema ?? {}).safeParse({ ...(example as object), code: 'made_up' }).success).toBe(false)
 })

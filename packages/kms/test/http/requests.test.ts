@@ -294,6 +294,7 @@ describe('a body that takes its time', () => {
     const under = await startTestService()
     const { row, text } = await under.service.tokens.create(under.admin, {
       name: 'x',
+      principal: null,
       permissions: ['keys.create'],
       keys: null,
       expiresAt: Date.now() + 60_000,

@@ -54,3 +54,48 @@ describe('a name in the address that is not known', () => {
     expect(await under.client().getKey('a')).toMatchObject({ generation: 1 })
   })
 })
+
+describe('a dry run', () => {
+  test('says that the change would be made, and makes none', async () => {
+    const under = await startTestService({ keys: ['a'] })
+    const before = await under.verifyAudit()
+    const rotation = await ask(under, '/v1/keys/a/rotate?dry_run=true', { method: 'POST' })
+    expect(rotation.body).toEqual({ dry_run: true, would_answer: 200 })
+    const body = JSON.stringify({ name: 'x', permissions: ['wrap'] })
+    const headers = { 'content-type': 'application/json' }
+    const token = await ask(under, '/v1/tokens?dry_run=true', { method: 'POST', headers, body })
+    expect(token.body).toEqual({ dry_run: true, would_answer: 201 })
+    expect(await under.client().getKey('a')).toMatchObject({ generation: 1 })
+    expect(await under.client().listTokens()).toHaveLength(1)
+    expect((await under.verifyAudit()).entries).toBe(before.entries)
+    expect(await ask(under, '/v1/keys/a/rotate?dry_run=false', { method: 'POST' })).toMatchObject({
+      etag: '"2"',
+    })
+  })
+
+  test('finds what the change would fail at', async () => {
+    const under = await startTestService({ keys: ['a'] })
+    const headers = { 'content-type': 'application/json' }
+    const make = (key: string) =>
+      ask(under, '/v1/keys?dry_run=true', { method: 'POST', headers, body: JSON.stringify({ key }) })
+    expect(await make('a')).toMatchObject({ status: 409, code: 'invalid_state' })
+    expect(await make('b')).toMatchObject({ status: 200 })
+    expect(await make('B')).toMatchObject({ status: 400 })
+    expect(await ask(under, '/v1/keys/b/rotate?dry_run=true', { method: 'POST' })).toMatchObject({
+      status: 404,
+    })
+    const token = await under.token(['keys.read'])
+    const refused = await ask(under, '/v1/keys/a/rotate?dry_run=true', { method: 'POST' }, token)
+    expect(refused).toMatchObject({ status: 403 })
+  })
+
+  test.each(['', '=', '=1', '=yes', '=TRUE', '=true&dry_run=true', '=true&dry_run=false'])(
+    'is not asked for by dry_run%s',
+    async (value) => {
+      const under = await startTestService({ keys: ['a'] })
+      const answer = await ask(under, `/v1/keys/a/rotate?dry_run${value}`, { method: 'POST' })
+      expect(answer).toMatchObject({ status: 400, code: 'malformed_request' })
+      expect(await under.client().getKey('a')).toMatchObject({ generation: 1 })
+    },
+  )
+})
