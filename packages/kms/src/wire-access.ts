@@ -20,7 +20,10 @@ const maxKeys = 1000
 const maxNetworks = 32
 const maxUses = 1_000_000_000
 
-const grantId = z.string().regex(/^[0-9a-f]{24}$/u, 'the id of a grant has 24 hexadecimal digits')
+const grantId = z
+  .string()
+  .regex(/^[0-9a-f]{24}$/u, 'the id of a grant has 24 hexadecimal digits')
+  .openapi({ example: '0d8c5b2a7e4f1936c8a5b2d1' })
 const effect = z.enum(['allow', 'deny'])
 const network = z.string().max(64).openapi({ example: '10.0.0.0/8' })
 
@@ -68,7 +71,8 @@ export const grantInfo = wire<GrantInfo>('GrantInfo')(
     effect,
     permissions: z.array(permission),
     keys: z.array(keyName).nullable(),
-    labels: labels.nullable(),
+    // The library takes what a schema says of itself for all there is to say.
+    labels: labels.nullable().openapi({ type: ['object', 'null'] }),
     context: contextCondition.nullable(),
     not_before: time.nullable(),
     not_after: time.nullable(),

@@ -27,48 +27,56 @@ import { secured } from '../secured.ts'
 const createPrincipal = createRoute({
   method: 'post',
   path: '/v1/principals',
+  summary: 'Make a principal',
   request: { body: jsonRequest(createPrincipalRequest) },
   responses: { 201: jsonAnswer(principalInfo, 'The principal, which may do nothing yet'), ...problems },
 })
 const listPrincipals = createRoute({
   method: 'get',
   path: '/v1/principals',
+  summary: 'List principals',
   request: { query: pageQuery },
   responses: { 200: jsonAnswer(principalPage, 'Principals by name'), ...problems },
 })
 const readPrincipal = createRoute({
   method: 'get',
   path: '/v1/principals/{principal}',
+  summary: 'Read a principal',
   request: { params: principalParams },
   responses: { 200: jsonAnswer(principalInfo, 'The principal'), ...problems },
 })
 const updatePrincipal = createRoute({
   method: 'patch',
   path: '/v1/principals/{principal}',
+  summary: 'Switch a principal off or on',
   request: { params: principalParams, body: jsonRequest(updatePrincipalRequest) },
   responses: { 200: jsonAnswer(principalInfo, 'The principal as it is now'), ...problems },
 })
 const createGrant = createRoute({
   method: 'post',
   path: '/v1/grants',
+  summary: 'Grant permissions to a principal',
   request: { body: jsonRequest(createGrantRequest) },
   responses: { 201: jsonAnswer(grantInfo, 'The rule'), ...problems },
 })
 const listGrants = createRoute({
   method: 'get',
   path: '/v1/principals/{principal}/grants',
+  summary: 'List the grants of a principal',
   request: { params: principalParams, query: pageQuery },
   responses: { 200: jsonAnswer(grantPage, 'The rules of the principal'), ...problems },
 })
 const deleteGrant = createRoute({
   method: 'delete',
   path: '/v1/principals/{principal}/grants/{grant}',
+  summary: 'Take a grant back',
   request: { params: grantParams },
   responses: { 204: { description: 'Taken away' }, ...problems },
 })
 const explain = createRoute({
   method: 'post',
   path: '/v1/authz/explain',
+  summary: 'Why something is allowed or refused',
   request: { body: jsonRequest(explainRequest) },
   responses: { 200: jsonAnswer(explanation, 'What would be decided, and by which rules'), ...problems },
 })
