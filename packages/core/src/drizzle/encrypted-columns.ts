@@ -15,8 +15,8 @@
  * What Drizzle does not pass through the column cannot be refused here: patterns (`like`), placeholders and raw SQL.
  */
 
-import { eq, getColumnTable, getTableColumns, inArray, sql } from 'drizzle-orm'
-import type { Column, InferInsertModel, SQL, Table } from 'drizzle-orm'
+import { Column, Table, eq, getColumnTable, getTableColumns, inArray, is, sql } from 'drizzle-orm'
+import type { InferInsertModel, SQL } from 'drizzle-orm'
 
 import { concat } from '../bytes.ts'
 import { LongholdError, badInput } from '../errors.ts'
@@ -24,7 +24,7 @@ import { encodeValue } from '../format/value.ts'
 import type { TypedValue, ValueType } from '../format/value.ts'
 import { encryptAll, withIndexKey } from '../keys/keyring-handle.ts'
 import type { DataKeyHandle } from '../keys/keyring-handle.ts'
-import type { BlindIndexKey } from '../keys/keyring-index.ts'
+import { BlindIndexKey } from '../keys/keyring-index.ts'
 import { checkOptions } from '../options.ts'
 import { blindIndexBuilder, encryptedBuilder, storedForm } from './builders.ts'
 import type { BlindIndexBuilder, BlindIndexColumnOptions, Dialect, EncryptedBuilder } from './builders.ts'
@@ -32,16 +32,12 @@ import { descriptorOf, indexDescriptorOf } from './descriptor.ts'
 import type { Descriptor, IndexDescriptor } from './descriptor.ts'
 import { Encrypted } from './encrypted.ts'
 import type { BlindIndexBytes } from './encrypted.ts'
+import { resolved } from './key-source.ts'
+import type { IndexKeySource, KeySource } from './key-source.ts'
 import type { ColumnOptions } from './migrating.ts'
 import { openRows } from './open-rows.ts'
 import { rowIdText } from './row-id.ts'
 import type { Opened, PlainChanges, PlainRow, PlaintextOf } from './row-types.ts'
-
-/** A key, or where to get it when it is needed: a schema can then be imported without any key being there. */
-export type KeySource<K> = K | (() => K | Promise<K>)
-
-/** Where the key of blind indexes comes from. */
-export type IndexKeySource = KeySource<BlindIndexKey> | KeySource<DataKeyHandle>
 
 /** The condition of a look-up before there is an index key. */
 const noRow = (): SQL => sql`1 = 0`
@@ -76,8 +72,10 @@ export function encryptedColumns<D extends Dialect>(
     throw badInput('encryptedColumns: table is the name of a table')
   if (dialect !== 'sqlite' && dialect !== 'postgresql')
     throw badInput('encryptedColumns: dialect is "sqlite" or "postgresql"')
-  const rowIdKeys = typeof rowId === 'string' ? [rowId] : [...rowId]
-  if (rowIdKeys.length === 0) throw badInput('encryptedColumns: rowId names no property')
+  const rowIdKeys: readonly string[] =
+    typeof rowId === 'string' ? [rowId] : Array.isArray(rowId) ? [...rowId] : []
+  if (rowIdKeys.length === 0 || rowIdKeys.some((one) => typeof one !== 'string' || one === ''))
+    throw badInput('encryptedColumns: rowId names no property')
   return new EncryptedColumns({ key, indexKey, table, dialect, rowIdKeys, family: {} })
 }
 
@@ -161,7 +159,8 @@ export class EncryptedColumns<D extends Dialect> {
     const { of, bits = 64 } = options
     checkName(name)
     checkName(of)
-    if (!Number.isInteger(bits) || bits < 16 || bits > 256) throw badInput(`bits is ${bits}, not 16 to 256`)
+    if (!Number.isInteger(bits) || bits < 16 || bits > 256)
+      throw badInput('bits must be a whole number from 16 to 256')
     const { dialect, family } = this.#settings
     return blindIndexBuilder(dialect, name, { family, of, bits })
   }
@@ -238,6 +237,7 @@ export class EncryptedColumns<D extends Dialect> {
     values: readonly PlaintextOf<TColumn>[],
   ): Promise<SQL> {
     const index = this.#indexOf(column)
+    if (!Array.isArray(values)) throw badInput('the values to look for must be a list')
     const all = await Promise.all(values.map((value) => this.#indexBytes(index, value)))
     const bytes = all.filter((one) => one !== undefined)
     return bytes.length < all.length ? noRow() : inArray(index.column, bytes)
@@ -262,6 +262,11 @@ export class EncryptedColumns<D extends Dialect> {
     checkOptions(options, ['form', 'open', 'decode'], `column "${name}"`)
     if (options.form !== undefined && options.form !== 'bytes' && options.form !== 'text')
       throw badInput(`column "${name}": form is "bytes" or "text"`)
+    const { open, decode } = options
+    if (open !== undefined && typeof open !== 'function')
+      throw badInput(`column "${name}": open must be a function`)
+    if (decode !== undefined && decode !== 'by type' && typeof decode !== 'function')
+      throw badInput(`column "${name}": decode must be a function`)
     const { dialect, family } = this.#settings
     // `decode` and `open` make values of this column's type, which is known here alone.
     const descriptor = { family, name, type, options: options as ColumnOptions<unknown> }
@@ -269,6 +274,8 @@ export class EncryptedColumns<D extends Dialect> {
   }
 
   async #sealed(table: Table, values: object): Promise<object> {
+    if (!is(table, Table)) throw badInput('the first argument is the table of the row')
+    if (typeof values !== 'object' || values === null) throw badInput('the values of a row must be an object')
     const plan = this.#planOf(table)
     for (const name of Object.keys(values)) {
       if (!plan.keys.has(name)) throw badInput(`the table has no column "${name}"`)
@@ -332,6 +339,7 @@ export class EncryptedColumns<D extends Dialect> {
 
   /** The index column that stands beside an encrypted one, in whatever alias of the table that is of. */
   #indexOf(column: Column): { column: Column; of: Descriptor; index: IndexDescriptor } {
+    if (!is(column, Column)) throw badInput('what is looked up must be a column')
     const of = descriptorOf(column)
     if (of?.family !== this.#settings.family)
       throw badInput(`"${column.name}" is no encrypted column of these`)
@@ -369,7 +377,7 @@ export class EncryptedColumns<D extends Dialect> {
     const key = await resolved<BlindIndexKey | DataKeyHandle>(indexKey)
     const blindIndexOf = (one: BlindIndexKey): BlindIndexBytes =>
       one.blindIndex({ table, column: of, value, bits }) as BlindIndexBytes // made here, and so what the type says
-    return 'blindIndex' in key ? blindIndexOf(key) : await withIndexKey(key, make, blindIndexOf)
+    return key instanceof BlindIndexKey ? blindIndexOf(key) : await withIndexKey(key, make, blindIndexOf)
   }
 }
 
@@ -380,10 +388,6 @@ function encodedFor({ name, type }: Descriptor, value: unknown): Uint8Array {
     if (!(error instanceof LongholdError)) throw error
     throw new LongholdError(error.code, error.message, { hint: `it was given for column "${name}"` })
   }
-}
-
-async function resolved<K extends object>(source: KeySource<K>): Promise<K> {
-  return typeof source === 'function' ? await source() : source
 }
 
 function checkName(name: unknown): void {

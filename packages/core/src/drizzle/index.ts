@@ -5,12 +5,8 @@
  */
 
 export { encryptedColumns } from './encrypted-columns.ts'
-export type {
-  EncryptedColumns,
-  EncryptedColumnsOptions,
-  IndexKeySource,
-  KeySource,
-} from './encrypted-columns.ts'
+export type { EncryptedColumns, EncryptedColumnsOptions } from './encrypted-columns.ts'
+export type { IndexKeySource, KeySource } from './key-source.ts'
 export { Encrypted } from './encrypted.ts'
 export type { BlindIndexBytes } from './encrypted.ts'
 export type { BlindIndexBuilder, BlindIndexColumnOptions, Dialect, EncryptedBuilder } from './builders.ts'

@@ -3,6 +3,7 @@
 import { fromUtf8 } from '../bytes.ts'
 import { LongholdError } from '../errors.ts'
 import type { ValueType } from '../format/value.ts'
+import { checkOptions } from '../options.ts'
 
 /** Bytes in columns of type BLOB or bytea, the text form in columns of type TEXT (SPEC §6.6, §12). */
 export type StoredForm = 'bytes' | 'text'
@@ -41,11 +42,13 @@ export function whileMigrating<T>(
     readonly open: (stored: Uint8Array | string, row: Readonly<Record<string, unknown>>) => T | Promise<T>
   },
 ): ColumnOptions<T> {
+  checkOptions(options, ['form', 'open', 'decode'], 'whileMigrating')
   return { ...options, decode: options.decode ?? 'by type' }
 }
 
 /** Options of a column whose records `longhold reencrypt` wrote, besides those that `enc.row` writes. Never throws. */
 export function afterMigrating<T>(options: Decoding<T> = {}): ColumnOptions<T> {
+  checkOptions(options, ['form', 'decode'], 'afterMigrating')
   return { ...options, decode: options.decode ?? 'by type' }
 }
 

@@ -32,6 +32,9 @@ interface Field {
 }
 
 export async function openRows(rows: readonly object[], options: OpenOptions): Promise<object[]> {
+  // A select of one row gives undefined where there is none, which must not become a row without anything in it.
+  if (rows.some((row) => typeof row !== 'object' || row === null))
+    throw badInput('open: a row must be an object')
   const plain = rows.map((row): Record<string, unknown> => ({ ...row }))
   const fields = plain.flatMap((row, at) => fieldsOf(row, at, options))
   const keyIds = fields.flatMap(({ record }) => (record === undefined ? [] : [record.keyId]))

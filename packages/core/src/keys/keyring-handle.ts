@@ -148,6 +148,13 @@ export class DataKeyHandle {
 
 // What follows is for the library's own files: the package does not export it.
 
+/** @throws LongholdError `bad_input` for what is no handle. */
+function privatesOf(handle: DataKeyHandle): ReturnType<typeof privates> {
+  if (!(handle instanceof DataKeyHandle))
+    throw badInput('the key is no DataKeyHandle', 'keyring.handle gives one')
+  return privates(handle)
+}
+
 /** @throws LongholdError `unavailable` when the data key is not at hand. */
 export function cachedOrUnavailable({ parts }: Pick<HandleSource, 'parts'>, keyId: Uint8Array): CachedKey {
   const found = parts.cache.peek(toHex(keyId))
@@ -167,7 +174,7 @@ export async function withIndexKey<T>(
   make: boolean,
   read: (indexKey: BlindIndexKey) => T,
 ): Promise<T | undefined> {
-  const { source, owner } = privates(handle)
+  const { source, owner } = privatesOf(handle)
   const indexOwner = { ...owner, name: indexName(owner.name) }
   const held = await (make ? openIndexKey : findIndexKey)(indexOwner, source.parts)
   if (held === undefined) return undefined
@@ -185,7 +192,7 @@ export async function encryptAll(
   handle: DataKeyHandle,
   values: readonly EncodedValue[],
 ): Promise<Uint8Array[]> {
-  const writer = privates(handle).writer()
+  const writer = privatesOf(handle).writer()
   const bytes = values.reduce((sum, { plaintext }) => sum + plaintext.length, 0)
   return await writer.whenReady({ messages: values.length, bytes }, () =>
     values.map(({ plaintext, recordContext }) =>
@@ -204,7 +211,7 @@ export async function withDataKeys<T>(
   keyIds: readonly Uint8Array[],
   read: (dataKeyOf: (record: Uint8Array) => DataKey) => T,
 ): Promise<T> {
-  const { source, text } = privates(handle)
+  const { source, text } = privatesOf(handle)
   const wanted = new Map(keyIds.map((keyId) => [toHex(keyId), keyId]))
   const settled = await Promise.allSettled([...wanted.values()].map((keyId) => holdById(keyId, source.parts)))
   const held = settled.flatMap((one) => (one.status === 'fulfilled' ? [one.value] : []))
