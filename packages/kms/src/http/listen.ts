@@ -39,7 +39,8 @@ export async function listen(app: Pick<App, 'fetch'>, options: ListenOptions): P
   const { host, port, tls } = options
   const server = createServer(app, options)
   const sockets = new Set<Duplex>()
-  server.on(tls === undefined ? 'connection' : 'secureConnection', (socket: Duplex) => {
+  // Those that still shake hands too.
+  server.on('connection', (socket: Duplex) => {
     sockets.add(socket)
     socket.once('close', () => sockets.delete(socket))
   })
@@ -81,7 +82,7 @@ function createServer(app: Pick<App, 'fetch'>, options: ListenOptions): Server {
       ? { fetch: app.fetch, serverOptions, createServer: createHttpServer }
       : {
           fetch: app.fetch,
-          serverOptions: { ...serverOptions, ...tlsServerOptions(tls) },
+          serverOptions: { ...serverOptions, ...tlsServerOptions(tls, limits.headersTimeoutMs) },
           createServer: createHttpsServer,
         },
   )

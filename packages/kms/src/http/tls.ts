@@ -17,14 +17,14 @@ export interface TlsSettings {
   readonly requirePostQuantum: boolean
 }
 
-export function tlsServerOptions(tls: TlsSettings): ServerOptions {
+export function tlsServerOptions(tls: TlsSettings, handshakeTimeoutMs: number): ServerOptions {
   return {
     cert: tls.certificate,
     key: tls.privateKey,
     // Nothing before it has a post-quantum group.
     minVersion: 'TLSv1.3',
     ecdhCurve: tls.requirePostQuantum ? postQuantumGroup : preferred,
-    handshakeTimeout: 10_000,
+    handshakeTimeout: handshakeTimeoutMs,
   }
 }
 

@@ -9,15 +9,22 @@ import { OpenAPIHono } from '@hono/zod-openapi'
 import { describe, expect, onTestFinished, test } from 'vitest'
 
 import type { Env } from '../../src/http/env.ts'
+import { defaultLimits } from '../../src/http/limits.ts'
 import { listen } from '../../src/http/listen.ts'
 import type { Refusal } from '../../src/http/tls.ts'
 import { makeCertificate } from '../support/certificate.ts'
 import { temporaryDirectory } from '../support/files.ts'
-import { answerTo } from '../support/sockets.ts'
+import { allOf, answerTo, open } from '../support/sockets.ts'
 
 const { certificate, privateKey } = makeCertificate()
 
-async function startTls({ requirePostQuantum }: { requirePostQuantum: boolean }) {
+async function startTls({
+  requirePostQuantum = false,
+  headersTimeoutMs = 10_000,
+}: {
+  requirePostQuantum?: boolean
+  headersTimeoutMs?: number
+}) {
   const app = new OpenAPIHono<Env>()
   app.get('/livez', (c) => c.json({ status: 'ok' }))
   const refused: Refusal[] = []
@@ -25,10 +32,11 @@ async function startTls({ requirePostQuantum }: { requirePostQuantum: boolean })
     host: '127.0.0.1',
     port: 0,
     tls: { certificate, privateKey, requirePostQuantum },
+    limits: { ...defaultLimits, headersTimeoutMs },
     onRefused: (refusal) => refused.push(refusal),
   })
   onTestFinished(() => listener.close(0))
-  return { url: listener.url, refused }
+  return { url: listener.url, refused, listener }
 }
 
 /** The group of a handshake, as the peer sees it. */
@@ -107,6 +115,23 @@ describe('TLS', () => {
     const { url, refused } = await startTls({ requirePostQuantum: false })
     expect(await answerTo(url, 'GET /livez HTTP/1.1\r\nHost: x\r\n\r\n')).not.toContain('ok')
     expect(refused).toEqual(['plain_http'])
+  })
+
+  test('cuts off whoever does not finish his handshake, and says so', async () => {
+    const { url, refused } = await startTls({ headersTimeoutMs: 50 })
+    // The beginning of a record, and no more.
+    expect(await answerTo(url, Buffer.from([0x16, 0x03, 0x01, 0x02, 0x00, 0x01]))).toBe('')
+    expect(refused).toEqual(['slow_handshake'])
+  })
+
+  test('is not held up at its end by a handshake', async () => {
+    const { url, listener } = await startTls({})
+    const silent = open(url)
+    await once(silent, 'connect')
+    while (listener.connections() === 0) await new Promise((resolve) => setImmediate(resolve))
+    const ended = allOf(silent)
+    await listener.close(20)
+    expect(await ended).toBe('')
   })
 
   test('counts clients that do not trust the certificate', async () => {

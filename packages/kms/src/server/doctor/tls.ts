@@ -62,7 +62,7 @@ async function ownGroup(
   { certificate, privateKey }: TlsMaterial,
   requirePostQuantum: boolean,
 ): Promise<Finding> {
-  const server = createServer(tlsServerOptions({ certificate, privateKey, requirePostQuantum }))
+  const server = createServer(tlsServerOptions({ certificate, privateKey, requirePostQuantum }, handshakeMs))
   server.listen(0, '127.0.0.1')
   await once(server, 'listening')
   try {
