@@ -72,7 +72,7 @@ export async function ageWraps(dataKey: Uint8Array): Promise<WrapPeer> {
       name: 'age-encryption, hybrid recipient',
       kind: 'peer',
       library: 'age-encryption',
-      note: 'a file of 32 bytes, whose file key is wrapped',
+      note: 'a file of 32 bytes, whose file key is wrapped; binds no context',
     },
     dataKey,
     () => encrypter.encrypt(dataKey),

@@ -52,7 +52,12 @@ export async function hpkeCoreWraps(dataKey: Uint8Array): Promise<WrapPeer> {
   const { publicKey: recipientPublicKey, privateKey: recipientKey } = await suite.kem.generateKeyPair()
   const plaintext = bufferOf(dataKey)
   return await wrapPeer(
-    { name: '@hpke/core + @hpke/hybridkem-x-wing', kind: 'peer', library: '@hpke/core' },
+    {
+      name: '@hpke/core + @hpke/hybridkem-x-wing',
+      kind: 'peer',
+      library: '@hpke/core',
+      note: 'binds no context',
+    },
     dataKey,
     async () => {
       const { enc, ct } = await suite.seal({ recipientPublicKey }, plaintext)

@@ -2,8 +2,8 @@
  * `jose`: compact JWE, `dir` with `A256GCM`.
  *
  * Why this is its fastest path: `dir` has no key management for each message, and the key is a CryptoKey, which saves the
- * import of a JWK or of bytes for each call. The compact form costs less than the flattened one, which adds JSON.
- * A data key is wrapped with ECDH-ES on X25519, the fastest of its asymmetric algorithms on both sides.
+ * import of a JWK or of bytes for each call. The compact form costs no more than the flattened one.
+ * A data key is wrapped with ECDH-ES on X25519: it unwraps faster than P-256 and RSA, and RSA alone wraps faster.
  */
 
 import { CompactEncrypt, compactDecrypt, generateKeyPair } from 'jose'

@@ -2,7 +2,7 @@
  * `libsodium-wrappers`: secretstream, XChaCha20-Poly1305 in WebAssembly.
  *
  * Why this is its fastest path: secretstream is what it documents for messages and files of any size; results are
- * bytes, not text, and a file is pushed in pieces of 64 KiB, the fastest of the sizes tried.
+ * bytes, not text, and a file is pushed in pieces of 64 KiB, than which 16 KiB is slower and 1 MiB no faster.
  */
 
 import sodium from 'libsodium-wrappers'
