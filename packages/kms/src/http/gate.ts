@@ -1,6 +1,9 @@
 /** What the routes ask of whoever keeps the root key: is it there, and is this what opens it? */
 
-import type { SealStatus, UnsealRequest } from '@longhold/core/kms'
+import type { CreateSlotRequest, SealStatus, UnsealRequest } from '@longhold/core/kms'
+
+import type { SlotRow } from '../service/rows.ts'
+import type { SlotOpener } from '../service/slot-opener.ts'
 
 export interface Gate {
   status(): Promise<SealStatus>
@@ -13,4 +16,15 @@ export interface Gate {
   unseal(attempt: UnsealRequest): Promise<SealStatus>
   /** Turns to sealed; keys are forgotten once the requests under way are answered. */
   seal(): Promise<SealStatus>
+}
+
+/** Makes what opens a new slot, and says of a slot of shares how many there are. */
+export interface SlotOpeners {
+  /** @throws ServiceError `malformed_request` for what cannot be one, `slot_unavailable`. */
+  make(request: CreateSlotRequest): Promise<{
+    readonly opener: SlotOpener
+    /** Secret; of a slot of shares alone. */
+    readonly shareTexts: readonly string[]
+  }>
+  sharesOf(row: SlotRow): { readonly threshold: number; readonly count: number } | null
 }

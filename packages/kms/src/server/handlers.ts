@@ -2,6 +2,7 @@
 
 import { createApp } from '../http/app.ts'
 import type { App } from '../http/env.ts'
+import type { SlotOpeners } from '../http/gate.ts'
 import type { FrameOptions } from '../http/request-frame.ts'
 import { createSealedApp } from '../http/sealed-app.ts'
 import type { Service } from '../service/service.ts'
@@ -10,7 +11,12 @@ import type { ServiceGate } from './gate.ts'
 export type Handler = Pick<App, 'fetch'>
 
 /** @param mayUnseal Whether unsealing is served by this one. */
-export function handlerOf(gate: ServiceGate, frame: FrameOptions, mayUnseal: boolean): Handler {
+export function handlerOf(
+  gate: ServiceGate,
+  openers: SlotOpeners,
+  frame: FrameOptions,
+  mayUnseal: boolean,
+): Handler {
   const sealed = createSealedApp({ ...frame, gate, mayUnseal })
   let open: { readonly service: Service; readonly app: App } | undefined
   return {
@@ -21,7 +27,7 @@ export function handlerOf(gate: ServiceGate, frame: FrameOptions, mayUnseal: boo
         return await sealed.fetch(request, ...rest)
       }
       if (open?.service !== service) {
-        open = { service, app: createApp({ ...frame, service, gate, mayUnseal }) }
+        open = { service, app: createApp({ ...frame, service, gate, openers, mayUnseal }) }
       }
       const { app } = open
       return await gate.during(service, () => app.fetch(request, ...rest))

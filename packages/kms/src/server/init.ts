@@ -5,9 +5,10 @@ import { closeSync, existsSync, fsyncSync, mkdirSync, openSync, rmSync, writeSyn
 import { KeyFile } from '../seal/key-file.ts'
 import { ServiceError } from '../service/errors.ts'
 import { keyPattern } from '../service/keys.ts'
-import { clusterOf } from '../service/root.ts'
+import { clusterOf } from '../service/root-opening.ts'
 import { alreadyInitialised, prepareService } from '../service/service.ts'
 import type { FirstKey } from '../service/service.ts'
+import { AnchorFile } from '../store/anchor-file.ts'
 import { SqliteStore } from '../store/sqlite/store.ts'
 import { resolvePaths } from './paths.ts'
 import type { ServicePaths } from './paths.ts'
@@ -37,7 +38,7 @@ export interface InitResult {
  * `storage_unavailable`.
  */
 export async function initService(options: InitOptions): Promise<InitResult> {
-  const { dataDir, database, keyFile, tokenFile } = resolvePaths(options)
+  const { dataDir, database, keyFile, tokenFile, anchor } = resolvePaths(options)
   const { firstKey } = options
   if (firstKey !== undefined && !keyPattern.test(firstKey)) {
     throw new ServiceError('bad_config', `${firstKey} cannot be the name of a key`, {
@@ -49,9 +50,9 @@ export async function initService(options: InitOptions): Promise<InitResult> {
   try {
     if ((await clusterOf(store)) !== undefined) throw alreadyInitialised()
     if (existsSync(tokenFile)) throw fileIsThere(tokenFile)
-    const { keyFile: rootKey, isNew } = KeyFile.readOrCreate(keyFile)
+    const { keyFile: opener, isNew } = KeyFile.readOrCreate(keyFile)
     try {
-      const { beginning, write } = await prepareService({ store, rootKey }, firstKey)
+      const { beginning, write } = await prepareService({ store, opener }, firstKey)
       // Before the database: a service whose only token nobody has would be of no use.
       writeToken(tokenFile, beginning.adminToken)
       try {
@@ -61,9 +62,16 @@ export async function initService(options: InitOptions): Promise<InitResult> {
         throw error
       }
       const { clusterId, firstKey: created } = beginning
+      const head = await store.head()
+      if (anchor !== undefined && head !== undefined) {
+        await new AnchorFile(anchor).write({
+          clusterId: Uint8Array.from(Buffer.from(clusterId, 'hex')),
+          ...head,
+        })
+      }
       return { clusterId, database, keyFile, keyFileIsNew: isNew, tokenFile, firstKey: created }
     } finally {
-      rootKey.close()
+      opener.close()
     }
   } finally {
     await store.close()

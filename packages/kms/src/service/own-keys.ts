@@ -1,6 +1,6 @@
 /**
- * The service's own keys: the pepper of the tokens, the key of the rows' MACs and that of the audit chain. Random and
- * versioned, sealed as rows like identities and not derived from the root, so that a new root kills no token and no old
+ * The service's own keys: the pepper of the tokens, the key of the rows' MACs, that of the audit chain, the seed of the
+ * signing identity and the key of the cursors. Random and versioned, sealed as rows like identities and not derived from the root, so that a new root kills no token and no old
  * log.
  */
 
@@ -12,7 +12,7 @@ import { integrityViolation } from './errors.ts'
 import type { Root } from './root.ts'
 import type { OwnKeyPurpose, OwnKeyRow } from './rows.ts'
 
-const purposes: readonly OwnKeyPurpose[] = ['token-pepper', 'row-mac', 'audit-chain']
+const purposes: readonly OwnKeyPurpose[] = ['token-pepper', 'row-mac', 'audit-chain', 'signing', 'cursor']
 
 export interface OwnKey {
   readonly version: number
@@ -25,7 +25,7 @@ export function createOwnKeys(root: Root, now: number): OwnKeyRow[] {
     const fresh = Secret.take(new Uint8Array(randomBytes(32)))
     const row = { purpose, version: 1, rootVersion: root.version, createdAt: now }
     try {
-      return { ...row, sealed: fresh.use((bytes) => root.seal(address(row), bytes)) }
+      return { ...row, sealed: fresh.use((bytes) => root.seal(ownKeyAddress(row), bytes)) }
     } finally {
       fresh.wipe()
     }
@@ -40,7 +40,7 @@ export class OwnKeys {
   /** @throws ServiceError `integrity_violation` when a row does not open, or one is missing. */
   constructor(root: Root, rows: readonly OwnKeyRow[]) {
     for (const row of rows.toSorted((a, b) => a.version - b.version)) {
-      const secret = root.open(address(row), row.sealed)
+      const secret = root.open(ownKeyAddress(row), row.sealed)
       if (secret === undefined) throw integrityViolation(`the row of the service's ${row.purpose} key`)
       const key = { version: row.version, secret }
       this.#keys.set(`${row.purpose} ${row.version}`, key)
@@ -64,7 +64,7 @@ export class OwnKeys {
   }
 }
 
-function address({ purpose, version, rootVersion }: Omit<OwnKeyRow, 'sealed' | 'createdAt'>) {
+export function ownKeyAddress({ purpose, version, rootVersion }: Omit<OwnKeyRow, 'sealed' | 'createdAt'>) {
   return {
     purpose: 'own-key' as const,
     rootVersion,

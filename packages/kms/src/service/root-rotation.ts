@@ -12,14 +12,12 @@ import type { AuditLog } from './audit-log.ts'
 import { update } from './changes.ts'
 import type { Change } from './changes.ts'
 import { integrityViolation, ServiceError } from './errors.ts'
-import { identityAddress } from './identities.ts'
 import type { RowReads } from './key-store.ts'
-import { ownKeyAddress } from './own-keys.ts'
 import type { Caller } from './policy.ts'
-import type { LocalAddress, Root } from './root.ts'
-import type { KeyOf, Rows, Stored } from './rows.ts'
+import type { Root } from './root.ts'
+import { sealedTables } from './sealed-tables.ts'
 import { isOwnWrap, rootBytes, wrapRoot } from './slot-secret.ts'
-import { authAddress, readCluster, readSlots, slotKeys } from './slots.ts'
+import { readCluster, readSlots, slotKeys } from './slots.ts'
 
 export interface RootRotationOptions {
   readonly reads: RowReads
@@ -36,44 +34,7 @@ export interface RotationState {
 }
 
 const batchRows = 100
-const pageRows = 500
 const maxAttempts = 5
-
-/** Tables with sealed rows: which root seals a row, and the row sealed anew. */
-type SealedTable = 'own_keys' | 'slots' | 'versions'
-type Reseals = {
-  readonly [T in SealedTable]: {
-    readonly rootVersionOf: (row: Rows[T]) => number
-    readonly reseal: (root: Root, row: Stored<Rows[T]>, to: number) => Partial<Rows[T]>
-  }
-}
-
-export const sealedTables: Reseals = {
-  own_keys: {
-    rootVersionOf: ({ rootVersion }) => rootVersion,
-    reseal: (root, row, rootVersion) => ({
-      rootVersion,
-      sealed: resealed(root, ownKeyAddress(row), row.sealed, rootVersion),
-    }),
-  },
-  slots: {
-    rootVersionOf: ({ authRootVersion }) => authRootVersion,
-    reseal: (root, row, authRootVersion) => ({
-      authRootVersion,
-      sealedAuth: resealed(root, authAddress(row), row.sealedAuth, authRootVersion),
-    }),
-  },
-  versions: {
-    rootVersionOf: ({ rootVersion }) => rootVersion,
-    reseal: (root, row, rootVersion) => ({
-      rootVersion,
-      // Of a version that is destroyed there is nothing left to seal.
-      ...(row.state === 'destroyed'
-        ? {}
-        : { sealedSeed: resealed(root, identityAddress(row), row.sealedSeed, rootVersion) }),
-    }),
-  },
-}
 
 export class RootRotation {
   readonly #options: RootRotationOptions
@@ -179,52 +140,32 @@ export class RootRotation {
     // An entry of its own: whatever was sealed under the old root before is written by the time it is.
     await audit.record({ action: 'root.reseal', rootVersion: nextRootVersion })
     do {
-      for (const table of ['own_keys', 'slots', 'versions'] as const)
-        await this.#resealTable(table, nextRootVersion)
+      for (const { old } of sealedTables) {
+        for await (const page of old(reads, nextRootVersion)) {
+          for (let at = 0; at < page.length && !this.#isClosed; at += batchRows) {
+            const changes = page.slice(at, at + batchRows).map((reseal) => reseal(root))
+            const event = {
+              action: 'root.reseal' as const,
+              rootVersion: nextRootVersion,
+              rows: changes.length,
+            }
+            // In conflict: a row was changed meanwhile. The count finds it, and the next round seals it.
+            await audit.commit(event, changes)
+          }
+        }
+      }
       if (this.#isClosed) return
     } while ((await this.#count(nextRootVersion)) > 0)
     await this.#finish()
   }
 
-  async #resealTable<T extends SealedTable>(table: T, to: number): Promise<void> {
-    const { reads, root, audit } = this.#options
-    const { rootVersionOf, reseal } = sealedTables[table]
-    let after: KeyOf<T> | undefined
-    for (;;) {
-      if (this.#isClosed) return
-      const page = await reads.rows(table, { after, limit: pageRows })
-      const old = page.filter((row) => rootVersionOf(row) < to)
-      for (let at = 0; at < old.length && !this.#isClosed; at += batchRows) {
-        const batch = old.slice(at, at + batchRows)
-        const changes = batch.map((row) => update(table, row, reseal(root, row, to)))
-        const event = { action: 'root.reseal' as const, rootVersion: to, rows: changes.length }
-        // In conflict: a row was changed meanwhile. The count finds it, and the next round seals it.
-        await audit.commit(event, changes as unknown as Change[])
-      }
-      // A stored row has the columns of its key.
-      after = page.at(-1) as KeyOf<T> | undefined
-      if (page.length < pageRows) return
-    }
-  }
-
   /** Rows that a root before `version` seals. */
   async #count(version: number): Promise<number> {
     let count = 0
-    for (const table of ['own_keys', 'slots', 'versions'] as const)
-      count += await this.#countTable(table, version)
-    return count
-  }
-
-  async #countTable<T extends SealedTable>(table: T, version: number): Promise<number> {
-    const { rootVersionOf } = sealedTables[table]
-    let count = 0
-    let after: KeyOf<T> | undefined
-    for (;;) {
-      const page = await this.#options.reads.rows(table, { after, limit: pageRows })
-      count += page.filter((row) => rootVersionOf(row) < version).length
-      after = page.at(-1) as KeyOf<T> | undefined
-      if (page.length < pageRows) return count
+    for (const { old } of sealedTables) {
+      for await (const page of old(this.#options.reads, version)) count += page.length
     }
+    return count
   }
 
   async #finish(): Promise<void> {
@@ -267,22 +208,5 @@ export class RootRotation {
         keys.authKey.wipe()
       }
     }
-  }
-}
-
-/** @throws ServiceError `integrity_violation` when it does not open, before or after. */
-function resealed(root: Root, address: LocalAddress, sealed: Uint8Array, to: number): Uint8Array {
-  const opened = root.open(address, sealed)
-  if (opened === undefined) throw integrityViolation(`the row of ${address.id} version ${address.version}`)
-  try {
-    const anew = { ...address, rootVersion: to }
-    const bytes = opened.use((plain) => root.seal(anew, plain))
-    const again = root.open(anew, bytes)
-    const isSame = again?.use((one) => opened.use((other) => equalBytes(one, other))) ?? false
-    again?.wipe()
-    if (!isSame) throw integrityViolation(`the row of ${address.id} just sealed anew`)
-    return bytes
-  } finally {
-    opened.wipe()
   }
 }

@@ -1,102 +1,75 @@
-/** The opened root key of a cluster: seals and opens rows of its version. */
+/** The opened root key of a cluster, while it is replaced two of them: seals and opens rows of their versions. */
 
-import { randomBytes } from 'node:crypto'
+import type { Secret } from '@longhold/core'
 
-import { Secret, toHex } from '@longhold/core'
-
-import { integrityViolation, ServiceError } from './errors.ts'
-import { everyRow } from './key-store.ts'
-import type { RowReads } from './key-store.ts'
-import type { RootKey } from './root-key.ts'
-import type { ClusterRow, SlotRow } from './rows.ts'
-import { associatedData, openRow, sealRow } from './sealing.ts'
+import { ServiceError } from './errors.ts'
+import { openRow, sealRow } from './sealing.ts'
 import type { RowAddress } from './sealing.ts'
+import { wrapRoot } from './slot-secret.ts'
+import type { SlotAddress, SlotKeys } from './slot-secret.ts'
 
 /** An address without what is the same for every row of the cluster. */
 export type LocalAddress = Omit<RowAddress, 'clusterId'>
 
 export class Root {
   readonly clusterId: Uint8Array
-  readonly version: number
-  readonly #secret: Secret
+  readonly #secrets: Map<number, Secret>
 
-  constructor({ clusterId, rootVersion }: ClusterRow, secret: Secret) {
+  /** @param secrets By version; owned from now on. */
+  constructor(clusterId: Uint8Array, secrets: ReadonlyMap<number, Secret>) {
     this.clusterId = clusterId
-    this.version = rootVersion
-    this.#secret = secret
+    this.#secrets = new Map(secrets)
   }
 
+  /** Of the newest, which new rows are sealed under. */
+  get version(): number {
+    return Math.max(...this.#secrets.keys())
+  }
+
+  has(version: number): boolean {
+    return this.#secrets.has(version)
+  }
+
+  /** Seals under the root that the address names. */
   seal(address: LocalAddress, plaintext: Uint8Array): Uint8Array {
-    return this.#secret.use((root) => sealRow(root, { ...address, clusterId: this.clusterId }, plaintext))
+    const { clusterId } = this
+    return this.#secret(address.rootVersion).use((root) =>
+      sealRow(root, { ...address, clusterId }, plaintext),
+    )
   }
 
   /** `undefined` when the row does not open. */
   open(address: LocalAddress, sealed: Uint8Array): Secret | undefined {
-    return this.#secret.use((root) => openRow(root, { ...address, clusterId: this.clusterId }, sealed))
+    const { clusterId } = this
+    return this.#secrets
+      .get(address.rootVersion)
+      ?.use((root) => openRow(root, { ...address, clusterId }, sealed))
+  }
+
+  /** For a slot's row. */
+  async wrapFor(address: SlotAddress, version: number, keys: SlotKeys): Promise<Uint8Array> {
+    return await wrapRoot(this.#secret(version), address, version, keys)
+  }
+
+  /** The next one, once every slot holds it. Owned from now on. */
+  add(version: number, secret: Secret): void {
+    this.#secrets.set(version, secret)
+  }
+
+  /** Forgets one that no row needs any more. */
+  retire(version: number): void {
+    this.#secrets.get(version)?.wipe()
+    this.#secrets.delete(version)
   }
 
   close(): void {
-    this.#secret.wipe()
+    for (const secret of this.#secrets.values()) secret.wipe()
   }
-}
 
-/** A new root for a new cluster, sealed in its first slot. */
-export async function createRoot(
-  rootKey: RootKey,
-  now: number,
-): Promise<{ root: Root; cluster: ClusterRow; slot: SlotRow }> {
-  const cluster = { clusterId: new Uint8Array(randomBytes(16)), rootVersion: 1, createdAt: now }
-  const secret = Secret.take(new Uint8Array(randomBytes(32)))
-  const row = { slot: toHex(randomBytes(8)), kind: rootKey.kind, rootVersion: 1, createdAt: now }
-  const copy = secret.use((bytes) => new Uint8Array(bytes))
-  try {
-    const sealedRoot = await rootKey.seal(copy, slotBound(cluster, row))
-    return { root: new Root(cluster, secret), cluster, slot: { ...row, sealedRoot } }
-  } finally {
-    copy.fill(0)
+  #secret(version: number): Secret {
+    const secret = this.#secrets.get(version)
+    if (secret === undefined)
+      throw new ServiceError('invalid_state', `root key version ${version} is not here`)
+    return secret
   }
-}
-
-/**
- * The root of an existing cluster. The slot's row is the verifier: a wrong secret does not open it, and then nothing
- * else is touched.
- *
- * @throws ServiceError `not_initialised`, `wrong_key_file`, `integrity_violation`.
- */
-export async function openRoot(rootKey: RootKey, store: RowReads): Promise<Root> {
-  const cluster = await clusterOf(store)
-  if (cluster === undefined) {
-    throw new ServiceError('not_initialised', 'the database holds no key service yet', {
-      hint: 'initialise it once',
-    })
-  }
-  const slots = await everyRow(store, 'slots')
-  const slot = slots.find(
-    ({ kind, rootVersion }) => kind === rootKey.kind && rootVersion === cluster.rootVersion,
-  )
-  if (slot === undefined) throw integrityViolation(`the set of slots, without a ${rootKey.kind},`)
-  const secret = await rootKey.open(slot.sealedRoot, slotBound(cluster, slot))
-  if (secret.length !== 32) {
-    secret.wipe()
-    throw integrityViolation('the root key')
-  }
-  return new Root(cluster, secret)
-}
-
-/** Undefined: the store is empty. */
-export async function clusterOf(store: RowReads): Promise<ClusterRow | undefined> {
-  const [row] = await store.rows('cluster', { limit: 1 })
-  return row
-}
-
-function slotBound({ clusterId }: ClusterRow, { slot, kind, rootVersion }: Omit<SlotRow, 'sealedRoot'>) {
-  return associatedData({
-    purpose: 'root',
-    clusterId,
-    rootVersion,
-    id: slot,
-    version: rootVersion,
-    kind,
-    publicKey: new Uint8Array(0),
-  })
 }

@@ -16,7 +16,7 @@ const format = 'longhold/kms/v1/sealed-row'
 
 /** Where a sealed row stands. */
 export interface RowAddress {
-  readonly purpose: 'identity' | 'own-key' | 'root'
+  readonly purpose: 'identity' | 'own-key' | 'slot-auth'
   readonly clusterId: Uint8Array
   readonly rootVersion: number
   readonly id: string
@@ -37,8 +37,7 @@ export function openRow(root: Uint8Array, address: RowAddress, sealed: Uint8Arra
   return withRowKey(root, address, (key) => open(key, associatedData(address), sealed))
 }
 
-/** What a slot binds the root to (see `RootKey`). */
-export function associatedData(address: RowAddress): Uint8Array {
+function associatedData(address: RowAddress): Uint8Array {
   const publicKeyHash = createHash('sha256').update(address.publicKey).digest()
   const { clusterId, rootVersion, id, version, kind } = address
   return framed(format, clusterId, rootVersion, id, version, kind, publicKeyHash)

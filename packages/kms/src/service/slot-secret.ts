@@ -9,6 +9,7 @@ import { hkdfSync, randomBytes } from 'node:crypto'
 
 import {
   DataKey,
+  equalBytes,
   LocalIdentity,
   LongholdError,
   Secret,
@@ -78,6 +79,10 @@ export class SlotSecret {
     } finally {
       seed.wipe()
     }
+  }
+
+  isSameAs(other: SlotSecret): boolean {
+    return this.#secret.use((ours) => other.#secret.use((theirs) => equalBytes(ours, theirs)))
   }
 
   /** What authenticates roots in this slot; the service keeps it, sealed under the root. The caller wipes it. */

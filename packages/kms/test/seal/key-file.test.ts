@@ -7,14 +7,14 @@ import { afterAll, describe, expect, test } from 'vitest'
 import { KeyFile } from '../../src/seal/key-file.ts'
 import { slotOpenerContract } from '../contracts/slot-opener.ts'
 import { temporaryDirectory } from '../support/files.ts'
-import { MemoryRootKey } from '../support/memory-root-key.ts'
+import { MemoryOpener } from '../support/memory-opener.ts'
 
 const directory = mkdtempSync(join(tmpdir(), 'longhold-kms-'))
 afterAll(() => rmSync(directory, { recursive: true }))
 let made = 0
 
 slotOpenerContract('key file', () => KeyFile.readOrCreate(join(directory, `${++made}.key`)).keyFile)
-slotOpenerContract('memory, in tests', () => new MemoryRootKey())
+slotOpenerContract('memory, in tests', () => new MemoryOpener())
 
 describe('a key file', () => {
   test('is made once: 32 bytes for its owner, different each time', () => {

@@ -5,32 +5,35 @@ import { Passphrase } from '../../src/seal/passphrase.ts'
 import { Shares } from '../../src/seal/shares.ts'
 import { ServiceGate } from '../../src/server/gate.ts'
 import { handlerOf } from '../../src/server/handlers.ts'
+import { slotOpeners } from '../../src/server/slot-openers.ts'
+import { everyRow } from '../../src/service/key-store.ts'
 import { prepareService, Service } from '../../src/service/service.ts'
 import type { SlotOpener } from '../../src/service/slot-opener.ts'
 import { MemoryStore } from '../../src/store/memory.ts'
+import { contentsOf } from '../support/rows.ts'
 
 const cheap = { memory: 64, passes: 1, lanes: 1 }
 const right = 'correct horse battery'
 
 /** A service that is sealed, and a clock that the test moves. */
-async function sealedService(rootKey: SlotOpener) {
+async function sealedService(opener: SlotOpener) {
   const store = new MemoryStore()
-  const { beginning, write } = await prepareService({ store, rootKey })
+  const { beginning, write } = await prepareService({ store, opener })
   await write()
   let nowMs = 1_000_000
   let opened = 0
   const gate = new ServiceGate({
-    slots: async () =>
-      (await store.slots()).map(({ sealedRoot }) => ({ kind: rootKey.kind, sealedSecret: sealedRoot })),
-    open: async (opener) => {
+    slots: () => everyRow(store, 'slots'),
+    open: async (given, failures) => {
       opened += 1
-      return await Service.open({ store, rootKey: opener })
+      return await Service.open({ store, opener: given, failures })
     },
     nowMs: () => nowMs,
   })
   onTestFinished(() => gate.close())
   const frame = { log: () => undefined, isDraining: () => false }
-  const [admin, network] = [handlerOf(gate, frame, true), handlerOf(gate, frame, false)]
+  const openers = slotOpeners(undefined)
+  const [admin, network] = [handlerOf(gate, openers, frame, true), handlerOf(gate, openers, frame, false)]
   const ask = async (on: typeof admin, method: string, path: string, body?: object, token?: string) => {
     const response = await on.fetch(
       new Request(`http://127.0.0.1${path}`, {
@@ -89,7 +92,7 @@ describe('a sealed service', () => {
 
   test('makes whoever is wrong wait, twice as long each time, and changes nothing', async () => {
     const under = await sealedService(Passphrase.from(right, cheap))
-    const before = JSON.stringify([await under.store.cluster(), await under.store.slots()])
+    const before = await contentsOf(under.store)
     const attempt = (passphrase: string) => under.admin('POST', '/v1/sys/unseal', { passphrase })
     for (const waitMs of [1000, 2000, 4000, 8000]) {
       expect(await attempt('not this one')).toMatchObject({ status: 422, json: { code: 'wrong_secret' } })
@@ -101,7 +104,7 @@ describe('a sealed service', () => {
       })
       under.pass(waitMs)
     }
-    expect(JSON.stringify([await under.store.cluster(), await under.store.slots()])).toBe(before)
+    expect(await contentsOf(under.store)).toEqual(before)
     expect(await attempt(right)).toMatchObject({ status: 200, json: { sealed: false } })
   })
 
@@ -121,7 +124,10 @@ describe('a sealed service', () => {
     const answers = await Promise.all(
       Array.from({ length: 8 }, () => under.admin('POST', '/v1/sys/unseal', { passphrase: 'not this one' })),
     )
-    expect(answers.map(({ status }) => status).toSorted((a, b) => a - b)).toEqual([422, ...Array<number>(7).fill(429)])
+    expect(answers.map(({ status }) => status).toSorted((a, b) => a - b)).toEqual([
+      422,
+      ...Array<number>(7).fill(429),
+    ])
     expect(under.opened()).toBe(1)
   })
 

@@ -2,17 +2,20 @@ import { generateIdentity, LocalIdentity } from '@longhold/core'
 import { describe, expect, test, vi } from 'vitest'
 
 import { createVersion, Identities } from '../../src/service/identities.ts'
-import { createRoot } from '../../src/service/root.ts'
-import { MemoryRootKey } from '../support/memory-root-key.ts'
+import { createRoot } from '../../src/service/root-opening.ts'
+import { MemoryOpener } from '../support/memory-opener.ts'
 
 async function makeRoot() {
-  return (await createRoot(new MemoryRootKey(), 1000)).root
+  return (await createRoot({ opener: new MemoryOpener(), minSlots: 1, now: 1000 })).root
 }
 
 describe('identities of versions', () => {
   test('a version has a seed of its own, sealed, and opens to the same public key', async () => {
     const root = await makeRoot()
-    const [one, two] = [createVersion(root, 'a', 1, 5), createVersion(root, 'a', 2, 5)]
+    const [one, two] = [
+      createVersion(root, { key: 'a', version: 1, state: 'primary', now: 5 }),
+      createVersion(root, { key: 'a', version: 2, state: 'primary', now: 5 }),
+    ]
     expect(one.publicKey).not.toEqual(two.publicKey)
     expect(one).toMatchObject({ state: 'primary', kemId: 0x647a, createdAt: 5, rootVersion: 1 })
     const identities = new Identities(root)
@@ -22,7 +25,10 @@ describe('identities of versions', () => {
 
   test('a row with anything of it changed is a violation, opened before or not', async () => {
     const root = await makeRoot()
-    const [row, other] = [createVersion(root, 'a', 1, 5), createVersion(root, 'a', 2, 5)]
+    const [row, other] = [
+      createVersion(root, { key: 'a', version: 1, state: 'primary', now: 5 }),
+      createVersion(root, { key: 'a', version: 2, state: 'primary', now: 5 }),
+    ]
     const thief = generateIdentity()
     const altered = [
       { ...row, publicKey: other.publicKey },
@@ -51,7 +57,7 @@ describe('identities of versions', () => {
   })
 
   test('the row of another cluster does not open', async () => {
-    const row = createVersion(await makeRoot(), 'a', 1, 5)
+    const row = createVersion(await makeRoot(), { key: 'a', version: 1, state: 'primary', now: 5 })
     const identities = new Identities(await makeRoot())
     expect(() => identities.get(row)).toThrow(expect.objectContaining({ code: 'integrity_violation' }))
   })
@@ -59,7 +65,9 @@ describe('identities of versions', () => {
   test('at most 256 stay open; the least recently used is wiped, and opens again', async () => {
     const root = await makeRoot()
     const wipe = vi.spyOn(LocalIdentity.prototype, 'wipe')
-    const rows = Array.from({ length: 257 }, (_, index) => createVersion(root, 'a', index + 1, 5))
+    const rows = Array.from({ length: 257 }, (_, index) =>
+      createVersion(root, { key: 'a', version: index + 1, state: 'primary', now: 5 }),
+    )
     const identities = new Identities(root)
     const [first, second] = rows
     if (first === undefined || second === undefined) throw new Error('no rows')

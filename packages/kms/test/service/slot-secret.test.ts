@@ -4,7 +4,7 @@ import { describe, expect, test } from 'vitest'
 import type { SlotOpener } from '../../src/service/slot-opener.ts'
 import { isOwnWrap, SlotSecret, unwrapRoot, wrapRoot } from '../../src/service/slot-secret.ts'
 import type { SlotAddress } from '../../src/service/slot-secret.ts'
-import { MemoryRootKey } from '../support/memory-root-key.ts'
+import { MemoryOpener } from '../support/memory-opener.ts'
 
 const here: SlotAddress = {
   clusterId: new Uint8Array(16).fill(1),
@@ -29,7 +29,7 @@ function keysOf(slot: SlotSecret) {
 
 describe('the secret of a slot', () => {
   test('is opened by what sealed it, at its place', async () => {
-    const opener = new MemoryRootKey()
+    const opener = new MemoryOpener()
     const slot = SlotSecret.generate()
     const sealed = await slot.seal(here, opener)
     const again = await SlotSecret.open(here, opener, sealed)
@@ -40,7 +40,7 @@ describe('the secret of a slot', () => {
   })
 
   test('is 32 bytes: what else an opener holds is none', async () => {
-    const opener = new MemoryRootKey()
+    const opener = new MemoryOpener()
     const short: SlotOpener = {
       kind: 'key-file',
       seal: async (secret, bound) => await opener.seal(secret.subarray(1), bound),

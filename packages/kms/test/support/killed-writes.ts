@@ -17,7 +17,13 @@ export function commitNamed(name: string): Commit {
   if (name !== 'initialize') after.accept(rotationBefore())
   const writes = {
     initialize: [
-      inserted('cluster', { clusterId: new Uint8Array(16), rootVersion: 1, createdAt: 1000 }),
+      inserted('cluster', {
+        clusterId: new Uint8Array(16),
+        rootVersion: 1,
+        nextRootVersion: null,
+        minSlots: 1,
+        createdAt: 1000,
+      }),
       inserted('tokens', tokenRow('00'.repeat(12))),
       ...newKey('first'),
     ],
