@@ -56,7 +56,7 @@ function openPrompt(terminal: Terminal, why: string): SecretPrompt {
   throw usage(`${why}, and there is no terminal to ask for it`, { hint: 'give --passphrase-file FILE' })
 }
 
-async function readPassphraseFile(terminal: Terminal, path: string): Promise<string> {
+export async function readPassphraseFile(terminal: Terminal, path: string): Promise<string> {
   const bytes = await readInput(terminal, path, limit)
   await warnWhenShared(terminal, path)
   const passphrase = new TextDecoder().decode(bytes).replace(/\r?\n$/u, '')
