@@ -1,8 +1,20 @@
-import { describe, expect, test } from 'vitest'
+import { afterEach, describe, expect, test, vi } from 'vitest'
 
 import { concat, toHex } from '../../src/bytes.ts'
-import { LongholdError, Secret, inspect, unwrapDataKey, wrapDataKey } from '../../src/index.ts'
+import { canonicalize } from '../../src/format/context.ts'
+import {
+  DataKey,
+  LocalIdentity,
+  LongholdError,
+  Secret,
+  inspect,
+  unwrapDataKey,
+  wrapDataKey,
+} from '../../src/index.ts'
 import type { Bound, ContextInput, Identity, Recipient, Stanza, Suite } from '../../src/index.ts'
+import { mlKem1024P384Suite } from '../../src/keys/suite-mlkem1024-p384.ts'
+import { sealStanzas } from '../../src/keys/wrapped-key.ts'
+import { backend } from '../../src/primitives/backend.ts'
 import { describeBackends } from '../backends.ts'
 import { codeOf, refusalOf } from '../refusals.ts'
 import {
@@ -119,6 +131,38 @@ describe('who can be wrapped for', () => {
     expect(await codeOf(() => wrapDataKey(dataKey, { recipients: [ben.recipient, recipient] }))).toBe(code)
   })
 
+  test('the whole list is looked at before anybody is asked', async () => {
+    const asked: string[] = []
+    const first: Recipient = {
+      ...strange({}),
+      async wrap(bytes, bound) {
+        asked.push('first')
+        return await anna.recipient.wrap(bytes, bound)
+      },
+    }
+    const strong = LocalIdentity.generate(mlKem1024P384Suite).recipient
+    const short = { ...strange({}), recipientId: filled(9, 15) }
+    const unable = { kemId: ben.kemId, recipientId: ben.recipientId } as Recipient
+    for (const [unfit, code] of [
+      [strong, 'unsupported'],
+      [short, 'bad_input'],
+      [unable, 'bad_input'],
+      [first, 'bad_input'],
+    ] as const) {
+      expect(await codeOf(() => wrapDataKey(dataKey, { recipients: [first, unfit] }))).toBe(code)
+    }
+    const { hint } = await refusalOf(() => wrapDataKey(dataKey, { recipients: [first, strong] }))
+    expect(hint).toContain('suites')
+    expect(asked).toEqual([])
+  })
+
+  test('a header of 65,536 bytes is written, one of 65,537 is not', async () => {
+    const filling = (bytes: number) => [unknownStanza(1, 30_000), unknownStanza(2, bytes - 49 - 48 - 30_000)]
+    expect(sealStanzas(dataKey, filling(65_536), canonicalize({}))).toHaveLength(65_536)
+    const error = await refusalOf(() => sealStanzas(dataKey, filling(65_537), canonicalize({})))
+    expect([error.code, error.message]).toEqual(['limit_exceeded', expect.stringContaining('65537')])
+  })
+
   test('what a recipient throws comes through', async () => {
     const down: Recipient = {
       ...strange({}),
@@ -203,6 +247,36 @@ describe('who opens it', () => {
     const wrapped = await wrapDataKey(dataKey, { recipients })
     expect(await codeOf(() => unwrapDataKey(wrapped, { identities: anna as never }))).toBe('bad_input')
     expect(await codeOf(() => unwrapDataKey(wrapped, { identities: undefined as never }))).toBe('bad_input')
+    for (const unable of [{ owns: () => true }, { unwrap: () => dataKey }, undefined])
+      expect(await codeOfOpening(wrapped, [anna, unable as never])).toBe('bad_input')
+  })
+})
+
+describe('what is not needed any more is wiped:', () => {
+  afterEach(() => vi.restoreAllMocks())
+
+  test('the key of the header’s MAC, and what was made of it', async () => {
+    const hmac = backend().hmac.bind(backend())
+    const keys: Uint8Array[] = []
+    const wipes: (() => number)[] = []
+    vi.spyOn(backend(), 'hmac').mockImplementation((hash, key) => {
+      const made = hmac(hash, key)
+      if (hash !== 'sha256') return made
+      keys.push(key)
+      const wipe = vi.spyOn(made, 'wipe')
+      wipes.push(() => wipe.mock.calls.length)
+      return made
+    })
+    sealStanzas(dataKey, [unknownStanza(1)], canonicalize({}))
+    expect(keys.map(toHex)).toEqual(['00'.repeat(32)])
+    expect(wipes.map((count) => count())).toEqual([1])
+  })
+
+  test('a data key whose header was altered', async () => {
+    const wrapped = await wrapDataKey(dataKey, { recipients })
+    const wipe = vi.spyOn(DataKey.prototype, 'wipe')
+    expect(await codeOfOpening(changed(wrapped, wrapped.length - 1, 0), identities, {})).toBe('cannot_open')
+    expect(wipe).toHaveBeenCalledOnce()
   })
 })
 

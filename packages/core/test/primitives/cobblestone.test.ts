@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import { inflateSync } from 'node:zlib'
 
-import { describe, expect, test } from 'vitest'
+import { afterEach, describe, expect, test, vi } from 'vitest'
 
 import { toHex } from '../../src/bytes.ts'
 import { DataKey } from '../../src/keys/data-key.ts'
@@ -167,5 +167,55 @@ describeBackends(() => {
     expect(syncCodeOf(() => cipher.sealChunk(0, filled(3, 4), out))).toBe('bad_input')
     expect(syncCodeOf(() => cipher.openChunk(0, out, filled(3, 4)))).toBe('bad_input')
     expect(out).toEqual(new Uint8Array(20))
+  })
+})
+
+describeBackends(() => {
+  afterEach(() => vi.restoreAllMocks())
+
+  const context = [filled(4, 3)]
+  const plaintext = patterned(chunkBytes + 5)
+  const sealed = () => {
+    const out = new Uint8Array(bodyLength(plaintext.length))
+    sealBody(inputKey(filled(1)), { salt: filled(2, 24), context, plaintext, out })
+    return out
+  }
+  const openedWith = (key: Uint8Array, body: Uint8Array) => openBody(inputKey(key), { context, body })
+
+  test.each<[string, (body: Uint8Array) => unknown]>([
+    ['was sealed', sealed],
+    ['was opened', (body) => openedWith(filled(1), body)],
+    ['does not open under another key', (body) => openedWith(filled(7), body)],
+    [
+      'does not open because its end was altered',
+      (body) => openedWith(filled(1), changed(body, body.length - 1, 0)),
+    ],
+  ])('the key of a message that %s is wiped', (_, act) => {
+    const body = sealed()
+    const asked = vi.spyOn(backend(), 'aes256gcm')
+    act(body)
+    expect(asked.mock.calls.map(([key]) => toHex(key))).toEqual(['00'.repeat(32)])
+  })
+
+  test('what was opened before a chunk that does not open is wiped', () => {
+    const body = sealed()
+    const aes256gcm = backend().aes256gcm.bind(backend())
+    const written: Uint8Array[] = []
+    vi.spyOn(backend(), 'aes256gcm').mockImplementation((key) => {
+      const real = aes256gcm(key)
+      return {
+        seal: (nonce, piece, aad, out) => real.seal(nonce, piece, aad, out),
+        open(nonce, piece, aad, out) {
+          const isOpen = real.open(nonce, piece, aad, out)
+          if (isOpen) written.push(out)
+          return isOpen
+        },
+      }
+    })
+    expect(openedWith(filled(1), body)).toEqual(plaintext)
+    expect(written).toHaveLength(2)
+    expect(openedWith(filled(1), changed(body, body.length - 1, 0))).toBeUndefined()
+    expect(written).toHaveLength(3)
+    expect(toHex(written[2] ?? filled(1))).toBe('00'.repeat(chunkBytes))
   })
 })
