@@ -68,6 +68,7 @@ export function tokenRow(token: string, changes: Partial<TokenRow> = {}): TokenR
     name: 'a token',
     secretMac: bytes(32),
     pepperVersion: 1,
+    principal: null,
     permissions: ['unwrap', 'wrap'],
     keys: null,
     createdAt: 1000,
