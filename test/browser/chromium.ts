@@ -131,7 +131,13 @@ export async function runInChromium(browser: Browser, module: string, timeoutMs 
 }
 
 /** No sandbox: the page is our own, and containers often forbid what a sandbox is made of. */
-const flags = ['--headless', '--no-sandbox', '--disable-gpu', '--disable-dev-shm-usage', '--no-first-run']
+export const flags = [
+  '--headless',
+  '--no-sandbox',
+  '--disable-gpu',
+  '--disable-dev-shm-usage',
+  '--no-first-run',
+]
 
 const page = `<!doctype html><meta charset="utf-8"><title>vectors</title><script type="module">
   let report
