@@ -24,6 +24,7 @@ const about: Readonly<Record<Command, string>> = {
   init: 'make key file, database and first token, once',
   serve: 'answer requests until SIGTERM or SIGINT',
   'verify-audit': 'check the audit log of a service that is stopped',
+  'accept-rollback': 'go on with a database that was put back to what it once was',
   doctor: 'look for what an operator should change',
 }
 

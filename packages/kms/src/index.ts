@@ -5,6 +5,8 @@
  */
 
 export type { Log, LogEntry } from './http/env.ts'
+export { acceptRollback } from './server/accept-rollback.ts'
+export type { AcceptOptions } from './server/accept-rollback.ts'
 export { serviceConfigOf } from './server/configured.ts'
 export { examine, findingsText, needsWork } from './server/doctor/doctor.ts'
 export type { DoctorOptions } from './server/doctor/doctor.ts'
@@ -15,6 +17,7 @@ export type { ServicePaths } from './server/paths.ts'
 export { logLine } from './server/logger.ts'
 export { startService, verifyAudit } from './server/start.ts'
 export type { RunningService, ServiceConfig } from './server/start.ts'
+export type { Rollback } from './service/accept-rollback.ts'
 export type { AuditReport } from './service/audit-verify.ts'
 export { ServiceError } from './service/errors.ts'
 export type { StartCode } from './service/errors.ts'

@@ -4,6 +4,7 @@
 import { configText, readConfig, usage } from './config.ts'
 import type { Config } from './config.ts'
 import { ConfigError } from './config/config-error.ts'
+import { acceptRollback } from './server/accept-rollback.ts'
 import { serviceConfigOf } from './server/configured.ts'
 import { examine, findingsText, needsWork } from './server/doctor/doctor.ts'
 import { initService } from './server/init.ts'
@@ -20,6 +21,7 @@ const commands: Readonly<Record<Config['command'], (config: Config) => number | 
   init,
   serve,
   'verify-audit': verify,
+  'accept-rollback': accept,
   doctor,
 }
 
@@ -44,6 +46,13 @@ async function verify(config: Config): Promise<number> {
   for (const fault of faults) print(fault)
   if (newest !== undefined) print(`newest chain ${newest.run} ends at ${newest.seq}, ${newest.mac}`)
   return ok ? 0 : 1
+}
+
+async function accept({ values }: Config): Promise<number> {
+  const accepted = await acceptRollback({ ...serviceConfigOf(values), epochs: values.epochs })
+  if (accepted === undefined)
+    return print('there is nothing to accept: the database is not older than its anchor')
+  return print(`accepted: ${accepted.what}`)
 }
 
 async function init(config: Config): Promise<number> {

@@ -7,7 +7,7 @@ import { address, count, directory, duration, onOff, oneOf, path, pathOrNone, te
 import type { Kind } from './kinds.ts'
 
 /** The commands that take settings. */
-export const commands = ['init', 'serve', 'verify-audit', 'doctor'] as const
+export const commands = ['init', 'serve', 'verify-audit', 'accept-rollback', 'doctor'] as const
 /** One of `commands`. */
 export type Command = (typeof commands)[number]
 
@@ -31,6 +31,16 @@ export const settings = {
     'the key file that opens the root key; default root.key in the data directory',
   ),
   'token-file': setting(path, ['init', 'doctor'], 'where the first token goes; default admin.token there'),
+  anchor: setting(
+    pathOrNone,
+    ['init', 'serve', 'accept-rollback', 'doctor'],
+    'the file that tells an older database, or none; default anchor.json there',
+  ),
+  epochs: setting(
+    text,
+    ['accept-rollback'],
+    'what is accepted: the epochs that the command names without it, as in 41:57; any: whatever they are',
+  ),
   'first-key': setting(text, ['init'], 'the name of a key to begin with'),
 
   listen: setting(address, serving, 'default 127.0.0.1:8420; port 0: any that is free'),

@@ -26,6 +26,8 @@ export interface Gauges {
   readonly connections: () => number
   readonly isSealed: () => boolean
   readonly isDraining: () => boolean
+  /** Everything is refused: the database was altered, or put back. */
+  readonly isFrozen: () => boolean
 }
 
 const methods: ReadonlySet<string> = new Set(['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE'])
@@ -66,9 +68,14 @@ export class Metrics {
     for (const reason of Object.keys(refusals)) this.#refused.inc({ reason }, 0)
   }
 
-  gauges({ connections, isSealed, isDraining }: Gauges): void {
+  gauges({ connections, isSealed, isDraining, isFrozen }: Gauges): void {
     this.#gauge('longhold_kms_connections', 'Connections that are open', connections)
     this.#gauge('longhold_kms_sealed', '1 while the service waits to be unsealed', () => Number(isSealed()))
+    this.#gauge(
+      'longhold_kms_frozen',
+      '1 while everything is refused: the database was altered or put back',
+      () => Number(isFrozen()),
+    )
     this.#gauge('longhold_kms_draining', '1 while the service stops', () => Number(isDraining()))
   }
 

@@ -17,6 +17,7 @@ export function serviceConfigOf(values: Values): ServiceConfig {
     dataDir,
     keyFile: values['key-file'],
     tokenFile: values['token-file'],
+    anchor: values.anchor,
     adminSocket: values['admin-socket'],
     unsealAnywhere: values['unseal-anywhere'],
     ...values.listen,

@@ -11,6 +11,11 @@ export interface ServicePaths {
   readonly keyFile?: string | undefined
   /** Default: `admin.token` in the data directory. */
   readonly tokenFile?: string | undefined
+  /**
+   * Where the newest head of the database is kept, so that an older one is noticed; `none`: nowhere. Default:
+   * `anchor.json` in the data directory. Better kept elsewhere: who puts back the whole directory puts back both.
+   */
+  readonly anchor?: string | undefined
   /** The Unix socket that unsealing is served on; default: `admin.sock` in the data directory; `none`: there is none. */
   readonly adminSocket?: string | undefined
 }
@@ -21,12 +26,14 @@ export interface ResolvedPaths {
   readonly keyFile: string
   readonly tokenFile: string
   readonly adminSocket: string | undefined
+  readonly anchor: string | undefined
 }
 
 export function resolvePaths({
   dataDir,
   keyFile,
   tokenFile,
+  anchor = join(dataDir, 'anchor.json'),
   adminSocket = platform() === 'win32' ? 'none' : join(dataDir, 'admin.sock'),
 }: ServicePaths): ResolvedPaths {
   return {
@@ -34,6 +41,7 @@ export function resolvePaths({
     database: join(resolve(dataDir), 'kms.db'),
     keyFile: resolve(keyFile ?? join(dataDir, 'root.key')),
     tokenFile: resolve(tokenFile ?? join(dataDir, 'admin.token')),
+    anchor: anchor === 'none' ? undefined : resolve(anchor),
     adminSocket: adminSocket === 'none' ? undefined : resolve(adminSocket),
   }
 }

@@ -2,6 +2,7 @@
 
 import type { KeyPurpose, Permission, ProblemCode, VersionState } from '@longhold/core/kms'
 
+import type { AuditFilter } from './audit-events.ts'
 import type { KeyChanges } from './key-settings.ts'
 import type { Caller } from './policy.ts'
 import type { Rule } from './rule.ts'
@@ -11,6 +12,7 @@ export type AuditAction =
   | 'service.init'
   | 'service.start'
   | 'service.seal'
+  | 'rollback.accept'
   | 'slot.create'
   | 'slot.remove'
   | 'root.rotate'
@@ -42,6 +44,9 @@ export type AuditAction =
   | 'grant.create'
   | 'grant.delete'
   | 'grant.use'
+  | 'audit.read'
+  | 'audit.verify'
+  | 'audit.checkpoint'
   | 'unwrap'
   | 'rewrap'
 
@@ -86,6 +91,11 @@ export interface AuditEvent {
   readonly subject?: string | undefined
   readonly grant?: string | undefined
   readonly rule?: Rule | undefined
+  /** Which entries were asked for. */
+  readonly filter?: AuditFilter | undefined
+  readonly checkpoint?: number | undefined
+  /** What a check of the log found. */
+  readonly faults?: number | undefined
   readonly permissions?: readonly Permission[] | undefined
   readonly keys?: readonly string[] | null | undefined
   readonly expiresAt?: number | null | undefined
@@ -98,6 +108,9 @@ export interface AuditEvent {
   readonly rootVersion?: number | undefined
   readonly rows?: number | undefined
   readonly items?: readonly AuditItems[] | undefined
+  /** Of a database that was accepted though older than its anchor, and of the anchor; null: there was none. */
+  readonly epoch?: number | undefined
+  readonly anchorEpoch?: number | null | undefined
   /** How the chains before this one end: run, last number, MAC in hexadecimal. */
   readonly previous?: readonly PreviousRun[] | undefined
 }
@@ -141,6 +154,9 @@ export function encodeEvent(event: AuditEvent, at: number): string {
       typeof event.expiresAt === 'number' ? new Date(event.expiresAt).toISOString() : event.expiresAt,
     ...(event.rule === undefined ? {} : conditionsOf(event.rule)),
     permission: event.permission,
+    filter: event.filter,
+    checkpoint: event.checkpoint,
+    faults: event.faults,
     slot: event.slot,
     slot_kind: event.slotKind,
     failures: event.failures,
@@ -153,6 +169,8 @@ export function encodeEvent(event: AuditEvent, at: number): string {
       ...(typeof context === 'string' ? { context_sha256: context } : { context }),
       key_ids: keyIds,
     })),
+    epoch: event.epoch,
+    anchor_epoch: event.anchorEpoch,
     previous: event.previous?.map(({ run, seq, mac }) => ({ run, seq, mac })),
   })
 }

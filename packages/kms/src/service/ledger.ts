@@ -83,6 +83,14 @@ export class Ledger implements RowReads {
     return openHead(this.#macs, row)
   }
 
+  /** As it is stored, once it was checked. Throws as `head` does. */
+  async sealedHead(): Promise<HeadRow> {
+    const row = await this.#store.head()
+    if (row === undefined) throw integrityViolation('the database, without a cluster head,')
+    openHead(this.#macs, row)
+    return row
+  }
+
   /**
    * Makes all changes and appends the entries, or does nothing.
    *

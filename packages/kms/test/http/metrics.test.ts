@@ -7,7 +7,8 @@ const answered = { route: '/v1/keys/:key', status: 200, code: undefined, duratio
 test('requests, problems, refusals and the state of the service are there to be read', async () => {
   const metrics = new Metrics()
   let connections = 2
-  metrics.gauges({ connections: () => connections, isSealed: () => true, isDraining: () => false })
+  const [yes, no] = [() => true, () => false]
+  metrics.gauges({ connections: () => connections, isSealed: yes, isDraining: no, isFrozen: no })
   metrics.answered({ method: 'GET', ...answered })
   metrics.answered({ method: 'GET', ...answered, status: 404, code: 'not_found' })
   metrics.refused('no_post_quantum_group')
@@ -22,6 +23,7 @@ test('requests, problems, refusals and the state of the service are there to be 
   expect(lines).toContain('longhold_kms_connections 3')
   expect(lines).toContain('longhold_kms_sealed 1')
   expect(lines).toContain('longhold_kms_draining 0')
+  expect(lines).toContain('longhold_kms_frozen 0')
   expect(lines.some((line) => line.startsWith('process_resident_memory_bytes '))).toBe(true)
 })
 

@@ -4,6 +4,7 @@ import Database from 'better-sqlite3'
 import { describe, expect, onTestFinished, test } from 'vitest'
 
 import { insert, remove, update } from '../../src/service/changes.ts'
+import type { Change } from '../../src/service/changes.ts'
 import type { Commit, KeyStore } from '../../src/service/key-store.ts'
 import { keyColumnsOf, tableNames } from '../../src/service/rows.ts'
 import type { TableName } from '../../src/service/rows.ts'
@@ -11,13 +12,14 @@ import { MemoryStore } from '../../src/store/memory.ts'
 import { SqliteStore } from '../../src/store/sqlite/store.ts'
 import { temporaryDirectory } from '../support/files.ts'
 import { beginLedger, openLedger } from '../support/ledger.ts'
+import type { TestLedger } from '../support/ledger.ts'
 import { keyRow, tokenRow } from '../support/rows.ts'
 import { sampleRow } from '../support/sample-row.ts'
 
 const violation = { code: 'integrity_violation' }
 type Raw = Record<string, unknown>
 
-/** Two rows in every table, made by the ledger, and a way into the database past it. */
+/** Two rows in every table, made by a ledger, and a way into the database past it. */
 async function filled() {
   const path = join(temporaryDirectory(), 'kms.db')
   const store = SqliteStore.open({ path })
@@ -71,73 +73,102 @@ function altered(value: unknown): unknown {
   return 7
 }
 
-describe.each(tableNames)('somebody with access to the database, in %s', (table) => {
-  test('cannot edit any column of a row', async () => {
-    const { ledger, under, outside } = await filled()
-    const key = keyOf(table, 1)
-    // Known to be right, and kept: an edit shows all the same.
-    expect(await ledger.row(table, key)).toBeDefined()
-    const { place, ...row } = rawRow(outside, table, 1)
-    for (const [column, value] of Object.entries(row)) {
-      if (keyColumnsOf(table).map(snake).includes(column)) continue
-      const set = outside.prepare(`update ${table} set ${column} = ? where rowid = ?`)
-      set.run(altered(value), place)
-      await expect(ledger.row(table, key), column).rejects.toMatchObject(violation)
-      await expect(ledger.rows(table, { limit: 100 }), column).rejects.toMatchObject(violation)
-      set.run(value, place)
+describe('somebody with access to the database, in every table', () => {
+  /**
+   * Runs an attack on one table after the other, each on a ledger of its own; what it did to the table is undone before
+   * the next.
+   */
+  async function inEveryTable(
+    attack: (table: TableName, on: TestLedger, outside: Database.Database) => Promise<() => void>,
+  ): Promise<void> {
+    const { store, outside, close } = await filled()
+    await close()
+    for (const [index, table] of tableNames.entries()) {
+      const under = await openLedger(store, { ordinal: 10 + index })
+      expect(under.fault, table).toBeUndefined()
+      const undo = await attack(table, under, outside)
+      await expect(under.verify(), table).rejects.toMatchObject(violation)
+      await expect(under.ledger.row(table, keyOf(table, 2)), table).rejects.toBe(under.fault)
+      await under.close()
+      undo()
     }
-    expect(await ledger.row(table, key)).toBeDefined()
-    await under.verify()
-    const [column] = Object.keys(row).filter((name) => !keyColumnsOf(table).map(snake).includes(name))
-    outside
-      .prepare(`update ${table} set ${column} = ? where rowid = ?`)
-      .run(altered(row[column ?? '']), place)
-    await expect(under.verify()).rejects.toMatchObject(violation)
-    expect(under.fault).toMatchObject(violation)
+  }
+
+  test('cannot edit any column of a row', async () => {
+    await inEveryTable(async (table, { ledger, verify }, outside) => {
+      const key = keyOf(table, 1)
+      // Known to be right, and kept: an edit shows all the same.
+      expect(await ledger.row(table, key)).toBeDefined()
+      const row = rawRow(outside, table, 1)
+      const names = keyColumnsOf(table).map(snake)
+      const columns = Object.keys(row).filter((column) => column !== 'place' && !names.includes(column))
+      const set = (column: string, value: unknown) =>
+        outside.prepare(`update ${table} set ${column} = ? where rowid = ?`).run(value, row['place'])
+      for (const column of columns) {
+        set(column, altered(row[column]))
+        await expect(ledger.row(table, key), column).rejects.toMatchObject(violation)
+        await expect(ledger.rows(table, { limit: 100 }), column).rejects.toMatchObject(violation)
+        set(column, row[column])
+      }
+      expect(await ledger.row(table, key)).toBeDefined()
+      await verify()
+      const [column = ''] = columns
+      set(column, altered(row[column]))
+      return () => set(column, row[column])
+    })
   })
 
   test('cannot put one row in the place of another', async () => {
-    const { ledger, under, outside } = await filled()
-    const [one, two] = [rawRow(outside, table, 1), rawRow(outside, table, 2)]
-    const keys = Object.fromEntries(keyColumnsOf(table).map((name) => [snake(name), one[snake(name)]]))
-    outside.prepare(`delete from ${table} where rowid = ?`).run(one['place'])
-    putBack(outside, table, { ...two, ...keys })
-    await expect(ledger.row(table, keyOf(table, 1))).rejects.toMatchObject(violation)
-    await expect(under.verify()).rejects.toMatchObject(violation)
+    await inEveryTable(async (table, { ledger }, outside) => {
+      const [one, two] = [rawRow(outside, table, 1), rawRow(outside, table, 2)]
+      const keys = Object.fromEntries(keyColumnsOf(table).map((name) => [snake(name), one[snake(name)]]))
+      outside.prepare(`delete from ${table} where rowid = ?`).run(one['place'])
+      putBack(outside, table, { ...two, ...keys })
+      await expect(ledger.row(table, keyOf(table, 1)), table).rejects.toMatchObject(violation)
+      return () => {
+        putBack(outside, table, { ...one, place: rawRow(outside, table, 1)['place'] })
+        putBack(outside, table, two)
+      }
+    })
   })
 
   test('cannot take a row away', async () => {
-    const { ledger, under, outside } = await filled()
-    outside.prepare(`delete from ${table} where rowid = ?`).run(rawRow(outside, table, 1)['place'])
-    expect(await ledger.row(table, keyOf(table, 1))).toBeUndefined()
-    await expect(under.verify()).rejects.toMatchObject(violation)
-    await expect(ledger.row(table, keyOf(table, 2))).rejects.toMatchObject(violation)
+    await inEveryTable(async (table, { ledger }, outside) => {
+      const row = rawRow(outside, table, 1)
+      outside.prepare(`delete from ${table} where rowid = ?`).run(row['place'])
+      expect(await ledger.row(table, keyOf(table, 1)), table).toBeUndefined()
+      return () => putBack(outside, table, row)
+    })
   })
 
   test('cannot put a row back as it was before it was changed, though its own MAC is right', async () => {
-    const { ledger, under, outside } = await filled()
-    const old = rawRow(outside, table, 1)
-    const row = await ledger.row(table, keyOf(table, 1))
-    if (row === undefined) throw new Error('no row')
-    const content = Object.entries(sampleRow(table, 1, 2)).filter(
-      ([name]) => !keyColumnsOf(table).includes(name),
-    )
-    expect(await under.commit(update(table, row, Object.fromEntries(content) as never) as never)).toBe('done')
-    await under.verify()
-    putBack(outside, table, old)
-    expect(await ledger.row(table, keyOf(table, 1))).toMatchObject({ generation: 1 })
-    await expect(under.verify()).rejects.toMatchObject(violation)
+    await inEveryTable(async (table, { ledger, verify, commit }, outside) => {
+      const old = rawRow(outside, table, 1)
+      const row = await ledger.row(table, keyOf(table, 1))
+      if (row === undefined) throw new Error('no row')
+      const isKey = (name: string) => keyColumnsOf(table).includes(name)
+      const content = Object.entries(sampleRow(table, 1, 2)).filter(([name]) => !isKey(name))
+      const change = update(table, row, Object.fromEntries(content) as never) as Change
+      expect(await commit(change), table).toBe('done')
+      await verify()
+      const newest = rawRow(outside, table, 1)
+      putBack(outside, table, old)
+      expect(await ledger.row(table, keyOf(table, 1)), table).toMatchObject({ generation: 1 })
+      return () => putBack(outside, table, { ...newest, place: rawRow(outside, table, 1)['place'] })
+    })
   })
 
   test('cannot bring back a row that was removed', async () => {
-    const { ledger, under, outside } = await filled()
-    const old = rawRow(outside, table, 1)
-    const row = await ledger.row(table, keyOf(table, 1))
-    if (row === undefined) throw new Error('no row')
-    expect(await under.commit(remove(table, row) as never)).toBe('done')
-    await under.verify()
-    putBack(outside, table, old)
-    await expect(under.verify()).rejects.toMatchObject(violation)
+    await inEveryTable(async (table, { ledger, verify, commit }, outside) => {
+      const old = rawRow(outside, table, 1)
+      const row = await ledger.row(table, keyOf(table, 1))
+      if (row === undefined) throw new Error('no row')
+      expect(await commit(remove(table, row) as Change), table).toBe('done')
+      await verify()
+      putBack(outside, table, old)
+      return () =>
+        outside.prepare(`delete from ${table} where rowid = ?`).run(rawRow(outside, table, 1)['place'])
+    })
   })
 })
 

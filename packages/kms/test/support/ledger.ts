@@ -14,7 +14,9 @@ import type { LedgerOutcome } from '../../src/service/ledger.ts'
 import { RowMacs } from '../../src/service/row-mac.ts'
 import type { AuditHeadRow } from '../../src/service/rows.ts'
 
-export interface TestLedger extends Pick<GuardedLedger, 'ledger' | 'fault' | 'verify' | 'close'> {
+export interface TestLedger extends Pick<GuardedLedger, 'ledger' | 'fault'> {
+  readonly verify: () => Promise<void>
+  readonly close: () => Promise<void>
   readonly macs: RowMacs
   readonly commit: (...changes: Change[]) => Promise<LedgerOutcome>
 }
