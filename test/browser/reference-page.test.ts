@@ -44,15 +44,16 @@ function looking(page: string): string {
       const frame = document.createElement('iframe')
       frame.style.cssText = 'border: 0; height: 900px; width: ' + width + 'px'
       const loaded = new Promise((resolve) => frame.addEventListener('load', resolve))
-      document.body.append(frame)
+      // Before it is there: else the first thing to be loaded is an empty page.
       frame.srcdoc = page
+      document.body.append(frame)
       await loaded
       const { document: shown } = frame.contentWindow
       const style = (element) => frame.contentWindow.getComputedStyle(element)
       const titles = [...shown.querySelectorAll('article h3')]
       return {
         width: frame.contentWindow.innerWidth,
-        overflow: shown.documentElement.scrollWidth - frame.contentWindow.innerWidth,
+        overflow: shown.documentElement.scrollWidth - shown.documentElement.clientWidth,
         display: style(shown.body).display,
         navPosition: style(shown.querySelector('nav')).position,
         shownRoutes: titles.filter((title) => title.getBoundingClientRect().height > 0).length,
