@@ -14,8 +14,13 @@ export interface Env {
     caller: Caller
     /** Set when the answer is a problem. */
     problem: ProblemCode
+    /** Of a batch, once it is answered. */
+    outcomes: Outcomes
   }
 }
+
+/** How many items ended how. */
+export type Outcomes = ReadonlyMap<'done' | ProblemCode, number>
 
 export type App = OpenAPIHono<Env>
 

@@ -7,7 +7,7 @@ import { OpenAPIHono } from '@hono/zod-openapi'
 import type { ProblemCode } from '@longhold/core/kms'
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client'
 
-import type { App, Env } from './env.ts'
+import type { App, Env, Outcomes } from './env.ts'
 import { refusals } from './tls.ts'
 import type { Refusal } from './tls.ts'
 
@@ -19,6 +19,8 @@ export interface Answered {
   readonly status: number
   readonly code: ProblemCode | undefined
   readonly durationMs: number
+  /** Of a batch. */
+  readonly outcomes: Outcomes | undefined
 }
 
 /** Read whenever somebody asks. */
@@ -55,6 +57,12 @@ export class Metrics {
     labelNames: ['code'],
     registers: [this.#registry],
   })
+  readonly #items = new Counter({
+    name: 'longhold_kms_items_total',
+    help: 'Items of batches, by how they ended',
+    labelNames: ['route', 'outcome'],
+    registers: [this.#registry],
+  })
   readonly #refused = new Counter({
     name: 'longhold_kms_connections_refused_total',
     help: 'Connections that ended before a request could be answered, by reason',
@@ -79,10 +87,11 @@ export class Metrics {
     this.#gauge('longhold_kms_draining', '1 while the service stops', () => Number(isDraining()))
   }
 
-  answered({ method, route, status, code, durationMs }: Answered): void {
+  answered({ method, route, status, code, durationMs, outcomes = new Map() }: Answered): void {
     this.#requests.inc({ method: methods.has(method) ? method : 'other', route, status })
     this.#durations.observe({ route }, durationMs / 1000)
     if (code !== undefined) this.#problems.inc({ code })
+    for (const [outcome, items] of outcomes) this.#items.inc({ route, outcome }, items)
   }
 
   refused(reason: Refusal): void {

@@ -32,7 +32,7 @@ export function frameRequests(app: App, { log, isDraining, onAnswered }: FrameOp
     c.header('X-Content-Type-Options', 'nosniff')
     if (isDraining()) c.header('Connection', 'close')
     // Some requests end before there is a caller, most without a problem.
-    const { caller, problem } = c.var as Partial<Env['Variables']>
+    const { caller, problem, outcomes } = c.var as Partial<Env['Variables']>
     const answered = {
       method: c.req.method,
       route: routePath(c, -1),
@@ -41,7 +41,7 @@ export function frameRequests(app: App, { log, isDraining, onAnswered }: FrameOp
       code: problem,
     }
     log({ level: 'info', message: 'request', requestId, principal: caller?.principal.token, ...answered })
-    onAnswered?.(answered)
+    onAnswered?.({ ...answered, outcomes })
   })
 
   app.use(async (c, next) => {

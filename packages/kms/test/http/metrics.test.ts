@@ -2,7 +2,13 @@ import { expect, test } from 'vitest'
 
 import { Metrics } from '../../src/http/metrics.ts'
 
-const answered = { route: '/v1/keys/:key', status: 200, code: undefined, durationMs: 3 } as const
+const answered = {
+  route: '/v1/keys/:key',
+  status: 200,
+  code: undefined,
+  durationMs: 3,
+  outcomes: undefined,
+} as const
 
 test('requests, problems, refusals and the state of the service are there to be read', async () => {
   const metrics = new Metrics()
@@ -11,12 +17,16 @@ test('requests, problems, refusals and the state of the service are there to be 
   metrics.gauges({ connections: () => connections, isSealed: yes, isDraining: no, isFrozen: no })
   metrics.answered({ method: 'GET', ...answered })
   metrics.answered({ method: 'GET', ...answered, status: 404, code: 'not_found' })
+  const outcomes = new Map([['done', 7] as const, ['unwrap_failed', 2] as const])
+  metrics.answered({ method: 'POST', ...answered, route: '/v1/unwrap', outcomes })
   metrics.refused('no_post_quantum_group')
   connections = 3
   const lines = (await metrics.text()).split('\n')
   expect(lines).toContain('longhold_kms_requests_total{method="GET",route="/v1/keys/:key",status="200"} 1')
   expect(lines).toContain('longhold_kms_requests_total{method="GET",route="/v1/keys/:key",status="404"} 1')
   expect(lines).toContain('longhold_kms_request_duration_seconds_bucket{le="0.005",route="/v1/keys/:key"} 2')
+  expect(lines).toContain('longhold_kms_items_total{route="/v1/unwrap",outcome="done"} 7')
+  expect(lines).toContain('longhold_kms_items_total{route="/v1/unwrap",outcome="unwrap_failed"} 2')
   expect(lines).toContain('longhold_kms_problems_total{code="not_found"} 1')
   expect(lines).toContain('longhold_kms_connections_refused_total{reason="no_post_quantum_group"} 1')
   expect(lines).toContain('longhold_kms_connections_refused_total{reason="old_tls"} 0')

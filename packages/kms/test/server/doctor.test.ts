@@ -1,7 +1,16 @@
 /** Each finding is provoked, most of them by doing what it is about. */
 
 import { spawn } from 'node:child_process'
-import { chmodSync, chownSync, copyFileSync, mkdirSync, renameSync, unlinkSync, writeFileSync } from 'node:fs'
+import {
+  chmodSync,
+  chownSync,
+  copyFileSync,
+  mkdirSync,
+  renameSync,
+  rmSync,
+  unlinkSync,
+  writeFileSync,
+} from 'node:fs'
 import { join } from 'node:path'
 
 import { describe, expect, onTestFinished, test } from 'vitest'
@@ -253,9 +262,11 @@ describe('what is on record', () => {
   const records = {
     slots: ['key-file', 'passphrase'],
     newestMs: Date.now(),
+    jumpByMs: undefined,
     newestBackupMs: Date.now() - 1000,
     newestVersionMs: Date.now() - 2000,
-    hasAnchor: true,
+    clusterId: new Uint8Array(16),
+    head: { epoch: 1, rowCount: 1, maskedSum: new Uint8Array(32), mac: new Uint8Array(32) },
   }
 
   test('one slot is read from the database, while a service uses it or not', async () => {
@@ -292,11 +303,33 @@ describe('what is on record', () => {
     ])
   })
 
-  test('no anchor', async () => {
-    const { options } = await healthy()
-    expect(await found('anchor', { ...options, records })).toEqual([])
-    expect(await found('anchor', { ...options, records: { ...records, hasAnchor: false } })).toMatchObject([
-      finding('warning', /not noticed/u, /verify-audit/u),
+  test('no anchor, one beside the database, one that is not there, and a database that is older', async () => {
+    const { dataDir, place, options } = await healthy()
+    const config = (anchor: string) => ({ ...options, config: { ...options.config, anchor } })
+    const anchor = join(place, 'anchor.json')
+    expect(await found('anchor', config('none'))).toMatchObject([
+      finding('warning', /is not noticed/u, /apart from the database/u),
+    ])
+    expect(await found('anchor', config(join(dataDir, 'anchor.json')))).toMatchObject([
+      finding('warning', /beside the database/u, /another place/u),
+    ])
+    expect(await found('anchor', config(join(place, 'other.json')))).toMatchObject([
+      finding('error', /there is no anchor at/u, /accept-rollback/u),
+    ])
+    copyFileSync(join(dataDir, 'anchor.json'), anchor)
+    expect(await found('anchor', config(anchor))).toEqual([])
+    // Put back to what it was before a start of the service, which writes to its log.
+    copyFileSync(join(dataDir, 'kms.db'), join(place, 'before.db'))
+    await (await startService({ ...options.config, port: 0, anchor })).close()
+    expect(await found('anchor', config(anchor))).toEqual([])
+    for (const name of ['kms.db-wal', 'kms.db-shm']) rmSync(join(dataDir, name), { force: true })
+    copyFileSync(join(place, 'before.db'), join(dataDir, 'kms.db'))
+    expect(await found('anchor', config(anchor))).toMatchObject([
+      finding('error', /is at epoch \d+, and was at \d+ before/u, /restore the newest database/u),
+    ])
+    writeFileSync(anchor, '{}')
+    expect(await found('anchor', config(anchor))).toMatchObject([
+      finding('error', /cannot be read \(it is no anchor\)/u, /accept-rollback/u),
     ])
   })
 
@@ -305,6 +338,10 @@ describe('what is on record', () => {
     // The database knows when it was made.
     expect(await found('clock', { ...options, nowMs: Date.now() - 120_000, path: '' })).toMatchObject([
       finding('error', /behind what the database knows/u, /set the clock/u),
+    ])
+    const jumped = { ...records, jumpByMs: 7_200_000 }
+    expect(await found('clock', { ...options, records: jumped })).toMatchObject([
+      finding('warning', /went 120 minutes at once/u, /clock accept/u),
     ])
     const answer = (text: string) => {
       writeFileSync(join(place, 'timedatectl'), `#!/bin/sh\necho ${text}\n`, { mode: 0o755 })

@@ -2,13 +2,13 @@
 
 import { createRoute } from '@hono/zod-openapi'
 import { toBase64url } from '@longhold/core'
-import type { UnwrapAnswer } from '@longhold/core/kms'
+import type { ItemProblem, ProblemCode, UnwrapAnswer } from '@longhold/core/kms'
 
 import { ServiceError } from '../../service/errors.ts'
 import type { Service } from '../../service/service.ts'
 import { rewrapRequest, rewrapResponse, unwrapRequest, unwrapResponse } from '../../wire.ts'
 import { bytesOf, jsonAnswer, jsonRequest, problems } from '../documents.ts'
-import type { App } from '../env.ts'
+import type { App, Outcomes } from '../env.ts'
 import { itemProblem } from '../problems.ts'
 import { secured } from '../secured.ts'
 
@@ -56,6 +56,7 @@ export function batchRoutes(app: App, service: Service): void {
       dataKey.wipe()
       return { id, data_key: text, key, version }
     })
+    c.set('outcomes', outcomesOf(answers))
     return c.json({ items: answers }, 200)
   })
 
@@ -76,8 +77,18 @@ export function batchRoutes(app: App, service: Service): void {
       const { wrappedKey, key, version } = answer
       return { id, wrapped_key: toBase64url(wrappedKey), key, version }
     })
+    c.set('outcomes', outcomesOf(answers))
     return c.json({ items: answers }, 200)
   })
+}
+
+function outcomesOf(answers: readonly (object | { problem: ItemProblem })[]): Outcomes {
+  const outcomes = new Map<'done' | ProblemCode, number>()
+  for (const answer of answers) {
+    const outcome = 'problem' in answer ? answer.problem.code : 'done'
+    outcomes.set(outcome, (outcomes.get(outcome) ?? 0) + 1)
+  }
+  return outcomes
 }
 
 /** Two answers with one name could be taken for each other. */

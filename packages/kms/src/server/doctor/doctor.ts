@@ -7,9 +7,10 @@ import { inspectDatabase } from '../../store/sqlite/inspect.ts'
 import type { DatabaseFacts } from '../../store/sqlite/inspect.ts'
 import { resolvePaths } from '../paths.ts'
 import type { ServiceConfig } from '../start.ts'
+import { examineAnchor, readAnchor } from './anchor.ts'
 import { examineFiles } from './files.ts'
 import type { Finding } from './finding.ts'
-import { examineAnchor, examineBackups, examineClock, examineDisk, examineSlots } from './keeping.ts'
+import { examineBackups, examineClock, examineDisk, examineSlots } from './keeping.ts'
 import { examineProcess, lockHolder } from './process.ts'
 import { examineTls } from './tls.ts'
 
@@ -47,6 +48,7 @@ export async function examine(options: DoctorOptions): Promise<Finding[]> {
   }
   // Before the database is opened, which makes files beside it where no service runs.
   const files = examineFiles({ ...paths, configFile, tlsKeyFile: config.tls?.keyFile })
+  const anchored = await readAnchor(paths.anchor)
   const records = options.records ?? inspectDatabase(paths.database)
   const pid = lockHolder(proc, `${paths.database}.lock`)
   const { host = defaultListen.host, port = defaultListen.port } = config
@@ -57,7 +59,7 @@ export async function examine(options: DoctorOptions): Promise<Finding[]> {
     ...(await examineTls({ files: config.tls, running, nowMs })),
     examineSlots(records),
     examineBackups(records, nowMs),
-    examineAnchor(records),
+    examineAnchor(paths.anchor, paths.dataDir, anchored, records),
     examineClock(records, nowMs, path),
     examineDisk(paths.dataDir, options.minFreeBytes ?? 2 ** 30),
   ]

@@ -19,8 +19,17 @@ const writtenByOthers = 0o022
 
 export function examineFiles(files: Files): Finding[] {
   if (process.platform === 'win32') return [unknown(check, 'modes of files are not looked at on Windows')]
-  const { dataDir, database, keyFile, tokenFile, adminSocket, configFile, tlsKeyFile } = files
-  const secret = [dataDir, database, `${database}-wal`, `${database}-shm`, keyFile, tokenFile, adminSocket]
+  const { dataDir, database, keyFile, tokenFile, adminSocket, anchor, configFile, tlsKeyFile } = files
+  const secret = [
+    dataDir,
+    database,
+    `${database}-wal`,
+    `${database}-shm`,
+    keyFile,
+    tokenFile,
+    adminSocket,
+    anchor,
+  ]
   const findings: Finding[] = []
   let owner: number | undefined
   for (const path of [...secret, tlsKeyFile]) {

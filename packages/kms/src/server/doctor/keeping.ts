@@ -43,20 +43,20 @@ export function examineBackups({ newestBackupMs, newestVersionMs }: DatabaseFact
     : ok(check, message)
 }
 
-export function examineAnchor({ hasAnchor }: DatabaseFacts): Finding {
-  const check = 'anchor'
-  if (hasAnchor) return ok(check, 'the newest head is kept outside the database')
-  const next =
-    'keep the last line of longhold-kms verify-audit elsewhere, and look whether later checks still know it'
-  return warning(check, 'no anchor: a database that is put back to an earlier state is not noticed', next)
-}
-
 /** @param path Where `timedatectl` is looked for, as PATH. */
-export function examineClock({ newestMs }: DatabaseFacts, nowMs: number, path: string | undefined): Finding {
+export function examineClock(
+  { newestMs, jumpByMs }: DatabaseFacts,
+  nowMs: number,
+  path: string | undefined,
+): Finding {
   const check = 'clock'
   if (newestMs !== undefined && newestMs > nowMs + maxAheadMs) {
     const message = `the clock is behind what the database knows: ${new Date(newestMs).toISOString()}`
     return failure(check, message, 'set the clock before anything expires or is destroyed by it')
+  }
+  if (jumpByMs !== undefined) {
+    const message = `the clock went ${Math.round(jumpByMs / 60_000)} minutes at once: nothing is destroyed until somebody accepts it`
+    return warning(check, message, 'if the time is right: longhold kms clock accept')
   }
   const { status, stdout } = spawnSync('timedatectl', ['show', '--property=NTPSynchronized', '--value'], {
     encoding: 'utf8',

@@ -2,7 +2,8 @@
 
 import Database from 'better-sqlite3'
 
-import { storageError } from './connection.ts'
+import type { HeadRow } from '../../service/key-store.ts'
+import { storageError, storageUnavailable } from './connection.ts'
 
 /** Facts that nobody vouches for: the MACs of the rows are for the service to check. */
 export interface DatabaseFacts {
@@ -10,12 +11,15 @@ export interface DatabaseFacts {
   readonly slots: readonly string[]
   /** The newest time that it knows of. */
   readonly newestMs: number | undefined
+  /** How far the clock went at once; undefined: it did not, or somebody accepted it. */
+  readonly jumpByMs: number | undefined
   /** When the newest version of a key was made. */
   readonly newestVersionMs: number | undefined
   /** Of the newest backup; undefined: there is none on record. */
   readonly newestBackupMs: number | undefined
-  /** Whether the newest head is kept outside the database. */
-  readonly hasAnchor: boolean
+  /** 16 bytes. */
+  readonly clusterId: Uint8Array
+  readonly head: HeadRow
 }
 
 /** @throws ServiceError `storage_unavailable` when it is no database of a service, or cannot be read. */
@@ -28,9 +32,18 @@ export function inspectDatabase(path: string): DatabaseFacts {
     const newestVersionMs = one('SELECT max(created_at) FROM versions')
     const newestMs = one(
       `SELECT max(at) FROM (SELECT max(started_at) AS at FROM audit_heads UNION ALL
-       SELECT max(created_at) FROM versions UNION ALL SELECT max(created_at) FROM tokens)`,
+       SELECT max(created_at) FROM versions UNION ALL SELECT max(created_at) FROM tokens UNION ALL
+       SELECT max(latest) FROM clock)`,
     )
-    return { slots, newestMs, newestVersionMs, newestBackupMs: undefined, hasAnchor: false }
+    const jumpByMs = one('SELECT jump_by_ms FROM clock WHERE jump_seen_at IS NOT NULL LIMIT 1')
+    const clusterId = database.prepare<[], Buffer>('SELECT cluster_id FROM cluster').pluck().get()
+    const head = database
+      .prepare<[], HeadRow>(
+        'SELECT epoch, row_count AS rowCount, masked_sum AS maskedSum, mac FROM cluster_head WHERE id = 1',
+      )
+      .get()
+    if (clusterId === undefined || head === undefined) throw storageUnavailable('no service in it')
+    return { slots, newestMs, jumpByMs, newestVersionMs, newestBackupMs: undefined, clusterId, head }
   } catch (error) {
     throw storageError(error)
   } finally {
