@@ -1,10 +1,12 @@
 /** Data keys that somebody else put into the store (SPEC §12.1). */
 
 import { createHmac } from 'node:crypto'
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
 
 import { describe, expect, test } from 'vitest'
 
-import { concat, fromBase64url, lp16, toBase64url, utf8 } from '../../src/bytes.ts'
+import { concat, fromBase64url, lp16, toBase64url, toHex, utf8 } from '../../src/bytes.ts'
 import { canonicalize } from '../../src/format/context.ts'
 import {
   DataKey,
@@ -17,8 +19,9 @@ import {
   wrapDataKey,
 } from '../../src/index.ts'
 import type { KeyringOptions, StoredDataKey } from '../../src/index.ts'
+import { partsFrom } from '../../src/keys/keyring-options.ts'
 import { codeOf, refusalOf, syncCodeOf } from '../refusals.ts'
-import { flipped, patterned } from '../samples.ts'
+import { filled, flipped, patterned } from '../samples.ts'
 import { alice, bob, Clock, open, recordContext, WatchedStore } from './keyring-fixtures.ts'
 
 const plaintext = patterned(100)
@@ -214,6 +217,20 @@ describe('the keyring key', () => {
     )
     const expected = createHmac('sha256', expand(root.secret, 'longhold/v1/vouch')).update(message).digest()
     expect(Buffer.from(stored.tag ?? [])).toEqual(expected)
+  })
+
+  test('makes what SPEC §12.1 shows', async () => {
+    const spec = readFileSync(join(import.meta.dirname, '../../SPEC.md'), 'utf8')
+    const shown = (name: string) => new RegExp(`^${name} +([\\w-]+)$`, 'm').exec(spec)?.[1] ?? ''
+    const store = new WatchedStore()
+    const root = DataKey.from(filled(1))
+    const wrappedKey = await wrapDataKey(root, { recipients: [alice.recipient] })
+    const about = { name: 'keyring-key', keyContext: [], createdAt: new Date(0), messages: 0, bytes: 0 }
+    await store.insertWriting({ ...about, keyId: root.keyId, wrappedKey }, undefined)
+    const parts = partsFrom({ identities: [alice], store }, Date.now)
+    const voucher = parseKeyringKey(shown('reference')).open(parts)
+    const vouched = { name: 'users', keyContext: owner.keyContext, createdAt: new Date('2026-11-25') }
+    expect(toHex(await voucher.tagOf(DataKey.from(filled(2)), vouched))).toBe(shown('tag'))
   })
 
   test('is asked for once, and again after it could not be', async () => {
