@@ -55,6 +55,19 @@ const description = [
   'Errors are problem details (RFC 9457) with a stable `code`.',
 ].join(' ')
 
+/** What belongs together, by the first part of its path. */
+const tags: Readonly<Record<string, string>> = {
+  aliases: 'keys',
+  unwrap: 'data keys',
+  rewrap: 'data keys',
+  principals: 'access',
+  grants: 'access',
+  authz: 'access',
+  tokens: 'access',
+  sys: 'operation',
+  '': 'operation',
+}
+
 const requestIdHeader = {
   'X-Request-Id': { description: 'The same as in the log', schema: { type: 'string' } },
 }
@@ -241,6 +254,6 @@ function operationIdOf(name: string): string {
 }
 
 function tagOf(name: string): string {
-  const [, first = 'service', second = ''] = /^\w+ \/v1\/([a-z-]+)(?:\/([a-z-]+))?/u.exec(name) ?? []
-  return first === 'sys' || first === 'authz' ? `${first}/${second}` : first
+  const [, first = ''] = /^\w+ \/v1\/([a-z-]+)/u.exec(name) ?? []
+  return tags[first] ?? first
 }

@@ -74,7 +74,7 @@ ${Object.entries(document.components.schemas)
 function navGroup(tag: string, entries: readonly Entry[]): string {
   const links = entries.map(
     ({ id, method, path }) =>
-      `<li><a href="#${id}">${badge(method)} <span>${escapeHtml(shortPath(path))}</span></a></li>`,
+      `<li><a href="#${id}">${badge(method)} <span>${escapeHtml(shortPath(path)).replaceAll('/', '/<wbr>')}</span></a></li>`,
   )
   return `<h2>${escapeHtml(tag)}</h2><ul>${links.join('')}</ul>`
 }
@@ -109,7 +109,7 @@ function parametersHtml(parameters: readonly Parameter[]): string {
     const need = required === true ? ' <em>required</em>' : ''
     return (
       `<tr><td><code>${escapeHtml(name)}</code><small>${escapeHtml(place)}${need}</small></td>` +
-      `<td>${inlineText(description)}${schemaHtml(schema)}</td></tr>`
+      `<td>${description === '' ? '' : `${inlineText(description)}<br>`}${schemaHtml(schema)}</td></tr>`
     )
   })
   return `<h4>Parameters</h4><table>${rows.join('')}</table>`

@@ -62,7 +62,7 @@ function limits({ minLength, maxLength, pattern, minItems, example }: Schema): s
     maxLength === undefined ? '' : `at most ${maxLength}`,
     minItems === undefined ? '' : `at least ${minItems}`,
     pattern === undefined ? '' : `/${pattern}/`,
-    example === undefined ? '' : `e.g. ${JSON.stringify(example)}`,
+    example === undefined ? '' : `as in ${typeof example === 'string' ? example : JSON.stringify(example)}`,
   ].filter((part) => part !== '')
   return parts.length === 0 ? '' : ` <small>${escapeHtml(parts.join(', '))}</small>`
 }
