@@ -8,7 +8,9 @@ import { expect, test } from 'vitest'
 
 import { KeyFile } from '../src/seal/key-file.ts'
 import { Identities } from '../src/service/identities.ts'
-import { openRoot } from '../src/service/root.ts'
+import { everyRow } from '../src/service/key-store.ts'
+import { openRoot } from '../src/service/root-opening.ts'
+import { SlotSecret, unwrapRoot } from '../src/service/slot-secret.ts'
 import { SqliteStore } from '../src/store/sqlite/store.ts'
 import { writeCertificate } from './support/certificate.ts'
 import { temporaryDirectory } from './support/files.ts'
@@ -117,7 +119,7 @@ test('no secret is in the log, the metrics, the database or its write-ahead log,
   })
   // While it runs, so that the write-ahead log is there.
   for (const name of readdirSync(dataDir)) {
-    if (name.startsWith('kms.db')) places.set(name, readFileSync(join(dataDir, name)))
+    if (/^kms\.db|^anchor/u.test(name)) places.set(name, readFileSync(join(dataDir, name)))
   }
   expect(places.get('kms.db-wal')?.length).toBeGreaterThan(0)
   const [, metricsUrl = ''] = /^metrics on (\S+)$/mu.exec(serving.stdout()) ?? []
@@ -132,7 +134,16 @@ test('no secret is in the log, the metrics, the database or its write-ahead log,
   const keyFile = join(dataDir, 'root.key')
   secrets.set('key file', readFileSync(keyFile))
   const store = SqliteStore.open({ path: join(dataDir, 'kms.db') })
-  const root = await openRoot(KeyFile.read(keyFile), store)
+  const opener = KeyFile.read(keyFile)
+  const { root } = await openRoot(opener, store)
+  const [slot] = await everyRow(store, 'slots')
+  if (slot === undefined) throw new Error('there is no slot')
+  const address = { clusterId: root.clusterId, slot: slot.slot, kind: slot.kind }
+  const inSlot = await SlotSecret.open(address, opener, slot.sealedSecret)
+  if (inSlot === undefined) throw new Error('the slot does not open')
+  const keysOfSlot = { identity: inSlot.identity(), authKey: inSlot.authKey() }
+  const rootBytes = await unwrapRoot(slot.sealedRoot, address, 1, keysOfSlot)
+  secrets.set('root', rootBytes?.use((bytes) => new Uint8Array(bytes)) ?? new Uint8Array())
   const identities = new Identities(root)
   for (const row of await store.rows('versions', { limit: 10 })) {
     const seed = identities.get(row).useSeed((bytes) => new Uint8Array(bytes))
@@ -140,7 +151,8 @@ test('no secret is in the log, the metrics, the database or its write-ahead log,
   }
   await store.close()
 
-  expect(secrets.size).toBe(10)
+  expect(secrets.size).toBe(11)
+  expect([...secrets.values()].filter(({ length }) => length < 32)).toEqual([])
   for (const [what, secret] of secrets) {
     for (const [where, content] of places) {
       const found = spellings(secret).some((spelling) => content.includes(spelling))
@@ -149,7 +161,7 @@ test('no secret is in the log, the metrics, the database or its write-ahead log,
   }
   const id = adminText.split('_')[1] ?? ''
   for (const [what, secret] of secrets) {
-    if (!/key file|^seed|private key/u.test(what)) continue
+    if (!/key file|^root|^seed|private key/u.test(what)) continue
     const found = spellings(secret).some((spelling) => heap.includes(spelling))
     expect(found, `${what} in the heap`).toBe(false)
   }
