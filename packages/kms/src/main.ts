@@ -56,13 +56,28 @@ async function accept({ values }: Config): Promise<number> {
 }
 
 async function init(config: Config): Promise<number> {
-  const { database, keyFile, keyFileIsNew, tokenFile, firstKey } = await initService({
-    ...serviceConfigOf(config.values),
-    firstKey: config.values['first-key'],
+  const { values } = config
+  const { production = false } = values
+  const made = await initService({
+    ...serviceConfigOf(values),
+    firstKey: values['first-key'],
+    production,
+    singleSlot: values['single-slot'],
   })
+  const { database, keyFile, keyFileIsNew, tokenFile, firstKey } = made
   print(`database   ${database}`)
   print(`key file   ${keyFile} (${keyFileIsNew ? 'new' : 'was there'}; back it up apart from the database)`)
-  print(`token file ${tokenFile} (may do everything: make narrower tokens for applications)`)
+  print(
+    production
+      ? `token file ${tokenFile} (makes one other token, within an hour: longhold kms tokens create)`
+      : `token file ${tokenFile} (may do everything: make narrower tokens for applications)`,
+  )
+  print(`identity   ${made.fingerprint} (what clients pin)`)
+  print(
+    made.minSlots > 1
+      ? 'slots      one of two: there is no key before another one (longhold kms slots add)'
+      : 'slots      one, the key file: whoever loses it has lost every key (longhold kms slots add makes another)',
+  )
   if (firstKey !== undefined) print(`key        ${firstKey.key} ${firstKey.recipient}`)
   return 0
 }

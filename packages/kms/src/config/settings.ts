@@ -42,6 +42,8 @@ export const settings = {
     'what is accepted: the epochs that the command names without it, as in 41:57; any: whatever they are',
   ),
   'first-key': setting(text, ['init'], 'the name of a key to begin with'),
+  production: setting(onOff, ['init'], 'two slots before the first key, and a first token for one use'),
+  'single-slot': setting(onOff, ['init'], 'in production too, one slot is meant'),
 
   listen: setting(address, serving, 'default 127.0.0.1:8420; port 0: any that is free'),
   'plain-http-anywhere': setting(onOff, serving, 'plain HTTP beyond this machine: behind a TLS proxy only'),

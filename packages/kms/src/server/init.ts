@@ -1,6 +1,7 @@
 /** Sets a service up, once: key file, database, first token, perhaps a first key. */
 
 import { closeSync, existsSync, fsyncSync, mkdirSync, openSync, rmSync, writeSync } from 'node:fs'
+import { join } from 'node:path'
 
 import { KeyFile } from '../seal/key-file.ts'
 import { ServiceError } from '../service/errors.ts'
@@ -17,6 +18,13 @@ import type { ServicePaths } from './paths.ts'
 export interface InitOptions extends ServicePaths {
   /** The name of a key to begin with. */
   readonly firstKey?: string | undefined
+  /**
+   * Not to try it out: there is no key before two slots, and the first token makes one other token, within an hour.
+   * Default false: one key file is enough, and the first token does everything for ever.
+   */
+  readonly production?: boolean | undefined
+  /** In production too, one slot is meant. */
+  readonly singleSlot?: boolean | undefined
 }
 
 /** What was made, and where. */
@@ -26,7 +34,11 @@ export interface InitResult {
   readonly keyFile: string
   /** Whether the key file was made now; one that was there is used as it is. */
   readonly keyFileIsNew: boolean
-  /** Holds the first token, which may do everything. */
+  /** Fingerprint of the signing identity, for clients to pin. */
+  readonly fingerprint: string
+  /** How many slots there must be before the first key. */
+  readonly minSlots: number
+  /** Holds the first token, which may do everything; in production make one other token with it, within an hour. */
   readonly tokenFile: string
   readonly firstKey: FirstKey | undefined
 }
@@ -38,8 +50,15 @@ export interface InitResult {
  * `storage_unavailable`.
  */
 export async function initService(options: InitOptions): Promise<InitResult> {
-  const { dataDir, database, keyFile, tokenFile, anchor } = resolvePaths(options)
-  const { firstKey } = options
+  const { firstKey, production = false, singleSlot = false } = options
+  const tokenPath = options.tokenFile ?? (production ? join(options.dataDir, 'bootstrap.token') : undefined)
+  const { dataDir, database, keyFile, tokenFile, anchor } = resolvePaths({ ...options, tokenFile: tokenPath })
+  const minSlots = production && !singleSlot ? 2 : 1
+  if (firstKey !== undefined && minSlots > 1) {
+    throw new ServiceError('bad_config', 'there is no key before there are two slots', {
+      hint: 'leave the first key out, or say that a single slot is meant',
+    })
+  }
   if (firstKey !== undefined && !keyPattern.test(firstKey)) {
     throw new ServiceError('bad_config', `${firstKey} cannot be the name of a key`, {
       hint: '1 to 64 of a-z 0-9 . _ -, a letter or digit first',
@@ -52,7 +71,10 @@ export async function initService(options: InitOptions): Promise<InitResult> {
     if (existsSync(tokenFile)) throw fileIsThere(tokenFile)
     const { keyFile: opener, isNew } = KeyFile.readOrCreate(keyFile)
     try {
-      const { beginning, write } = await prepareService({ store, opener }, firstKey)
+      const { beginning, write } = await prepareService(
+        { store, opener, minSlots, isBootstrap: production },
+        firstKey,
+      )
       // Before the database: a service whose only token nobody has would be of no use.
       writeToken(tokenFile, beginning.adminToken)
       try {
@@ -61,7 +83,7 @@ export async function initService(options: InitOptions): Promise<InitResult> {
         rmSync(tokenFile)
         throw error
       }
-      const { clusterId, firstKey: created } = beginning
+      const { clusterId, fingerprint, firstKey: created } = beginning
       const head = await store.head()
       if (anchor !== undefined && head !== undefined) {
         await new AnchorFile(anchor).write({
@@ -69,7 +91,16 @@ export async function initService(options: InitOptions): Promise<InitResult> {
           ...head,
         })
       }
-      return { clusterId, database, keyFile, keyFileIsNew: isNew, tokenFile, firstKey: created }
+      return {
+        clusterId,
+        database,
+        keyFile,
+        keyFileIsNew: isNew,
+        fingerprint,
+        minSlots,
+        tokenFile,
+        firstKey: created,
+      }
     } finally {
       opener.close()
     }

@@ -97,8 +97,13 @@ export async function startService(config: ServiceConfig): Promise<RunningServic
   const slots = () => slotsOf(store)
   const anchor = paths.anchor === undefined ? undefined : new AnchorFile(paths.anchor)
   const onFault = ({ code, message }: ServiceError): void => log({ level: 'error', message, code })
-  const open = (opener: SlotOpener, failures: number) =>
-    Service.open({ store, opener, failures, anchor, onFault, onUpkeep: upkeepLog(log) })
+  const open = async (opener: SlotOpener, failures: number): Promise<Service> => {
+    const onUpkeep = upkeepLog(log)
+    const service = await Service.open({ store, opener, failures, anchor, onFault, onUpkeep })
+    // Where one was begun, and the process ended.
+    if (service.fault === undefined) service.rootRotation.runInBackground()
+    return service
+  }
   const openers = slotOpeners(config.sealService)
   const gate = new ServiceGate({ slots, open, sealService: config.sealService })
   const metrics = new Metrics()

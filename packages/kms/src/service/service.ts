@@ -8,6 +8,8 @@ import type { Permission } from '@longhold/core/kms'
 import type { Anchor } from './anchor.ts'
 import { extend } from './audit-chain.ts'
 import { encodeEvent } from './audit-entry.ts'
+import { findEntries } from './audit-events.ts'
+import type { AuditFilter, AuditPage, AuditPosition } from './audit-events.ts'
 import { auditHeads } from './audit-heads.ts'
 import { AuditLog } from './audit-log.ts'
 import { verifyAuditLog } from './audit-verify.ts'
@@ -15,6 +17,9 @@ import type { AuditReport } from './audit-verify.ts'
 import { payingRule } from './authority.ts'
 import type { ItemResult } from './batch.ts'
 import { insert } from './changes.ts'
+import { faultsAgainst } from './checkpoint-audit.ts'
+import { readCheckpoint } from './checkpoint.ts'
+import { Checkpoints } from './checkpoints.ts'
 import { Cursors } from './cursors.ts'
 import { DecapsulationQueues } from './decapsulation-queue.ts'
 import { ServiceError } from './errors.ts'
@@ -40,10 +45,10 @@ import { createRoot, openRoot } from './root-opening.ts'
 import { RootRotation } from './root-rotation.ts'
 import type { Root } from './root.ts'
 import { RowMacs } from './row-mac.ts'
-import { Signer } from './signing.ts'
+import { fingerprint, Signer } from './signing.ts'
 import type { SlotOpener } from './slot-opener.ts'
 import { Slots } from './slots.ts'
-import { makeToken, Tokens } from './tokens.ts'
+import { bootstrapLifeMs, makeToken, Tokens } from './tokens.ts'
 import { unwrap } from './unwrap.ts'
 import type { Unwrapped, UnwrapItem } from './unwrap.ts'
 
@@ -67,11 +72,20 @@ export interface OpenOptions extends ServiceOptions {
   readonly failures?: number | undefined
 }
 
+export interface PrepareOptions extends ServiceOptions {
+  /** How many slots there must be before the first key, and from then on; default 1. */
+  readonly minSlots?: number
+  /** Whether the first token makes one other token, of any rights, within an hour, and ends with that; default false. */
+  readonly isBootstrap?: boolean
+}
+
 /** What a new service begins with. */
 export interface Beginning {
   readonly clusterId: string
-  /** All permissions, all keys, no end. Secret. */
+  /** All permissions, all keys, no end; or a bootstrap token (see `PrepareOptions`). Secret. */
   readonly adminToken: string
+  /** Of the signing identity. */
+  readonly fingerprint: string
   readonly firstKey: FirstKey | undefined
 }
 
@@ -88,15 +102,18 @@ export interface FirstKey {
  * perhaps a first key. `write` makes it durable, all or nothing.
  */
 export async function prepareService(
-  { store, opener, now = Date.now, minSlots = 1 }: ServiceOptions & { readonly minSlots?: number },
+  { store, opener, now = Date.now, minSlots = 1, isBootstrap = false }: PrepareOptions,
   firstKey?: string,
 ): Promise<{ beginning: Beginning; write: () => Promise<void> }> {
   const at = now()
   const { root, cluster, slot } = await createRoot({ opener, minSlots, now: at })
   const ownKeyRows = createOwnKeys(root, at)
   const ownKeys = new OwnKeys(root, ownKeyRows)
-  const all = { name: 'first token', principal: null, permissions, keys: null, expiresAt: null }
+  const expiresAt = isBootstrap ? at + bootstrapLifeMs : null
+  const name = isBootstrap ? 'bootstrap' : 'first token'
+  const all = { name, principal: null, permissions, keys: null, expiresAt }
   const token = makeToken(ownKeys.newest('token-pepper'), all, { createdBy: null, now: at })
+  const signer = ownKeys.newest('signing').secret.use((seed) => new Signer(root.clusterId, seed))
   const created = firstKey === undefined ? undefined : newKey(root, firstKey, at)
   const chain = newChain(root, ownKeys, { ordinal: 1, startedAt: at })
   const event = { action: 'service.init' as const, token: token.row.token, permissions, key: firstKey }
@@ -120,6 +137,7 @@ export async function prepareService(
     beginning: {
       clusterId: toHex(cluster.clusterId),
       adminToken: token.text,
+      fingerprint: fingerprint(signer.publicKey),
       firstKey: created && describe(created),
     },
     async write() {
@@ -173,6 +191,7 @@ export class Service {
   readonly keys: Keys
   readonly tokens: Tokens
   readonly grants: Grants
+  readonly checkpoints: Checkpoints
   readonly slots: Slots
   readonly rootRotation: RootRotation
   readonly #store: KeyStore
@@ -206,6 +225,7 @@ export class Service {
     this.slots = new Slots({ reads: ledger, root, audit, now })
     this.rootRotation = new RootRotation({ reads: ledger, root, audit })
     this.grants = new Grants({ ledger, audit, now })
+    this.checkpoints = new Checkpoints({ ledger, signer: this.signer, audit, now })
     this.tokens = new Tokens({ ledger, ownKeys, grants: this.grants, audit, now })
   }
 
@@ -250,6 +270,7 @@ export class Service {
     }
     const service = new Service({ ...settings, store, root, ownKeys, macs, guarded, audit, now })
     service.life.upkeep.start()
+    service.checkpoints.start()
     return service
   }
 
@@ -288,6 +309,36 @@ export class Service {
     await this.#audit.record({ action: 'service.seal', caller })
   }
 
+  /** Entries of the log; that it was read is in the log before anybody has them. */
+  async readAudit(
+    caller: Caller,
+    filter: AuditFilter,
+    page: { readonly after: AuditPosition | undefined; readonly limit: number },
+  ): Promise<AuditPage> {
+    // What was there when it was asked for: not the entry about the asking.
+    const found = await findEntries({ reads: this.#ledger, store: this.#store }, filter, page)
+    await this.#audit.record({ action: 'audit.read', caller, filter })
+    return found
+  }
+
+  /**
+   * Checks the whole log, and holds it against checkpoints that were kept elsewhere.
+   *
+   * @param lines Of `signCheckpoint`.
+   * @throws ServiceError `malformed_request`, `integrity_violation` for a checkpoint of somebody else.
+   */
+  async verifyAudit(caller: Caller, lines: readonly string[]): Promise<AuditReport> {
+    const checkpoints = lines.map((line) => readCheckpoint(this.signer, line))
+    const report = await verifyAuditLog(this.#store, this.#root.clusterId, this.#ownKeys)
+    const faults = [...report.faults]
+    for (const checkpoint of checkpoints) {
+      faults.push(...(await faultsAgainst(checkpoint, this.#store)))
+    }
+    const all = { ...report, ok: faults.length === 0, faults }
+    await this.#audit.record({ action: 'audit.verify', caller, faults: faults.length })
+    return all
+  }
+
   /** Why something would be allowed, or not. Throws as `explain` does. */
   async explain(question: Question): Promise<Explanation> {
     return await explain({ ledger: this.#ledger, grants: this.grants, tokens: this.tokens }, question)
@@ -324,6 +375,7 @@ export class Service {
   /** Waits for what is being written, then forgets all secrets. Store and opener stay the caller's. */
   async close(): Promise<void> {
     await this.rootRotation.close()
+    await this.checkpoints.close()
     // What it would have kept is in the log all the same.
     await this.life.upkeep.close().catch(() => undefined)
     await this.#audit.close()

@@ -21,6 +21,8 @@ import { networkOf } from './rule.ts'
 
 const tokenPattern = /^lhk_([0-9a-f]{24})_([A-Za-z0-9_-]{43})$/u
 const noMac = new Uint8Array(32)
+/** Of the token that a service in production begins with: it makes one other token, and ends with that. */
+export const bootstrapLifeMs: number = 60 * 60 * 1000
 
 export interface NewToken {
   readonly name: string
@@ -105,6 +107,7 @@ export class Tokens {
    * @throws ServiceError `unauthenticated` when the principal is switched off.
    */
   async authorityOf(row: TokenRow): Promise<Authority> {
+    if (isBootstrap(row)) return [[{ ...ruleOf(row), permissions: ['tokens.create'] }]]
     if (row.principal === null) return [[ruleOf(row)]]
     const layer = await this.#options.grants.layer(row.principal)
     if (layer === undefined) throw unauthenticated()
@@ -124,12 +127,17 @@ export class Tokens {
 
   /** @throws ServiceError `permission_denied` when the caller would hand on what he does not hold; `not_found`. */
   async create(caller: Caller, wanted: NewToken): Promise<{ row: TokenRow; text: string }> {
-    const { ownKeys, grants, audit, now } = this.#options
+    const { ledger, ownKeys, grants, audit, now } = this.#options
     if (wanted.expiresAt !== null && wanted.expiresAt <= now()) {
       throw new ServiceError('malformed_request', 'the end of the token is in the past')
     }
     if (wanted.principal !== null) await grants.principal(wanted.principal)
-    if (!mayHandOn(forPrincipal(caller, wanted.principal), ruleOf({ ...wanted, token: '' }))) {
+    const own = await ledger.row('tokens', { token: caller.principal.token })
+    const bootstrap = own !== undefined && isBootstrap(own) ? own : undefined
+    if (bootstrap !== undefined && bootstrap.revokedAt !== null) throw unauthenticated()
+    const holder =
+      bootstrap === undefined ? forPrincipal(caller, wanted.principal) : unbounded(caller, bootstrap)
+    if (!mayHandOn(holder, ruleOf({ ...wanted, token: '' }))) {
       throw new ServiceError('permission_denied', 'a token hands on only what it holds, and for no longer', {
         hint: 'ask for fewer permissions, for keys this token may see, and for an earlier end',
       })
@@ -149,10 +157,14 @@ export class Tokens {
         keys,
         expiresAt,
       },
-      [insert('tokens', made.row)],
+      [
+        insert('tokens', made.row),
+        ...(bootstrap === undefined ? [] : [update('tokens', bootstrap, { revokedAt: now() })]),
+      ],
     )
-    // Twelve random bytes that were there before.
+    // Twelve random bytes that were there before, or a bootstrap token used twice at once.
     if (outcome === 'conflict') throw new ServiceError('invalid_state', 'try again')
+    if (bootstrap !== undefined && caller.isDryRun !== true) this.#revoked.add(bootstrap.token)
     return made
   }
 
@@ -186,6 +198,17 @@ export class Tokens {
     }
     this.#revoked.add(token)
   }
+}
+
+/** Nobody made it, and it has an end: only the first one of a service in production is so. */
+function isBootstrap({ createdBy, expiresAt }: TokenRow): boolean {
+  return createdBy === null && expiresAt !== null
+}
+
+/** A bootstrap token hands on everything, for as long as its holder likes, once. */
+function unbounded(caller: Caller, bootstrap: TokenRow): Caller {
+  const authority = [[ruleOf({ ...bootstrap, expiresAt: null })]] as const
+  return { ...caller, principal: { ...caller.principal, authority } }
 }
 
 /** The rule that a token itself is. */

@@ -55,6 +55,8 @@ export interface TestServiceOptions extends Pick<KeyLifeSettings, 'backups'> {
   readonly auditDeadlineMs?: number
   /** Default: 1. */
   readonly minSlots?: number
+  /** Default: false, and the first token does everything. */
+  readonly isBootstrap?: boolean
   /** Names of keys to begin with. */
   readonly keys?: readonly string[]
   /** Puts something between the service and its store, once it is initialised. */
@@ -76,6 +78,7 @@ export async function startTestService(options: TestServiceOptions = {}): Promis
     opener,
     now,
     minSlots: options.minSlots ?? 1,
+    isBootstrap: options.isBootstrap ?? false,
   })
   await write()
   const store = between(inner)
