@@ -9,6 +9,7 @@ import type { Stanza } from '../format/header.ts'
 import { checkOptions } from '../options.ts'
 import { Secret } from '../secret.ts'
 import { KmsAccess } from './access-client.ts'
+import { KmsAudit } from './audit-client.ts'
 import { Bundles } from './bundles.ts'
 import { chunks, maxRewrapBytes, maxUnwrapBytes } from './chunks.ts'
 import { keyPath, KmsKeys } from './keys-client.ts'
@@ -118,6 +119,8 @@ export class KmsClient {
   readonly keys: KmsKeys
   /** Principals and their grants. */
   readonly access: KmsAccess
+  /** The audit log. */
+  readonly audit: KmsAudit
   readonly #transport: Transport
   readonly #options: KmsClientOptions
   readonly #bundles: Bundles
@@ -142,6 +145,7 @@ export class KmsClient {
     }
     this.keys = new KmsKeys(requests)
     this.access = new KmsAccess(requests)
+    this.audit = new KmsAudit(requests)
   }
 
   /**

@@ -15,6 +15,14 @@ export type {
 } from './client.ts'
 export { maxPackagedVersions, openKeyPackage, sealKeyPackage } from './key-package.ts'
 export type { PackagedState, PackagedVersion, PackageLabel } from './key-package.ts'
+export { KmsAudit } from './audit-client.ts'
+export type {
+  AuditEntry,
+  AuditFilterQuery,
+  AuditVerdict,
+  CheckpointInfo,
+  VerifyAuditRequest,
+} from './audit-wire.ts'
 export { KmsAccess } from './access-client.ts'
 export type {
   ContextCondition,

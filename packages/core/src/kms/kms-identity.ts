@@ -92,7 +92,7 @@ export class KmsIdentity implements Identity {
     this.#cache = cacheMs === 0 ? undefined : new DataKeyCache(cacheMs, cacheSize)
   }
 
-  /** Wipes the data keys that are kept; it can be used further. */
+  /** Wipes the data keys that are kept; it can be used further. Never throws. */
   clearCache(): void {
     this.#cache?.clear()
   }

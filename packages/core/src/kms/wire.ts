@@ -53,6 +53,9 @@ export const permissions = [
   'grants.list',
   'grants.delete',
   'authz.explain',
+  'audit.read',
+  'audit.verify',
+  'audit.checkpoint',
 ] as const
 
 /** One of `permissions`. */

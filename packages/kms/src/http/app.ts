@@ -11,6 +11,7 @@ import { frameRequests } from './request-frame.ts'
 import type { FrameOptions } from './request-frame.ts'
 import { accessRoutes } from './routes/access.ts'
 import { aliasRoutes } from './routes/aliases.ts'
+import { auditRoutes } from './routes/audit.ts'
 import { batchRoutes } from './routes/batches.ts'
 import { clockRoutes } from './routes/clock.ts'
 import { healthRoutes } from './routes/health.ts'
@@ -57,6 +58,7 @@ export function createApp({ service, gate, openers, mayUnseal, limits, ...frame 
   tokenRoutes(app, service)
   sysRoutes(app, service, gate, openers)
   accessRoutes(app, service)
+  auditRoutes(app, service)
   identityRoutes(app, service)
   referenceRoutes(app)
 

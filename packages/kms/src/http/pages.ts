@@ -40,8 +40,12 @@ export function pageAnswer<R, T>(
   const items = rows.slice(0, limit)
   const last = items.at(-1)
   if (rows.length <= limit || last === undefined) return { items: items.map(itemOf) }
-  const next = c.get('shared').cursors.make(scopeOf(c), String(positionOf(last)))
-  return { items: items.map(itemOf), next_cursor: next }
+  return { items: items.map(itemOf), next_cursor: cursorAt(c, String(positionOf(last))) }
+}
+
+/** The cursor that leads behind a position of this list. */
+export function cursorAt(c: Context<Env>, position: string): string {
+  return c.get('shared').cursors.make(scopeOf(c), position)
 }
 
 /** The list is its path and what filters it; the size of the pages may change on the way. */

@@ -9,6 +9,8 @@ export interface RouteRule {
   readonly isRead?: true
   /** Whether its answer holds something that is shown once; it is not kept for whoever asks again. */
   readonly answersSecret?: true
+  /** Whether it can be, or has to be, told the generation of the key it expects (If-Match). */
+  readonly ifMatch?: 'taken' | 'required'
 }
 
 const kibi = 1024
@@ -18,8 +20,8 @@ export const routeTable = {
   'POST /v1/keys': { permission: 'keys.create', maxBodyBytes: 64 * kibi },
   'GET /v1/keys': { permission: 'keys.list', maxBodyBytes: 0 },
   'GET /v1/keys/{key}': { permission: 'keys.read', maxBodyBytes: 0 },
-  'PATCH /v1/keys/{key}': { permission: 'keys.update', maxBodyBytes: 64 * kibi },
-  'POST /v1/keys/{key}/rotate': { permission: 'keys.rotate', maxBodyBytes: 64 * kibi },
+  'PATCH /v1/keys/{key}': { permission: 'keys.update', maxBodyBytes: 64 * kibi, ifMatch: 'required' },
+  'POST /v1/keys/{key}/rotate': { permission: 'keys.rotate', maxBodyBytes: 64 * kibi, ifMatch: 'taken' },
   'GET /v1/keys/{key}/usage': { permission: 'keys.usage', maxBodyBytes: 0 },
   'POST /v1/keys/import': { permission: 'keys.import', maxBodyBytes: mebi },
   'POST /v1/keys/{key}/export': { permission: 'keys.export', maxBodyBytes: 64 * kibi, answersSecret: true },
@@ -31,9 +33,21 @@ export const routeTable = {
   'POST /v1/keys/{key}/decapsulate': { permission: 'decapsulate', maxBodyBytes: 64 * kibi, isRead: true },
   'GET /v1/keys/{key}/versions': { permission: 'versions.list', maxBodyBytes: 0 },
   'GET /v1/keys/{key}/versions/{version}': { permission: 'versions.read', maxBodyBytes: 0 },
-  'PATCH /v1/keys/{key}/versions/{version}': { permission: 'versions.update', maxBodyBytes: 64 * kibi },
-  'POST /v1/keys/{key}/versions/{version}/destroy': { permission: 'versions.destroy', maxBodyBytes: 0 },
-  'POST /v1/keys/{key}/versions/{version}/restore': { permission: 'versions.restore', maxBodyBytes: 0 },
+  'PATCH /v1/keys/{key}/versions/{version}': {
+    permission: 'versions.update',
+    maxBodyBytes: 64 * kibi,
+    ifMatch: 'taken',
+  },
+  'POST /v1/keys/{key}/versions/{version}/destroy': {
+    permission: 'versions.destroy',
+    maxBodyBytes: 0,
+    ifMatch: 'required',
+  },
+  'POST /v1/keys/{key}/versions/{version}/restore': {
+    permission: 'versions.restore',
+    maxBodyBytes: 0,
+    ifMatch: 'taken',
+  },
   'GET /v1/keys/{key}/versions/{version}/destroy-check': { permission: 'versions.check', maxBodyBytes: 0 },
   'GET /v1/keys/{key}/census/{consumer}': { permission: 'census.read', maxBodyBytes: 0 },
   'PUT /v1/keys/{key}/census/{consumer}': { permission: 'census.write', maxBodyBytes: mebi },
@@ -57,6 +71,10 @@ export const routeTable = {
   'POST /v1/grants': { permission: 'grants.create', maxBodyBytes: 64 * kibi },
   'GET /v1/principals/{principal}/grants': { permission: 'grants.list', maxBodyBytes: 0 },
   'DELETE /v1/principals/{principal}/grants/{grant}': { permission: 'grants.delete', maxBodyBytes: 0 },
+  'GET /v1/audit/events': { permission: 'audit.read', maxBodyBytes: 0 },
+  'GET /v1/audit/checkpoints': { permission: 'audit.read', maxBodyBytes: 0 },
+  'POST /v1/audit/checkpoints': { permission: 'audit.checkpoint', maxBodyBytes: 0 },
+  'POST /v1/audit/verify': { permission: 'audit.verify', maxBodyBytes: 8 * mebi, isRead: true },
   'POST /v1/authz/explain': { permission: 'authz.explain', maxBodyBytes: 64 * kibi, isRead: true },
   'POST /v1/sys/seal': { permission: 'sys.seal', maxBodyBytes: 0 },
   'GET /v1/sys/slots': { permission: 'slots.list', maxBodyBytes: 0 },

@@ -56,6 +56,9 @@ export const permissions = [
   'grants.list',
   'grants.delete',
   'authz.explain',
+  'audit.read',
+  'audit.verify',
+  'audit.checkpoint',
 ] as const satisfies readonly Permission[]
 
 /** Who asks: a token, and what it may do. */

@@ -213,6 +213,15 @@ export interface GrantRow extends Rule {
   readonly createdBy: string
 }
 
+/** A checkpoint, for whoever takes it elsewhere. */
+export interface CheckpointRow {
+  /** 1, 2, 3, … */
+  readonly checkpoint: number
+  /** One line of JSON: body and signature. */
+  readonly line: string
+  readonly createdAt: number
+}
+
 /** The end of a chain of the audit log, so that a cut tail shows. Its generation is `seq`. */
 export interface AuditHeadRow {
   /** 32 hexadecimal digits: one chain for each run of the service. */
@@ -245,6 +254,7 @@ export interface Rows {
   tokens: TokenRow
   principals: PrincipalRow
   grants: GrantRow
+  checkpoints: CheckpointRow
   audit_heads: AuditHeadRow
 }
 
@@ -267,6 +277,7 @@ interface KeyColumns {
   tokens: 'token'
   principals: 'principal'
   grants: 'principal' | 'grant'
+  checkpoints: 'checkpoint'
   audit_heads: 'run'
 }
 
@@ -425,6 +436,10 @@ export const tables: { readonly [T in TableName]: Table<T> } = {
       createdAt: 'number',
       createdBy: 'text',
     },
+  },
+  checkpoints: {
+    key: ['checkpoint'],
+    columns: { checkpoint: 'number', line: 'text', createdAt: 'number' },
   },
   audit_heads: {
     key: ['run'],

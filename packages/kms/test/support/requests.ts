@@ -135,6 +135,10 @@ export const requests: Readonly<Record<RouteName, (under: TestService) => Sent |
     const grant = await under.client().access.createGrant({ principal: 'app', permissions: ['wrap'] })
     return [`${path}/grants/${grant.id}`, { method: 'DELETE' }]
   },
+  'GET /v1/audit/events': () => ['/v1/audit/events?action=key.rotate', {}],
+  'GET /v1/audit/checkpoints': () => ['/v1/audit/checkpoints', {}],
+  'POST /v1/audit/checkpoints': () => ['/v1/audit/checkpoints', { method: 'POST' }],
+  'POST /v1/audit/verify': () => ['/v1/audit/verify', json('POST', {})],
   'POST /v1/authz/explain': async (under) => {
     await principalPath(under)
     return ['/v1/authz/explain', json('POST', { principal: 'app', permission: 'wrap' })]

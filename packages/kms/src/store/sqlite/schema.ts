@@ -236,6 +236,13 @@ export const grants = sqliteTable(
   (table) => [primaryKey({ columns: [table.principal, table.grant] })],
 )
 
+export const checkpoints = sqliteTable('checkpoints', {
+  checkpoint: integer().primaryKey(),
+  line: text().notNull(),
+  createdAt: time('created_at').notNull(),
+  ...mark(),
+})
+
 export const auditEntries = sqliteTable(
   'audit_entries',
   {
@@ -280,5 +287,6 @@ export const rowTables = {
   tokens,
   principals,
   grants,
+  checkpoints,
   audit_heads: auditHeads,
 } satisfies Record<TableName, SQLiteTable>

@@ -37,6 +37,14 @@ CREATE TABLE `census` (
 	CONSTRAINT `census_pk` PRIMARY KEY(`key`, `consumer`)
 );
 --> statement-breakpoint
+CREATE TABLE `checkpoints` (
+	`checkpoint` integer PRIMARY KEY,
+	`line` text NOT NULL,
+	`created_at` integer NOT NULL,
+	`generation` integer NOT NULL,
+	`mac` blob NOT NULL
+);
+--> statement-breakpoint
 CREATE TABLE `clock` (
 	`clock` text PRIMARY KEY,
 	`latest` integer NOT NULL,

@@ -1,0 +1,44 @@
+/** What travels about the audit log; see `wire.ts`. */
+
+/** One entry, as it is in the log. */
+export interface AuditEntry {
+  /** 32 hexadecimal digits: one chain for each run of the service. */
+  run: string
+  /** 1, 2, 3, … in its chain. */
+  seq: number
+  /** JSON, exactly as its MAC covers it. */
+  body: string
+  /** HMAC-SHA-256, hexadecimal: only the service can check it. */
+  mac: string
+}
+
+/** What is left out is not asked for. */
+export interface AuditFilterQuery {
+  action?: string | undefined
+  /** The id of a token. */
+  principal?: string | undefined
+  key?: string | undefined
+  since?: string | undefined
+  until?: string | undefined
+}
+
+/** Something the service signed about itself, to be kept where the database is not. */
+export interface CheckpointInfo {
+  number: number
+  created_at: string
+  /** One line of JSON: body and signature (ML-DSA-65). */
+  line: string
+}
+
+export interface VerifyAuditRequest {
+  /** Lines of checkpoints that were kept elsewhere. */
+  checkpoints?: string[] | undefined
+}
+
+export interface AuditVerdict {
+  ok: boolean
+  runs: number
+  entries: number
+  /** One line each. */
+  faults: string[]
+}

@@ -1,0 +1,102 @@
+/** Makes checkpoints, now and then or when asked, and keeps them for whoever takes them elsewhere. */
+
+import { toHex } from '@longhold/core'
+
+import { auditHeads } from './audit-heads.ts'
+import type { AuditLog } from './audit-log.ts'
+import { insert } from './changes.ts'
+import { signCheckpoint } from './checkpoint.ts'
+import type { Checkpoint, FinalVersion } from './checkpoint.ts'
+import { ServiceError } from './errors.ts'
+import { allRows } from './key-store.ts'
+import type { Ledger } from './ledger.ts'
+import type { Caller } from './policy.ts'
+import type { CheckpointRow, Stored } from './rows.ts'
+import type { Signer } from './signing.ts'
+
+/** While something changes. */
+const everyMs = 60 * 60 * 1000
+const maxAttempts = 5
+
+export interface CheckpointsOptions {
+  readonly ledger: Ledger
+  readonly signer: Signer
+  readonly audit: AuditLog
+  readonly now: () => number
+}
+
+export class Checkpoints {
+  readonly #options: CheckpointsOptions
+  #timer: NodeJS.Timeout | undefined
+  /** What the newest one made here saw: without anything new there is none to make. */
+  #epochAfter: number | undefined
+  #running: Promise<unknown> | undefined
+
+  constructor(options: CheckpointsOptions) {
+    this.#options = options
+  }
+
+  /** One an hour, as long as something changes. */
+  start(): void {
+    this.#timer ??= setInterval(() => {
+      this.#running = this.#makeDue().catch(() => undefined)
+    }, everyMs).unref()
+  }
+
+  async close(): Promise<void> {
+    clearInterval(this.#timer)
+    await this.#running
+  }
+
+  /**
+   * A new checkpoint, signed and kept.
+   *
+   * @throws ServiceError `audit_unavailable`, `storage_unavailable`, `integrity_violation`; `invalid_state` when others
+   * were faster every time.
+   */
+  async create(caller: Caller | undefined): Promise<CheckpointRow> {
+    const { ledger, signer, audit, now } = this.#options
+    for (let attempt = 0; attempt < maxAttempts; attempt++) {
+      const checkpoint = (await this.newest())?.checkpoint ?? 0
+      const at = now()
+      const line = signCheckpoint(signer, await this.#describe(checkpoint + 1, at))
+      const row: CheckpointRow = { checkpoint: checkpoint + 1, line, createdAt: at }
+      const event = { action: 'audit.checkpoint' as const, caller, checkpoint: row.checkpoint }
+      if ((await audit.commit(event, [insert('checkpoints', row)])) === 'done') {
+        this.#epochAfter = (await ledger.head()).epoch
+        return row
+      }
+    }
+    throw new ServiceError('invalid_state', 'others make checkpoints at the same time', { hint: 'try again' })
+  }
+
+  /** Ascending. */
+  async list(page: { after: number | undefined; limit: number }): Promise<Stored<CheckpointRow>[]> {
+    const after = page.after === undefined ? undefined : { checkpoint: page.after }
+    return await this.#options.ledger.rows('checkpoints', { after, limit: page.limit })
+  }
+
+  async newest(): Promise<CheckpointRow | undefined> {
+    let newest: CheckpointRow | undefined
+    for await (const rows of allRows(this.#options.ledger, 'checkpoints')) newest = rows.at(-1)
+    return newest
+  }
+
+  async #makeDue(): Promise<void> {
+    if ((await this.#options.ledger.head()).epoch !== this.#epochAfter) await this.create(undefined)
+  }
+
+  async #describe(number: number, at: number): Promise<Checkpoint> {
+    const { ledger } = this.#options
+    const { epoch, mac } = await ledger.sealedHead()
+    const heads = await auditHeads(ledger)
+    const finalVersions: FinalVersion[] = []
+    for await (const rows of allRows(ledger, 'versions')) {
+      for (const { key, version, state } of rows) {
+        if (state === 'compromised' || state === 'destroyed') finalVersions.push({ key, version, state })
+      }
+    }
+    const chains = heads.map(({ run, seq, lastMac }) => ({ run, seq, mac: toHex(lastMac) }))
+    return { number, at, epoch, headMac: toHex(mac), chains, finalVersions }
+  }
+}
