@@ -84,13 +84,13 @@ const changeParameters: readonly Parameter[] = [
     description: 'The same change sent again under its key is made once, and answered alike for an hour',
     schema: { type: 'string', minLength: 1, maxLength: 128, pattern: '^[!-~]+$' },
   },
-  {
-    name: 'If-Match',
-    in: 'header',
-    description: 'The ETag that was read: the change is made in that state only',
-    schema: { type: 'string', example: '"3"' },
-  },
 ]
+const ifMatch: Parameter = {
+  name: 'If-Match',
+  in: 'header',
+  description: 'The ETag that the key had when it was read: the change is made in that state only',
+  schema: { type: 'string', example: '"3"' },
+}
 const dryRun: Schema = {
   type: 'object',
   properties: { dry_run: { type: 'boolean', const: true }, would_answer: { type: 'integer', example: 200 } },
@@ -152,7 +152,11 @@ function complete(name: string, operation: Operation, schemas: Document['compone
     ...operation,
     ...(text === '' ? {} : { description: text }),
     security: rule === undefined ? [] : [{ token: [] }],
-    parameters: [...(operation.parameters ?? []), ...(isChange ? changeParameters : [])],
+    parameters: [
+      ...(operation.parameters ?? []),
+      ...(isChange ? changeParameters : []),
+      ...(rule?.ifMatch === undefined ? [] : [{ ...ifMatch, required: rule.ifMatch === 'required' }]),
+    ],
     ...(operation.requestBody === undefined
       ? {}
       : {

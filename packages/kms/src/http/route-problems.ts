@@ -27,9 +27,7 @@ const ofChanges: readonly ProblemCode[] = [
   'invalid_state',
   'idempotency_in_progress',
   'already_done',
-  'precondition_failed',
   'idempotency_key_reused',
-  'precondition_required',
 ]
 /** What only some have. */
 const more: Readonly<Record<string, readonly ProblemCode[]>> = {
@@ -46,6 +44,8 @@ export function codesOf(name: string, rule: RouteRule | undefined, hasBody: bool
     ...withToken,
     ...(hasBody ? withBody : []),
     ...(changes(name, rule) ? ofChanges : []),
+    ...(rule.ifMatch === undefined ? [] : (['precondition_failed'] as const)),
+    ...(rule.ifMatch === 'required' ? (['precondition_required'] as const) : []),
     // Item by item in a batch; of the whole where there is one thing to open.
     ...(rule.isRead === true ? (['unwrap_failed', 'recipient_unknown'] as const) : []),
   ]

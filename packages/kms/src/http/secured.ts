@@ -30,6 +30,7 @@ export function secured(app: App, service: Service): Secured {
     const middleware = [
       guard(service, rule),
       knownQuery(route, isChange),
+      ...(isChange && rule.ifMatch === undefined ? [noPrecondition] : []),
       jsonBody(rule.maxBodyBytes),
       confirm(service),
       ...(isChange ? [idempotent(name, rule.answersSecret === true), answerDryRun] : []),
@@ -69,6 +70,14 @@ function knownQuery(route: Route, isChange: boolean) {
     await next()
   })
 }
+
+/** Whoever says what he expects must not be overrun where nobody looks. */
+const noPrecondition = createMiddleware<Env>(async (c, next) => {
+  if (c.req.header('if-match') !== undefined) {
+    throw new ServiceError('malformed_request', 'this route takes no If-Match')
+  }
+  await next()
+})
 
 /** Once the body is there, however long it took. */
 function confirm(service: Service) {

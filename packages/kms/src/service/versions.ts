@@ -72,19 +72,36 @@ export class Versions {
     return await this.#version(key, version)
   }
 
-  /** A new version becomes primary and the old one goes on unwrapping; or it is made, and waits. */
-  async rotate(caller: Caller, key: string, activate: 'now' | 'pending' = 'now'): Promise<KeySummary> {
-    const { keys } = this.#options
-    return await this.#change(key, async (at) =>
-      this.#rotation({ row: await keys.row(caller, key), at }, { caller, activate }),
-    )
+  /**
+   * A new version becomes primary and the old one goes on unwrapping; or it is made, and waits.
+   *
+   * @param expected The generation of the key it was decided in, if it matters.
+   */
+  async rotate(
+    caller: Caller,
+    key: string,
+    activate: 'now' | 'pending' = 'now',
+    expected?: number,
+  ): Promise<KeySummary> {
+    return await this.#change(key, async (at) => {
+      const row = await this.#row(caller, key, expected)
+      return await this.#rotation({ row, at }, { caller, activate })
+    })
   }
 
-  /** @throws ServiceError `not_found`, `invalid_state` for a transition that is not legal. */
-  async setState(caller: Caller, key: string, number: number, to: SettableState): Promise<VersionRow> {
-    const { keys } = this.#options
+  /**
+   * @param expected As for `rotate`.
+   * @throws ServiceError `not_found`, `invalid_state` for a transition that is not legal, `precondition_failed`.
+   */
+  async setState(
+    caller: Caller,
+    key: string,
+    number: number,
+    to: SettableState,
+    expected?: number,
+  ): Promise<VersionRow> {
     return await this.#change(key, async (at) => {
-      const row = await keys.row(caller, key)
+      const row = await this.#row(caller, key, expected)
       const version = await this.#version(key, number)
       if (version.state === to) return { result: version }
       return await this.#transition({ row, at }, version, to, caller)
@@ -97,10 +114,8 @@ export class Versions {
    * @param expected The generation of the key it was decided in.
    */
   async destroy(caller: Caller, key: string, number: number, expected: number): Promise<VersionRow> {
-    const { keys } = this.#options
     return await this.#change(key, async (at) => {
-      const row = await keys.row(caller, key)
-      requireGeneration(`the key ${key}`, row.generation, expected)
+      const row = await this.#row(caller, key, expected)
       const version = await this.#version(key, number)
       const from = version.state
       checkTransition(from, 'destroy_scheduled')
@@ -113,11 +128,15 @@ export class Versions {
     })
   }
 
-  /** Calls a destruction off. */
-  async restore(caller: Caller, key: string, number: number): Promise<VersionRow> {
-    const { keys, reads } = this.#options
+  /**
+   * Calls a destruction off.
+   *
+   * @param expected As for `rotate`.
+   */
+  async restore(caller: Caller, key: string, number: number, expected?: number): Promise<VersionRow> {
+    const { reads } = this.#options
     return await this.#change(key, async (at) => {
-      const row = await keys.row(caller, key)
+      const row = await this.#row(caller, key, expected)
       const version = await this.#version(key, number)
       const scheduled = await reads.row('destructions', { key, version: number })
       if (version.state !== 'destroy_scheduled' || scheduled === undefined) {
@@ -264,6 +283,13 @@ export class Versions {
 
   #create(key: string, version: number, state: 'primary' | 'pending', now: number): VersionRow {
     return createVersion(this.#options.root, { key, version, state, now })
+  }
+
+  /** The key as it is, if that is how it was when the change was decided. */
+  async #row(caller: Caller, key: string, expected: number | undefined): Promise<Stored<KeyRow>> {
+    const row = await this.#options.keys.row(caller, key)
+    requireGeneration(`the key ${key}`, row.generation, expected)
+    return row
   }
 
   async #version(key: string, version: number): Promise<Stored<VersionRow>> {

@@ -68,7 +68,7 @@ describe('a change that is sent again under its key', () => {
   test.each<[string, Sent]>([
     ['another body', { body: { key: 'c' } }],
     ['another path', { path: '/v1/keys/b/rotate' }],
-    ['another expectation', { body: { key: 'b' }, headers: { 'if-match': '"1"' } }],
+    ['another expectation', { path: '/v1/keys/a/rotate', headers: { 'if-match': '"1"' } }],
   ])('with %s is refused', async (_, other) => {
     const under = await startTestService({ keys: ['a', 'b'] })
     const isRotation = other.path !== undefined

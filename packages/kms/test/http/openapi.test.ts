@@ -165,7 +165,7 @@ describe.each(Object.keys(routeTable) as RouteName[])('%s', (name) => {
 })
 
 test.each([400, 404, 409, 413, 422, 428, 429, 503])('a problem %i is as described', (status) => {
-  const { content } = answerOf(byName.get('POST /v1/tokens') ?? { responses: {} }, status)
+  const { content } = answerOf(byName.get('PATCH /v1/keys/{key}') ?? { responses: {} }, status)
   const { schema, example } = content?.['application/problem+json'] ?? {}
   expect(faultsOf(schema, example)).toEqual([])
   expect(checkOf(schema ?? {}).safeParse({ ...(example as object), code: 'made_up' }).success).toBe(false)

@@ -99,3 +99,55 @@ describe('a dry run', () => {
     },
   )
 })
+
+describe('If-Match', () => {
+  const rotate = (under: TestService, tag: string) =>
+    ask(under, '/v1/keys/a/rotate', { method: 'POST', headers: { 'if-match': tag } })
+
+  test('makes a change in that state only', async () => {
+    const under = await startTestService({ keys: ['a'] })
+    expect(await rotate(under, '"2"')).toMatchObject({ status: 412, code: 'precondition_failed' })
+    expect(await rotate(under, '"1"')).toMatchObject({ status: 200, etag: '"2"' })
+    expect(await rotate(under, '"1"')).toMatchObject({ status: 412, code: 'precondition_failed' })
+    expect(await rotate(under, '*')).toMatchObject({ status: 200, etag: '"3"' })
+  })
+
+  test('of several at once, one is made', async () => {
+    const under = await startTestService({ keys: ['a'] })
+    const answers = await Promise.all(Array.from({ length: 8 }, () => rotate(under, '"1"')))
+    expect(answers.map(({ status }) => status).toSorted((a, b) => a - b)).toEqual([
+      200,
+      ...Array(7).fill(412),
+    ])
+  })
+
+  test.each([
+    ['W/"1"', 412],
+    ['1', 412],
+    ['"01"', 412],
+    ['"1e0"', 412],
+    ['""', 412],
+    ['"1", "2"', 400],
+  ])('with the tag %s is refused', async (tag, status) => {
+    const under = await startTestService({ keys: ['a'] })
+    expect(await rotate(under, tag)).toMatchObject({ status })
+    expect(await under.client().getKey('a')).toMatchObject({ generation: 1 })
+  })
+
+  test.each([undefined, '*'])('is required for edits, and is not %s', async (tag) => {
+    const under = await startTestService({ keys: ['a'] })
+    const headers = { 'content-type': 'application/json', ...(tag === undefined ? {} : { 'if-match': tag }) }
+    const body = JSON.stringify({ exportable: true })
+    expect(await ask(under, '/v1/keys/a', { method: 'PATCH', headers, body })).toMatchObject({
+      status: 428,
+      code: 'precondition_required',
+    })
+  })
+
+  test('is refused where nobody would look at it', async () => {
+    const under = await startTestService()
+    const headers = { 'content-type': 'application/json', 'if-match': '"1"' }
+    const made = await ask(under, '/v1/keys', { method: 'POST', headers, body: '{"key":"a"}' })
+    expect(made).toMatchObject({ status: 400, code: 'malformed_request' })
+  })
+})

@@ -20,7 +20,7 @@ import { describeVersion, taggedKey } from '../describe-keys.ts'
 import { jsonAnswer, jsonRequest, problems, time, timeOrNull } from '../documents.ts'
 import type { App } from '../env.ts'
 import { numberPageRequest, pageAnswer } from '../pages.ts'
-import { requiredGeneration } from '../preconditions.ts'
+import { expectedGeneration, requiredGeneration } from '../preconditions.ts'
 import { secured } from '../secured.ts'
 
 const rotateKey = createRoute({
@@ -86,10 +86,9 @@ export function versionRoutes(app: App, service: Service): void {
   route(rotateKey, async (c) => {
     // No body, no header of its kind, and nothing to validate.
     const { activate } = (c.req.valid('json') as { activate?: 'now' | 'pending' } | undefined) ?? {}
-    return c.json(
-      taggedKey(c, await versions.rotate(c.get('caller'), c.req.valid('param').key, activate)),
-      200,
-    )
+    const { key } = c.req.valid('param')
+    const row = await versions.rotate(c.get('caller'), key, activate, expectedGeneration(c))
+    return c.json(taggedKey(c, row), 200)
   })
 
   route(listVersions, async (c) => {
@@ -107,7 +106,8 @@ export function versionRoutes(app: App, service: Service): void {
   route(updateVersion, async (c) => {
     const { key, version } = c.req.valid('param')
     const { state } = c.req.valid('json')
-    return c.json(describeVersion(await versions.setState(c.get('caller'), key, version, state)), 200)
+    const row = await versions.setState(c.get('caller'), key, version, state, expectedGeneration(c))
+    return c.json(describeVersion(row), 200)
   })
 
   route(destroyVersion, async (c) => {
@@ -123,7 +123,10 @@ export function versionRoutes(app: App, service: Service): void {
 
   route(restoreVersion, async (c) => {
     const { key, version } = c.req.valid('param')
-    return c.json(describeVersion(await versions.restore(c.get('caller'), key, version)), 200)
+    return c.json(
+      describeVersion(await versions.restore(c.get('caller'), key, version, expectedGeneration(c))),
+      200,
+    )
   })
 
   route(checkDestroy, async (c) => {
