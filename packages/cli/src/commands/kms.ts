@@ -4,11 +4,13 @@ import { examples } from '../shell/help.ts'
 import type { Terminal } from '../shell/terminal.ts'
 import { kmsAcceptRollbackCommand } from './kms-accept-rollback.ts'
 import { kmsAliasesCommand } from './kms-aliases.ts'
+import { kmsAuditCommand } from './kms-audit.ts'
 import { kmsCensusCommand } from './kms-census.ts'
 import { kmsClockCommand } from './kms-clock.ts'
 import { kmsDoctorCommand } from './kms-doctor.ts'
 import { kmsExplainCommand } from './kms-explain.ts'
 import { kmsGrantsCommand } from './kms-grants.ts'
+import { kmsInitCommand } from './kms-init.ts'
 import { kmsKeysCommand } from './kms-keys.ts'
 import { kmsPrincipalsCommand } from './kms-principals.ts'
 import { kmsServeCommand } from './kms-serve.ts'
@@ -22,6 +24,7 @@ export function kmsCommand(terminal: Terminal) {
   return new Command('kms')
     .summary('run a key service, and look after its keys')
     .description('Runs the embedded key service, and looks after the keys of any key service.')
+    .addCommand(kmsInitCommand(terminal))
     .addCommand(kmsServeCommand(terminal))
     .addCommand(kmsDoctorCommand(terminal))
     .addCommand(kmsAcceptRollbackCommand(terminal))
@@ -35,6 +38,7 @@ export function kmsCommand(terminal: Terminal) {
     .addCommand(kmsPrincipalsCommand(terminal))
     .addCommand(kmsGrantsCommand(terminal))
     .addCommand(kmsExplainCommand(terminal))
+    .addCommand(kmsAuditCommand(terminal))
     .addCommand(kmsUnsealCommand(terminal))
     .addCommand(kmsSealStatusCommand(terminal))
     .addCommand(kmsSealCommand(terminal))

@@ -63,7 +63,7 @@ export function signCheckpoint(signer: Signer, checkpoint: Checkpoint): string {
 /**
  * Reads a line that `signCheckpoint` wrote. Nothing of it is believed before its signature was checked.
  *
- * @throws ServiceError `malformed_request` for another form, `integrity_violation` for a signature of somebody else.
+ * @throws ServiceError `malformed_request` for another form, and for a signature of somebody else.
  */
 export function readCheckpoint(
   signer: { readonly clusterId: Uint8Array; readonly publicKey: Uint8Array },
@@ -73,7 +73,7 @@ export function readCheckpoint(
   if (typeof body !== 'string' || typeof signature !== 'string') throw malformed()
   const bytes = bytesOf(signature)
   if (bytes === undefined || !verifySignature(signer, 'checkpoint', bytes, body)) {
-    throw new ServiceError('integrity_violation', 'the checkpoint was not signed by this service', {
+    throw new ServiceError('malformed_request', 'the checkpoint was not signed by this service', {
       hint: 'compare the fingerprint of the signing identity, and the file with another copy',
     })
   }

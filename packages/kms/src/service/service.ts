@@ -325,7 +325,7 @@ export class Service {
    * Checks the whole log, and holds it against checkpoints that were kept elsewhere.
    *
    * @param lines Of `signCheckpoint`.
-   * @throws ServiceError `malformed_request`, `integrity_violation` for a checkpoint of somebody else.
+   * @throws ServiceError `malformed_request`, also for a checkpoint of somebody else.
    */
   async verifyAudit(caller: Caller, lines: readonly string[]): Promise<AuditReport> {
     const checkpoints = lines.map((line) => readCheckpoint(this.signer, line))

@@ -82,7 +82,7 @@ describe('a checkpoint', () => {
       readCheckpoint(signer, JSON.stringify({ body, signature, ...change }))
     expect(refused({})).not.toThrow()
     for (const altered of [body.replace('99', '98'), `${body} `, body.replace('"seq":5', '"seq": 5')]) {
-      expect(refused({ body: altered })).toThrow(expect.objectContaining({ code: 'integrity_violation' }))
+      expect(refused({ body: altered })).toThrow('not signed by this service')
     }
     expect(refused({ signature: `${signature.slice(0, -4)}AAAA` })).toThrow('not signed by this service')
     expect(refused({ signature: '' })).toThrow('not signed by this service')
