@@ -97,10 +97,13 @@ describe('files', () => {
   test('the key file beside the database, and a first token that was left', async () => {
     const { dataDir, place, keyFile, options } = await healthy()
     renameSync(keyFile, join(dataDir, 'root.key'))
-    copyFileSync(join(place, 'admin.token'), join(dataDir, 'admin.token'))
+    for (const name of ['admin.token', 'bootstrap.token']) {
+      copyFileSync(join(place, 'admin.token'), join(dataDir, name))
+    }
     expect(await found('files', { ...options, config: { dataDir } })).toMatchObject([
       finding('warning', /key file lies beside the database/u, /move the key file/u),
-      finding('warning', /first token, which may do everything/u, /delete .*admin\.token/u),
+      finding('warning', /first token is still in .*admin\.token/u, /delete .*admin\.token/u),
+      finding('warning', /first token is still in .*bootstrap\.token/u, /delete .*bootstrap\.token/u),
     ])
   })
 

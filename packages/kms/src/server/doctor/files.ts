@@ -2,7 +2,7 @@
 
 import { lstatSync } from 'node:fs'
 import type { Stats } from 'node:fs'
-import { dirname } from 'node:path'
+import { dirname, join } from 'node:path'
 
 import type { ResolvedPaths } from '../paths.ts'
 import { failure, ok, unknown, warning } from './finding.ts'
@@ -56,9 +56,10 @@ export function examineFiles(files: Files): Finding[] {
       warning(check, 'the key file lies beside the database: a copy of both opens every key', next),
     )
   }
-  if (statsOf(tokenFile) !== undefined) {
-    const next = `make narrower tokens, keep this one in a safe place and delete ${tokenFile}`
-    findings.push(warning(check, `the first token, which may do everything, is still in ${tokenFile}`, next))
+  for (const path of [tokenFile, join(dataDir, 'bootstrap.token')]) {
+    if (statsOf(path) === undefined) continue
+    const next = `make narrower tokens, keep this one in a safe place if it still is one, and delete ${path}`
+    findings.push(warning(check, `the first token is still in ${path}`, next))
   }
   return findings.length > 0 ? findings : [ok(check, `what is in ${dataDir} is its owner's alone`)]
 }
