@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest'
 import { concat, utf8 } from '../../src/bytes.ts'
 import { detach, encrypt, inspect, keyIdOf } from '../../src/index.ts'
 import { openers } from '../openers.ts'
-import { codeOf, syncCodeOf } from '../refusals.ts'
+import { codeOf, refusalOf, syncCodeOf } from '../refusals.ts'
 import {
   changed,
   context,
@@ -65,12 +65,17 @@ describe.each(kinds)('a %s', (kind) => {
       expect(syncCodeOf(() => inspect(other))).toBe('unsupported')
       expect(syncCodeOf(() => keyIdOf(other))).toBe('unsupported')
     }
-    expect(await codeOf(() => open[kind](changed(bytes.subarray(0, 4), 3, 2)))).toBe('unsupported')
+    const { code, hint } = await refusalOf(() => open[kind](changed(bytes.subarray(0, 4), 3, 2)))
+    expect([code, hint]).toEqual(['unsupported', expect.stringContaining('newer release')])
   })
 
-  test.each(kinds.filter((other) => other !== kind))('does not pass as a %s', async (other) => {
-    expect(await codeOf(() => open[other](bytes))).toBe('malformed')
-  })
+  test.each(kinds.filter((other) => other !== kind))(
+    'does not pass as a %s, which says what it is',
+    async (other) => {
+      const { code, message } = await refusalOf(() => open[other](bytes))
+      expect([code, message]).toEqual(['malformed', `malformed: a ${kind}, not a ${other}`])
+    },
+  )
 
   test('with the magic of another does not open as that', async () => {
     for (const other of kinds.filter((name) => name !== kind)) {
@@ -83,7 +88,10 @@ describe.each(kinds)('a %s', (kind) => {
 test.each(['', 'L', 'LH', 'LHX\u0001', 'lhe\u0001', 'age-encryption.org/v1', '{"protected":"eyJ"}'])(
   '%j is none of the three',
   async (text) => {
-    for (const kind of kinds) expect(await codeOf(() => open[kind](utf8(text)))).toBe('malformed')
+    for (const kind of kinds) {
+      const { code, message } = await refusalOf(() => open[kind](utf8(text)))
+      expect([code, message]).toEqual(['malformed', `malformed: not a longhold ${kind}`])
+    }
     expect(syncCodeOf(() => inspect(utf8(text)))).toBe('malformed')
     expect(syncCodeOf(() => keyIdOf(utf8(text)))).toBe('malformed')
   },

@@ -1,7 +1,13 @@
 import { describe, expect, test } from 'vitest'
 
 import { concat, lp16, u16, u8 } from '../../src/bytes.ts'
-import { decodeHeader, decodeStanza, encodeAuthenticated, encodeStanza } from '../../src/format/header.ts'
+import {
+  decodeHeader,
+  decodeStanza,
+  encodeAuthenticated,
+  encodeStanza,
+  measureHeader,
+} from '../../src/format/header.ts'
 import type { Stanza, SuiteIds } from '../../src/format/header.ts'
 import { refusalOf, syncCodeOf } from '../refusals.ts'
 import { filled, unknownStanza } from '../samples.ts'
@@ -35,8 +41,34 @@ test('a stanza is three ids, a recipient id and a payload', () => {
 
 describe('every header that is cut short is malformed', () => {
   const bytes = headerOf(known(1), unknownStanza(2))
-  test.each(Array.from({ length: bytes.length }, (_, length) => length))('at %d bytes', (length) => {
-    expect(codeOfHeader(bytes.subarray(0, length))).toBe('malformed')
+  test.each(Array.from({ length: bytes.length }, (_, length) => length))('at %d bytes', async (length) => {
+    const { code, message } = await refusalOf(() => decode(bytes.subarray(0, length)))
+    expect([code, message]).toEqual(['malformed', expect.stringContaining('cut short')])
+  })
+})
+
+describe('the length of a header that is still arriving', () => {
+  const bytes = headerOf(known(1), unknownStanza(2), unknownStanza(3, 0))
+  // It is known with the two bytes that say how long the last stanza is.
+  const knownAt = bytes.length - 32 - 22
+
+  test('is known as soon as it can be, and the same ever after', () => {
+    const long = concat(bytes, filled(7, 100))
+    const answers = Array.from({ length: long.length + 1 }, (_, n) => measureHeader(long.subarray(0, n)))
+    expect(answers).toEqual(answers.map((_, n) => (n < knownAt ? undefined : bytes.length)))
+  })
+
+  test.each([0, 33, 255])('a count of %d is refused as soon as it is there', async (count) => {
+    expect(measureHeader(keyId)).toBeUndefined()
+    const { code, message } = await refusalOf(() => measureHeader(concat(keyId, u8(count))))
+    expect([code, message]).toEqual(['malformed', expect.stringContaining(`${count} stanzas`)])
+  })
+
+  test('so is a length of more than 65,536 bytes', async () => {
+    const claiming = (length: number) => concat(keyId, u8(1), u16(length - 17 - 2 - 32))
+    expect(measureHeader(claiming(65_536))).toBe(65_536)
+    const { code, message } = await refusalOf(() => measureHeader(claiming(65_537)))
+    expect([code, message]).toEqual(['malformed', expect.stringContaining('65537 bytes')])
   })
 })
 
