@@ -16,6 +16,11 @@ export function toPermission(text: string): Permission {
   })
 }
 
+/** `all` is every permission there is. Throws as `toPermission`. */
+export function toPermissions(texts: readonly string[]): Permission[] {
+  return [...new Set(texts.flatMap((text) => (text === 'all' ? permissions : [toPermission(text)])))]
+}
+
 /** RFC 3339. Throws a CliError with exit code 2. */
 export function toTime(text: string): string {
   const isTime = /^\d{4}-\d\d-\d\d(?:T\d\d:\d\d(?::\d\d(?:\.\d{1,3})?)?(?:Z|[+-]\d\d:\d\d))?$/u.test(text)

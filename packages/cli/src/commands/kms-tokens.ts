@@ -10,7 +10,7 @@ import { writeOutput } from '../shell/output-file.ts'
 import { outputFile, outputOption, wouldHitScreen } from '../shell/output.ts'
 import type { Terminal } from '../shell/terminal.ts'
 import { table } from '../shell/text.ts'
-import { toPermission, toTime } from './kms-arguments.ts'
+import { toPermissions, toTime } from './kms-arguments.ts'
 
 /** `longhold kms tokens …`: who may ask the key service for what. */
 export function kmsTokensCommand(terminal: Terminal) {
@@ -47,7 +47,10 @@ function createCommand(terminal: Terminal) {
     )
     .argument('<name>', 'what is going to use it')
     .addOption(
-      new Option('-p, --permission <permission>', `what it may do (repeatable): ${permissions.join(', ')}`)
+      new Option(
+        '-p, --permission <permission>',
+        `what it may do (repeatable): all, or of ${permissions.join(', ')}`,
+      )
         .argParser(collect)
         .makeOptionMandatory(),
     )
@@ -69,7 +72,7 @@ function createCommand(terminal: Terminal) {
       ),
     )
     .action(async (name, options) => {
-      const granted = (options.permission ?? []).map(toPermission)
+      const granted = toPermissions(options.permission ?? [])
       if (wouldHitScreen(terminal, options)) {
         throw usage('refusing to write a token to a terminal', {
           hint: 'add --output FILE, or --output - to insist',

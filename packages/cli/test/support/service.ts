@@ -18,10 +18,11 @@ export class ServiceWorkspace extends Workspace implements AsyncDisposable {
     return space
   }
 
-  async start(): Promise<void> {
+  /** @param more Further arguments of `longhold kms serve`. */
+  async start(...more: string[]): Promise<void> {
     const stdout = new PassThrough()
     this.#stop = new AbortController()
-    const argv = ['kms', 'serve', '--listen', '127.0.0.1:0', '--json']
+    const argv = ['kms', 'serve', '--listen', '127.0.0.1:0', '--json', ...more]
     const running = this.cli(argv, { stdout, signal: this.#stop.signal })
     this.#running = running
     const first = await Promise.race([once(stdout, 'data'), running])

@@ -1,0 +1,60 @@
+import { Command } from '@commander-js/extra-typings'
+
+import { examples } from '../shell/help.ts'
+import { readSettings, settingOptions } from '../shell/service-settings.ts'
+import type { Terminal } from '../shell/terminal.ts'
+import { inService } from './service-error.ts'
+
+/** `longhold kms init`: sets up a key service, which `longhold init` does in a hurry. */
+export function kmsInitCommand(terminal: Terminal) {
+  const command = new Command('init')
+    .summary('set up a key service, for production too')
+    .description(
+      'Makes key file, database and first token of a key service, once, and replaces nothing. With --production there ' +
+        'is no key before two slots hold the root key, and the first token makes one other token, within an hour: ' +
+        'longhold kms tokens create. Without it, one key file is enough and the first token does everything.',
+    )
+    .addHelpText(
+      'after',
+      examples(
+        'longhold kms init --production --data-dir /var/lib/longhold --key-file /etc/longhold/root.key',
+      ),
+    )
+  for (const option of settingOptions('init')) command.addOption(option)
+  return command.action(async (_, given) => {
+    const values = await readSettings(terminal, 'init', given)
+    const production = values.production ?? false
+    const made = await inService(({ initService, serviceConfigOf }) =>
+      initService({
+        ...serviceConfigOf(values),
+        firstKey: values['first-key'],
+        production,
+        singleSlot: values['single-slot'],
+      }),
+    )
+    await terminal.answer({
+      text: [
+        `database     ${made.database}`,
+        `key file     ${made.keyFile}`,
+        `first token  ${made.tokenFile}`,
+        `fingerprint  ${made.fingerprint}`,
+      ].join('\n'),
+      json: {
+        cluster: made.clusterId,
+        database: made.database,
+        key_file: made.keyFile,
+        token_file: made.tokenFile,
+        fingerprint: made.fingerprint,
+        min_slots: made.minSlots,
+        recipient: made.firstKey?.recipient ?? null,
+      },
+    })
+    if (terminal.json) return
+    if (made.minSlots === 1) {
+      terminal.note('there is one slot, the key file: whoever loses it has lost every key')
+      terminal.hint('longhold kms slots add makes another')
+    } else {
+      terminal.hint('longhold kms serve; then longhold kms tokens create and longhold kms slots add')
+    }
+  })
+}
