@@ -25,6 +25,11 @@ const serving = ['serve', 'doctor'] as const
 /** All there are, by the name of the option. A variable and an entry of the file have the same name in their own spelling. */
 export const settings = {
   'data-dir': setting(directory, all, 'the database and, unless said otherwise, the files below'),
+  database: setting(
+    text,
+    all,
+    'postgres://…, the password in PGPASSWORD or ~/.pgpass; default SQLite, kms.db in the data directory',
+  ),
   'key-file': setting(
     path,
     all,
@@ -66,6 +71,12 @@ export const settings = {
   'request-timeout': setting(duration(1000, 300_000), serving, 'for a whole request; default 30s'),
   'idle-timeout': setting(duration(1000, 600_000), serving, 'without a byte either way; default 60s'),
   'max-connections': setting(count(1, 100_000), serving, 'at a time; default 10000'),
+  'requests-per-second': setting(count(1, 1_000_000), serving, 'of one token, steadily; default 5000'),
+  'body-memory': setting(
+    count(32, 65_536),
+    serving,
+    'MiB that the bodies of all requests under way may take, half of it those of one token; default 64',
+  ),
   'drain-delay': setting(
     duration(0, 300_000),
     serving,

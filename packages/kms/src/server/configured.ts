@@ -12,11 +12,13 @@ import type { ServiceConfig } from './start.ts'
 export function serviceConfigOf(values: Values): ServiceConfig {
   const { 'data-dir': dataDir, 'tls-cert': certFile, 'tls-key': keyFile } = values
   if (dataDir === undefined) throw new ConfigError('data-dir is missing: where the database is, or is to be')
+  const memory = values['body-memory']
   const hasTls = certFile !== undefined && keyFile !== undefined
   return {
     dataDir,
     keyFile: values['key-file'],
     tokenFile: values['token-file'],
+    database: values.database,
     anchor: values.anchor,
     adminSocket: values['admin-socket'],
     unsealAnywhere: values['unseal-anywhere'],
@@ -30,6 +32,10 @@ export function serviceConfigOf(values: Values): ServiceConfig {
       idleTimeoutMs: values['idle-timeout'],
       maxConnections: values['max-connections'],
     }),
+    sharing: {
+      rateLimit: { requestsPerSecond: values['requests-per-second'] },
+      bodyBudget: { totalBytes: memory === undefined ? undefined : memory * 1024 * 1024 },
+    },
     drainDelayMs: values['drain-delay'],
     drainTimeoutMs: values['drain-timeout'],
     sealService: sealServiceOf(values),

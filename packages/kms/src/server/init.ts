@@ -10,7 +10,7 @@ import { clusterOf } from '../service/root-opening.ts'
 import { alreadyInitialised, prepareService } from '../service/service.ts'
 import type { FirstKey } from '../service/service.ts'
 import { AnchorFile } from '../store/anchor-file.ts'
-import { SqliteStore } from '../store/sqlite/store.ts'
+import { makeDatabase } from './open-store.ts'
 import { resolvePaths } from './paths.ts'
 import type { ServicePaths } from './paths.ts'
 
@@ -52,7 +52,8 @@ export interface InitResult {
 export async function initService(options: InitOptions): Promise<InitResult> {
   const { firstKey, production = false, singleSlot = false } = options
   const tokenPath = options.tokenFile ?? (production ? join(options.dataDir, 'bootstrap.token') : undefined)
-  const { dataDir, database, keyFile, tokenFile, anchor } = resolvePaths({ ...options, tokenFile: tokenPath })
+  const paths = resolvePaths({ ...options, tokenFile: tokenPath })
+  const { dataDir, database, keyFile, tokenFile, anchor } = paths
   const minSlots = production && !singleSlot ? 2 : 1
   if (firstKey !== undefined && minSlots > 1) {
     throw new ServiceError('bad_config', 'there is no key before there are two slots', {
@@ -65,7 +66,7 @@ export async function initService(options: InitOptions): Promise<InitResult> {
     })
   }
   makeDirectory(dataDir)
-  const store = SqliteStore.open({ path: database })
+  const store = await makeDatabase(paths)
   try {
     if ((await clusterOf(store)) !== undefined) throw alreadyInitialised()
     if (existsSync(tokenFile)) throw fileIsThere(tokenFile)
@@ -93,7 +94,7 @@ export async function initService(options: InitOptions): Promise<InitResult> {
       }
       return {
         clusterId,
-        database,
+        database: paths.databaseUrl ?? database,
         keyFile,
         keyFileIsNew: isNew,
         fingerprint,

@@ -7,6 +7,8 @@ import { join, resolve } from 'node:path'
 export interface ServicePaths {
   /** Made when it does not exist, for its owner only. */
   readonly dataDir: string
+  /** `postgres://…`, without a password. Default: SQLite, `kms.db` in the data directory. */
+  readonly database?: string | undefined
   /** Default: `root.key` in the data directory. Better kept elsewhere: with both, all keys can be opened. */
   readonly keyFile?: string | undefined
   /** Default: `admin.token` in the data directory. */
@@ -22,7 +24,10 @@ export interface ServicePaths {
 
 export interface ResolvedPaths {
   readonly dataDir: string
+  /** Of SQLite. */
   readonly database: string
+  /** Set: PostgreSQL, and there is no file. */
+  readonly databaseUrl: string | undefined
   readonly keyFile: string
   readonly tokenFile: string
   readonly adminSocket: string | undefined
@@ -31,6 +36,7 @@ export interface ResolvedPaths {
 
 export function resolvePaths({
   dataDir,
+  database,
   keyFile,
   tokenFile,
   anchor = join(dataDir, 'anchor.json'),
@@ -39,6 +45,7 @@ export function resolvePaths({
   return {
     dataDir: resolve(dataDir),
     database: join(resolve(dataDir), 'kms.db'),
+    databaseUrl: database,
     keyFile: resolve(keyFile ?? join(dataDir, 'root.key')),
     tokenFile: resolve(tokenFile ?? join(dataDir, 'admin.token')),
     anchor: anchor === 'none' ? undefined : resolve(anchor),

@@ -169,6 +169,8 @@ export function keyStoreContract(name: string, open: () => Promise<StoreUnderTes
       const old = updated('versions', { ...version.row, state: 'unwrap_only' }, 1)
       expect(await writer.write([old, second])).toBe('done')
       expect((await versionsOf('a')).map(({ state }) => state)).toEqual(['unwrap_only', 'primary'])
+      expect(await writer.write([updated('versions', version.row, 2)])).toBe('conflict')
+      expect((await versionsOf('a')).map(({ state }) => state)).toEqual(['unwrap_only', 'primary'])
     })
 
     test('what is returned and what was given is nobody else’s', async () => {

@@ -90,7 +90,7 @@ const hints: readonly (readonly [string, string])[] = [
 ]
 
 /** Through drizzle's error to the driver's. */
-function sqliteCode(error: unknown): string | undefined {
+export function sqliteCode(error: unknown): string | undefined {
   for (let at: unknown = error; at instanceof Error; at = at.cause) {
     if (at instanceof Database.SqliteError) return at.code
   }

@@ -7,6 +7,7 @@ import type { SQLiteTable } from 'drizzle-orm/sqlite-core'
 import type { Commit, Outcome, RowWrite } from '../../service/key-store.ts'
 import { tableNames } from '../../service/rows.ts'
 import type { TableName } from '../../service/rows.ts'
+import { sqliteCode } from './connection.ts'
 import type { Connection } from './connection.ts'
 import { auditEntries, clusterHead, rowTables } from './schema.ts'
 import { buffers, keyColumnsIn } from './table-reads.ts'
@@ -86,6 +87,8 @@ export function runCommit(writes: Writes, commit: Commit): Outcome {
     return 'done'
   } catch (error) {
     if (error instanceof Refusal) return error.outcome
+    // By an update: an insert does nothing instead.
+    if (sqliteCode(error) === 'SQLITE_CONSTRAINT_UNIQUE') return 'conflict'
     throw error
   }
 }

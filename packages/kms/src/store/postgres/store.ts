@@ -1,0 +1,134 @@
+/** PostgreSQL: one database for any number of nodes. */
+
+import { and, asc, eq, getTableColumns, gt, inArray, sql } from 'drizzle-orm'
+import type { Column } from 'drizzle-orm'
+import { drizzle } from 'drizzle-orm/node-postgres'
+import type { PgTable } from 'drizzle-orm/pg-core'
+
+import type {
+  AuditRow,
+  Commit,
+  HeadRow,
+  KeyStore,
+  Outcome,
+  Page,
+  RowPage,
+  Snapshot,
+} from '../../service/key-store.ts'
+import type { KeyOf, Rows, Stored, TableName, VersionRow } from '../../service/rows.ts'
+import { openPool, translated } from './connection.ts'
+import type { Connection } from './connection.ts'
+import { migrateDatabase } from './migrate.ts'
+import { auditEntries, versions } from './schema.ts'
+import { plain, rowFrom, TableReads } from './table-reads.ts'
+import { runCommit } from './writes.ts'
+
+export interface PostgresStoreOptions {
+  /** `postgres://…`, without a password. */
+  readonly url: string
+  /** Default: 10. */
+  readonly maxConnections?: number
+}
+
+export class PostgresStore implements KeyStore {
+  readonly #connection: Connection
+  readonly #reads: TableReads
+
+  private constructor(connection: Connection) {
+    this.#connection = connection
+    this.#reads = new TableReads(connection.db)
+  }
+
+  /**
+   * Opens the database and brings it to this release's schema.
+   *
+   * @throws ServiceError `newer_database`, `bad_config`, `storage_unavailable`.
+   */
+  static async open({ url, maxConnections = 10 }: PostgresStoreOptions): Promise<PostgresStore> {
+    const connection = openPool(url, maxConnections)
+    try {
+      await migrateDatabase(connection.db)
+      return new PostgresStore(connection)
+    } catch (error) {
+      await connection.pool.end()
+      throw error
+    }
+  }
+
+  async head(): Promise<HeadRow | undefined> {
+    return await this.#reads.head()
+  }
+
+  async row<T extends TableName>(table: T, key: KeyOf<T>): Promise<Stored<Rows[T]> | undefined> {
+    return await this.#reads.row(table, key)
+  }
+
+  async rows<T extends TableName>(table: T, page: RowPage<T>): Promise<Stored<Rows[T]>[]> {
+    return await this.#reads.rows(table, page)
+  }
+
+  async versionsByRecipientId(recipientIds: readonly Uint8Array[]): Promise<Stored<VersionRow>[]> {
+    if (recipientIds.length === 0) return []
+    const from: PgTable = versions
+    const columns: Readonly<Record<string, Column>> = getTableColumns(versions)
+    const isOne = columns['recipientId'] && inArray(columns['recipientId'], [...recipientIds])
+    const rows = await translated(async () => this.#connection.db.select().from(from).where(isOne))
+    return rows.map((row) => rowFrom('versions', row))
+  }
+
+  async auditRuns(): Promise<string[]> {
+    const { run } = auditEntries
+    const rows = await translated(async () => this.#connection.db.selectDistinct({ run }).from(auditEntries))
+    return rows.map((row) => row.run)
+  }
+
+  async auditEntries(run: string, { after = 0, limit }: Page<number>): Promise<AuditRow[]> {
+    const rows = await translated(async () =>
+      this.#connection.db
+        .select()
+        .from(auditEntries)
+        .where(and(eq(auditEntries.run, run), gt(auditEntries.seq, after)))
+        .orderBy(asc(auditEntries.seq))
+        .limit(limit),
+    )
+    return rows.map((row) => ({ ...row, mac: plain(row.mac) }))
+  }
+
+  async commit(commit: Commit): Promise<Outcome> {
+    return await runCommit(this.#connection.db, commit)
+  }
+
+  /** A transaction of its own, on a connection of its own, that reads what was there when it began. */
+  async snapshot(): Promise<Snapshot> {
+    const client = await translated(() => this.#connection.pool.connect())
+    try {
+      const db = drizzle({ client })
+      await translated(async () =>
+        db.execute(sql`begin transaction isolation level repeatable read read only`),
+      )
+      const reads = new TableReads(db)
+      await reads.head()
+      return {
+        head: () => reads.head(),
+        row: (table, key) => reads.row(table, key),
+        rows: (table, page) => reads.rows(table, page),
+        close: async () => {
+          try {
+            await client.query('rollback')
+            client.release()
+          } catch {
+            // The connection is of no use to anybody: it is not given back.
+            client.release(true)
+          }
+        },
+      }
+    } catch (error) {
+      client.release(true)
+      throw error
+    }
+  }
+
+  async close(): Promise<void> {
+    await this.#connection.pool.end()
+  }
+}
