@@ -171,3 +171,20 @@ test('a caller who gives up waits no longer', async () => {
   })
   expect(await new KmsClient({ url: serving.url, token }).getKey('first')).toMatchObject({ key: 'first' })
 })
+
+test('a service that was told how often a token may ask says when to come back, and the client does', async () => {
+  const { dataDir, token } = await initialised()
+  const serving = await serve('--data-dir', dataDir, '--requests-per-second', '1')
+  const client = new KmsClient({ url: serving.url, token })
+  const answers = await Promise.all(Array.from({ length: 3 }, () => client.getKey('first')))
+  expect(answers.map(({ key }) => key)).toEqual(['first', 'first', 'first'])
+  // Two at once, and the third only after a 429.
+  expect(serving.stderr()).toContain('"code":"rate_limited"')
+  const error: unknown = await Promise.all(
+    Array.from({ length: 4 }, () => client.with({ attempts: 1 }).getKey('first')),
+  ).catch((one: unknown) => one)
+  expect(error).toMatchObject({
+    code: 'unavailable',
+    message: expect.stringContaining('asked too often') as string,
+  })
+})

@@ -77,7 +77,7 @@ describe('configuration', () => {
       PATH: 'none',
       'HOST:PORT': 'localhost:0',
       TIME: '20s',
-      NUMBER: '5',
+      NUMBER: '40',
       'info|error|silent': 'silent',
       '': 'true',
     }

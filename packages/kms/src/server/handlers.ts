@@ -5,16 +5,21 @@ import type { App } from '../http/env.ts'
 import type { SlotOpeners } from '../http/gate.ts'
 import type { FrameOptions } from '../http/request-frame.ts'
 import { createSealedApp } from '../http/sealed-app.ts'
+import type { SharedOptions } from '../http/shared.ts'
 import type { Service } from '../service/service.ts'
 import type { ServiceGate } from './gate.ts'
 
 export type Handler = Pick<App, 'fetch'>
 
+export interface HandlerOptions extends FrameOptions {
+  readonly limits?: SharedOptions | undefined
+}
+
 /** @param mayUnseal Whether unsealing is served by this one. */
 export function handlerOf(
   gate: ServiceGate,
   openers: SlotOpeners,
-  frame: FrameOptions,
+  { limits, ...frame }: HandlerOptions,
   mayUnseal: boolean,
 ): Handler {
   const sealed = createSealedApp({ ...frame, gate, mayUnseal })
@@ -27,7 +32,7 @@ export function handlerOf(
         return await sealed.fetch(request, ...rest)
       }
       if (open?.service !== service) {
-        open = { service, app: createApp({ ...frame, service, gate, openers, mayUnseal }) }
+        open = { service, app: createApp({ ...frame, service, gate, openers, mayUnseal, limits }) }
       }
       const { app } = open
       return await gate.during(service, () => app.fetch(request, ...rest))

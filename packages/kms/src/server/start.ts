@@ -8,7 +8,7 @@ import { defaultLimits } from '../http/limits.ts'
 import type { ConnectionLimits } from '../http/limits.ts'
 import { listen } from '../http/listen.ts'
 import { Metrics } from '../http/metrics.ts'
-import type { FrameOptions } from '../http/request-frame.ts'
+import type { SharedOptions } from '../http/shared.ts'
 import type { Refusal, TlsSettings } from '../http/tls.ts'
 import { KeyFile } from '../seal/key-file.ts'
 import type { AuditReport } from '../service/audit-verify.ts'
@@ -22,6 +22,7 @@ import type { SlotOpener } from '../service/slot-opener.ts'
 import { AnchorFile } from '../store/anchor-file.ts'
 import { ServiceGate } from './gate.ts'
 import { handlerOf } from './handlers.ts'
+import type { HandlerOptions } from './handlers.ts'
 import { notInitialised, openDatabase } from './open-store.ts'
 import { resolvePaths } from './paths.ts'
 import type { ServicePaths } from './paths.ts'
@@ -52,6 +53,8 @@ export interface ServiceConfig extends ServicePaths {
   readonly metrics?: { readonly host: string; readonly port: number } | undefined
   /** How long anybody may take, and how many may come. */
   readonly limits?: Partial<ConnectionLimits> | undefined
+  /** How often one token may ask, and what all requests may take together. */
+  readonly sharing?: SharedOptions | undefined
   /** How long the end is announced by `draining` before it begins; default 0. */
   readonly drainDelayMs?: number | undefined
   /** How long the end waits for answers under way; default 10,000. */
@@ -129,8 +132,9 @@ export async function startService(config: ServiceConfig): Promise<RunningServic
       sealService: config.sealService,
     }
     const isOpen = await openUnattended(kinds, unattended, (opener) => gate.unsealWith(opener))
-    const frame: FrameOptions = {
+    const frame: HandlerOptions = {
       log,
+      limits: config.sharing,
       isDraining: () => isDraining,
       onAnswered: (answered) => metrics.answered(answered),
     }
