@@ -53,6 +53,7 @@ describe('the audit log', () => {
       'request_id',
       'key',
       'version',
+      'to',
     ])
   })
 
