@@ -64,6 +64,7 @@ export async function exportKey(
       for (const version of page) {
         const state = packaged(version)
         if (state === undefined) continue
+        if (versions.length === maxPackagedVersions) throw tooMany()
         const seed = identities.copySeed(version)
         versions.push({
           version: version.version,
@@ -74,9 +75,6 @@ export async function exportKey(
         })
         if (versions.length % versionsPerTurn === 0) await new Promise((resolve) => setImmediate(resolve))
       }
-    }
-    if (versions.length > maxPackagedVersions) {
-      throw new ServiceError('invalid_state', `a package holds at most ${maxPackagedVersions} versions`)
     }
     const sealed = await sealKeyPackage({ key, purpose: row.purpose }, versions, [recipient])
     const recipientId = toHex(recipient.recipientId)
@@ -133,6 +131,10 @@ export async function importKey(
     identity.wipe()
     for (const { seed } of versions) seed.wipe()
   }
+}
+
+function tooMany(): ServiceError {
+  return new ServiceError('invalid_state', `a package holds at most ${maxPackagedVersions} versions`)
 }
 
 /** The version the package is for, opened. The caller wipes it. */

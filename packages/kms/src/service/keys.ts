@@ -173,8 +173,11 @@ export class Keys {
   /** The key of that name, or the one that the alias of that name stands for: for writers only. */
   async resolve(caller: Caller, name: string): Promise<Stored<KeyRow>> {
     const { reads } = this.#options
-    const alias = await reads.row('aliases', { alias: name })
-    const row = await reads.row('keys', { key: alias?.key ?? name })
+    let row = await reads.row('keys', { key: name })
+    if (row === undefined) {
+      const alias = await reads.row('aliases', { alias: name })
+      row = alias && (await reads.row('keys', { key: alias.key }))
+    }
     if (row === undefined || !maySee(caller.principal, row.key, row.labels)) throw keyNotFound(name)
     requireKey(caller, row)
     return row

@@ -1,3 +1,4 @@
+import { generateIdentity } from '@longhold/core'
 import type { Permission } from '@longhold/core/kms'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 
@@ -95,15 +96,27 @@ describe.each(names)('%s', (name) => {
 })
 
 describe('keys that a token may not see', () => {
-  const paths = [
+  /** Method, path, and a body that is taken when the key is there. */
+  const paths: readonly (readonly [string, string, unknown?])[] = [
     ['GET', '/v1/keys/KEY'],
+    ['PATCH', '/v1/keys/KEY', { exportable: true }],
     ['POST', '/v1/keys/KEY/rotate'],
+    ['GET', '/v1/keys/KEY/usage'],
+    ['POST', '/v1/keys/KEY/export', { recipient: generateIdentity().recipient.toString() }],
+    ['POST', '/v1/keys/KEY/data-keys', { context: {} }],
+    ['POST', '/v1/keys/KEY/decapsulate', { version: 1, encapsulated_key: 'AAAA' }],
     ['GET', '/v1/keys/KEY/versions'],
+    ['GET', '/v1/keys/KEY/versions/1'],
+    ['PATCH', '/v1/keys/KEY/versions/1', { state: 'disabled' }],
+    ['POST', '/v1/keys/KEY/versions/1/destroy'],
+    ['POST', '/v1/keys/KEY/versions/1/restore'],
+    ['GET', '/v1/keys/KEY/versions/1/destroy-check'],
+    ['PUT', '/v1/keys/KEY/census/users', { counts: [] }],
     ['GET', '/v1/keys/KEY/public-key'],
-    ['PATCH', '/v1/keys/KEY/versions/1'],
-  ] as const
+  ]
+  const needsTag: readonly unknown[] = ['PATCH /v1/keys/KEY', 'POST /v1/keys/KEY/versions/1/destroy']
 
-  test.each(paths)('%s %s answers for them as for keys that do not exist', async (method, path) => {
+  test.each(paths)('%s %s answers for them as for keys that do not exist', async (method, path, body) => {
     const under = await startTestService({ keys: ['a', 'hidden'] })
     const token = await under.token(permissions, ['a'])
     const ask = async (key: string) => {
@@ -113,8 +126,9 @@ describe('keys that a token may not see', () => {
           authorization: `Bearer ${token}`,
           'content-type': 'application/json',
           'x-request-id': 'r',
+          ...(needsTag.includes(`${method} ${path}`) ? { 'if-match': '"1"' } : {}),
         },
-        ...(method === 'PATCH' ? { body: '{"state":"disabled"}' } : {}),
+        ...(body === undefined ? {} : { body: JSON.stringify(body) }),
       })
       return { status: response.status, text: (await response.text()).replaceAll(key, 'KEY') }
     }
