@@ -114,9 +114,10 @@ describe('keys that a token may not see', () => {
     ['PUT', '/v1/keys/KEY/census/users', { counts: [] }],
     ['GET', '/v1/keys/KEY/public-key'],
   ]
-  const needsTag: readonly unknown[] = ['PATCH /v1/keys/KEY', 'POST /v1/keys/KEY/versions/1/destroy']
+  const needsTag: readonly string[] = ['PATCH /v1/keys/KEY', 'POST /v1/keys/KEY/versions/1/destroy']
 
-  test.each(paths)('%s %s answers for them as for keys that do not exist', async (method, path, body) => {
+  test.each(paths)('%s %s answers for them as for keys that do not exist', async (...request) => {
+    const [method, path, body] = request as (typeof paths)[number]
     const under = await startTestService({ keys: ['a', 'hidden'] })
     const token = await under.token(permissions, ['a'])
     const ask = async (key: string) => {

@@ -13,11 +13,12 @@ const day = 86_400_000
 test('a seed that was destroyed is in no file of the database, whatever held it before', async () => {
   const path = join(temporaryDirectory(), 'kms.db')
   const store = SqliteStore.open({ path })
-  const { service, admin, advance } = await startTestService({
+  const under = await startTestService({
     store,
     keys: ['a'],
     onEnd: () => undefined,
   })
+  const { service, admin } = under
   const [row] = await everyRow(store, 'versions', { key: 'a' })
   const seed = Buffer.from(row?.sealedSeed ?? [])
   const files = () =>
@@ -28,7 +29,7 @@ test('a seed that was destroyed is in no file of the database, whatever held it 
   await versions.rotate(admin, 'a')
   await versions.setState(admin, 'a', 1, 'disabled')
   await versions.destroy(admin, 'a', 1, 3)
-  advance(31 * day)
+  under.advance(31 * day)
   expect(await upkeep.run()).toMatchObject({ destroyed: [{ key: 'a', version: 1 }] })
   // The log is folded by the writer before it takes the next write.
   await versions.rotate(admin, 'a')
