@@ -3,8 +3,6 @@
  * once were, taken away, added from elsewhere, or moved to another's place.
  */
 
-import { setImmediate } from 'node:timers/promises'
-
 import { HeadChange, openHead, sameRows } from './cluster-head.ts'
 import { integrityViolation } from './errors.ts'
 import { allRows } from './key-store.ts'
@@ -29,7 +27,7 @@ export async function verifyRows(store: Pick<KeyStore, 'snapshot'>, macs: RowMac
     for (const table of tableNames) {
       for await (const page of allRows(snapshot, table)) {
         for (const one of page) all.add(checkRow(macs, table, one).addend)
-        await setImmediate()
+        await new Promise((resolve) => setImmediate(resolve))
       }
     }
     const found = all.applyTo(undefined)
