@@ -8,15 +8,10 @@
 
 import { createHmac, randomBytes } from 'node:crypto'
 
-import { createMiddleware } from 'hono/factory'
-
 import { ServiceError } from '../service/errors.ts'
 import { framed } from '../service/framing.ts'
 import { RateLimited } from '../service/rate-limited.ts'
-import type { Env } from './env.ts'
 
-const keyPattern = /^[\x21-\x7e]{1,128}$/u
-const keptHeaders = ['content-type', 'etag', 'location'] as const
 const maxAnswerBytes = 64 * 1024
 
 export interface IdempotencyOptions {
@@ -39,7 +34,8 @@ interface Use {
   answer: KeptAnswer | undefined
 }
 
-interface KeptAnswer {
+/** What the first one was answered. */
+export interface KeptAnswer {
   readonly status: number
   readonly headers: readonly (readonly [string, string])[]
   readonly body: string
@@ -136,39 +132,6 @@ export class Idempotency {
   }
 }
 
-/**
- * Behind token and body, before the handler.
- *
- * @param route Name of its row in the table of routes.
- * @param answersSecret Whether its answer holds something that is shown once.
- */
-export function idempotent(route: string, answersSecret: boolean) {
-  return createMiddleware<Env>(async (c, next) => {
-    const key = c.req.header('idempotency-key')
-    if (key === undefined) return await next()
-    if (!keyPattern.test(key)) {
-      throw new ServiceError('malformed_request', 'an idempotency key is 1 to 128 visible ASCII characters')
-    }
-    const { idempotency } = c.get('shared')
-    const owner = c.get('caller').principal.token
-    const name = JSON.stringify([owner, route, key])
-    const { pathname, search } = new URL(c.req.url)
-    const text = (await (c.req.bodyCache.text as Promise<string> | undefined)) ?? ''
-    const request = idempotency.mac(pathname, search, c.req.header('if-match') ?? '', text)
-    const kept = idempotency.begin(owner, name, request)
-    if (kept !== undefined) return repeat(kept)
-    let isDone = false
-    try {
-      await next()
-      isDone = c.error === undefined && c.res.ok
-      if (isDone) idempotency.finish(name, answersSecret ? undefined : await keep(c.res))
-    } finally {
-      if (!isDone) idempotency.forget(name)
-    }
-    return undefined
-  })
-}
-
 function replay(use: Use, request: string): KeptAnswer {
   if (use.request !== request) {
     throw new ServiceError('idempotency_key_reused', 'this idempotency key was used for another request', {
@@ -183,24 +146,5 @@ function replay(use: Use, request: string): KeptAnswer {
   if (use.answer !== undefined) return use.answer
   throw new ServiceError('already_done', 'this was done, and its answer is not kept', {
     hint: 'read what it made; a secret that was lost on its way takes a new one',
-  })
-}
-
-async function keep(response: Response): Promise<KeptAnswer> {
-  const headers = keptHeaders.flatMap((name) => {
-    const value = response.headers.get(name)
-    return value === null ? [] : [[name, value] as const]
-  })
-  return { status: response.status, headers, body: await response.clone().text() }
-}
-
-function repeat({ status, headers, body }: KeptAnswer): Response {
-  const isEmpty = status === 204
-  return new Response(isEmpty ? null : body, {
-    status,
-    headers: [
-      ...headers.map(([name, value]): [string, string] => [name, value]),
-      ['Idempotent-Replay', 'true'],
-    ],
   })
 }
