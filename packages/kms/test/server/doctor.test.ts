@@ -23,6 +23,7 @@ import { initService } from '../../src/server/init.ts'
 import { startService } from '../../src/server/start.ts'
 import { makeCertificate, writeCertificate } from '../support/certificate.ts'
 import { temporaryDirectory } from '../support/files.ts'
+import { describePostgres } from '../support/postgres.ts'
 import { run, serve } from '../support/process.ts'
 
 const dayMs = 86_400_000
@@ -365,6 +366,36 @@ describe('what is on record', () => {
     expect(await found('disk', { ...options, minFreeBytes: Number.MAX_SAFE_INTEGER })).toMatchObject([
       finding('warning', /MiB are free/u, /make room/u),
     ])
+  })
+})
+
+await describePostgres('on PostgreSQL', (makeDatabase) => {
+  test('the same is read from there, and whether a second server has each commit', async () => {
+    const { url, pool } = await makeDatabase()
+    const place = temporaryDirectory()
+    const config = { dataDir: join(place, 'data'), anchor: join(place, 'anchor.json'), database: url }
+    await expect(examine({ config })).rejects.toMatchObject({ code: 'not_initialised' })
+    await initService({ ...config, firstKey: 'first' })
+    const alone = finding('warning', /no second server has a commit/u, /synchronous_standby_names/u)
+    expect(await found('slots', { config })).toMatchObject([finding('warning', /one slot/u, /slots add/u)])
+    expect(await found('anchor', { config })).toEqual([])
+    expect(await found('backups', { config })).toMatchObject([
+      finding('warning', /no backup/u, /make one/u),
+      alone,
+    ])
+    expect(await found('clock', { config, nowMs: Date.now() - 120_000, path: '' })).toMatchObject([
+      finding('error', /behind what the database knows/u, /set the clock/u),
+    ])
+    // Nothing is written from here on: the second server is only a name.
+    const [row] = (await pool.query<{ name: string }>('SELECT current_database() AS name')).rows
+    await pool.query(`ALTER DATABASE ${row?.name} SET synchronous_commit = 'on'`)
+    await pool.query(`ALTER SYSTEM SET synchronous_standby_names = 'second'`)
+    await pool.query('SELECT pg_reload_conf()')
+    const isSet = async () =>
+      (await pool.query<{ on: boolean }>(`SELECT current_setting('synchronous_standby_names') <> '' AS on`))
+        .rows[0]?.on === true
+    while (!(await isSet())) await new Promise((resolve) => setImmediate(resolve))
+    expect(await found('backups', { config })).toMatchObject([finding('warning', /no backup/u, /make one/u)])
   })
 })
 

@@ -4,9 +4,9 @@ import { dirname } from 'node:path'
 
 import { rollbackOf } from '../../service/anchor.ts'
 import type { AnchoredHead } from '../../service/anchor.ts'
+import type { DatabaseFacts } from '../../service/database-facts.ts'
 import { ServiceError } from '../../service/errors.ts'
 import { AnchorFile } from '../../store/anchor-file.ts'
-import type { DatabaseFacts } from '../../store/sqlite/inspect.ts'
 import { failure, ok, warning } from './finding.ts'
 import type { Finding } from './finding.ts'
 

@@ -2,10 +2,12 @@
 
 import { existsSync } from 'node:fs'
 
-import { ServiceError } from '../../service/errors.ts'
+import type { DatabaseFacts } from '../../service/database-facts.ts'
+import { inspectPostgres } from '../../store/postgres/inspect.ts'
 import { inspectDatabase } from '../../store/sqlite/inspect.ts'
-import type { DatabaseFacts } from '../../store/sqlite/inspect.ts'
+import { notInitialised } from '../open-store.ts'
 import { resolvePaths } from '../paths.ts'
+import type { ResolvedPaths } from '../paths.ts'
 import type { ServiceConfig } from '../start.ts'
 import { examineAnchor, readAnchor } from './anchor.ts'
 import { examineFiles } from './files.ts'
@@ -36,20 +38,18 @@ const defaultListen = { host: '127.0.0.1', port: 8420 }
 /**
  * The service may run meanwhile, or not.
  *
- * @throws ServiceError `not_initialised`, `storage_unavailable`.
+ * @throws ServiceError `not_initialised`, `storage_unavailable`, `bad_config`.
  */
 export async function examine(options: DoctorOptions): Promise<Finding[]> {
   const { config, configFile, proc = '/proc', nowMs = Date.now(), path = process.env['PATH'] } = options
   const paths = resolvePaths(config)
-  if (!existsSync(paths.database)) {
-    throw new ServiceError('not_initialised', `there is no key service in ${paths.dataDir}`, {
-      hint: 'initialise it once, or give another data directory',
-    })
+  if (paths.databaseUrl === undefined && !existsSync(paths.database)) {
+    throw notInitialised(`in ${paths.dataDir}`)
   }
   // Before the database is opened, which makes files beside it where no service runs.
   const files = examineFiles({ ...paths, configFile, tlsKeyFile: config.tls?.keyFile })
   const anchored = await readAnchor(paths.anchor)
-  const records = options.records ?? inspectDatabase(paths.database)
+  const records = options.records ?? (await factsOf(paths))
   const pid = lockHolder(proc, `${paths.database}.lock`)
   const { host = defaultListen.host, port = defaultListen.port } = config
   const running = pid === undefined || port === 0 ? undefined : { host, port }
@@ -58,11 +58,15 @@ export async function examine(options: DoctorOptions): Promise<Finding[]> {
     ...examineProcess({ proc, pid }),
     ...(await examineTls({ files: config.tls, running, nowMs })),
     examineSlots(records),
-    examineBackups(records, nowMs),
+    ...examineBackups(records, nowMs),
     examineAnchor(paths.anchor, paths.dataDir, anchored, records),
     examineClock(records, nowMs, path),
     examineDisk(paths.dataDir, options.minFreeBytes ?? 2 ** 30),
   ]
+}
+
+async function factsOf({ database, databaseUrl }: ResolvedPaths): Promise<DatabaseFacts> {
+  return databaseUrl === undefined ? inspectDatabase(database) : await inspectPostgres(databaseUrl)
 }
 
 /** One line for each finding, and one for what to do. Never throws. */

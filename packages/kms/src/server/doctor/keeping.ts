@@ -1,9 +1,9 @@
 /** What brings the keys back when something is lost, and what notices that something was put back. */
 
 import { spawnSync } from 'node:child_process'
-import { statfsSync } from 'node:fs'
+import { existsSync, statfsSync } from 'node:fs'
 
-import type { DatabaseFacts } from '../../store/sqlite/inspect.ts'
+import type { DatabaseFacts } from '../../service/database-facts.ts'
 import { failure, ok, unknown, warning } from './finding.ts'
 import type { Finding } from './finding.ts'
 
@@ -22,7 +22,18 @@ export function examineSlots({ slots }: DatabaseFacts): Finding {
     : failure(check, 'no slot opens the root key', 'restore a backup')
 }
 
-export function examineBackups({ newestBackupMs, newestVersionMs }: DatabaseFacts, nowMs: number): Finding {
+export function examineBackups(facts: DatabaseFacts, nowMs: number): Finding[] {
+  const findings = [newestBackup(facts, nowMs)]
+  if (facts.hasSynchronousStandby === false) {
+    const message =
+      'no second server has a commit before it is answered: a version that was just made can be lost'
+    const next = 'set synchronous_standby_names in PostgreSQL, or make a backup after every rotation'
+    findings.push(warning('backups', message, next))
+  }
+  return findings
+}
+
+function newestBackup({ newestBackupMs, newestVersionMs }: DatabaseFacts, nowMs: number): Finding {
   const check = 'backups'
   if (newestBackupMs === undefined) {
     return warning(
@@ -71,6 +82,8 @@ export function examineClock(
 
 export function examineDisk(dataDir: string, minFreeBytes: number): Finding {
   const check = 'disk'
+  // With another database there need not be one.
+  if (!existsSync(dataDir)) return unknown(check, `there is no ${dataDir} here`)
   const { bavail, bsize } = statfsSync(dataDir)
   const free = bavail * bsize
   const message = `${Math.floor(free / 2 ** 20)} MiB are free for ${dataDir}`

@@ -1,26 +1,10 @@
-/** What a database says of itself to whoever may read the file, while a service uses it or not. Opens no secret. */
+/** Reads the facts of a database in a file, while a service uses it or not. */
 
 import Database from 'better-sqlite3'
 
+import type { DatabaseFacts } from '../../service/database-facts.ts'
 import type { HeadRow } from '../../service/key-store.ts'
 import { storageError, storageUnavailable } from './connection.ts'
-
-/** Facts that nobody vouches for: the MACs of the rows are for the service to check. */
-export interface DatabaseFacts {
-  /** The kinds of slots. */
-  readonly slots: readonly string[]
-  /** The newest time that it knows of. */
-  readonly newestMs: number | undefined
-  /** How far the clock went at once; undefined: it did not, or somebody accepted it. */
-  readonly jumpByMs: number | undefined
-  /** When the newest version of a key was made. */
-  readonly newestVersionMs: number | undefined
-  /** Of the newest backup; undefined: there is none on record. */
-  readonly newestBackupMs: number | undefined
-  /** 16 bytes. */
-  readonly clusterId: Uint8Array
-  readonly head: HeadRow
-}
 
 /** @throws ServiceError `storage_unavailable` when it is no database of a service, or cannot be read. */
 export function inspectDatabase(path: string): DatabaseFacts {
