@@ -24,20 +24,25 @@ export interface AuditFilterQuery {
 
 /** Something the service signed about itself, to be kept where the database is not. */
 export interface CheckpointInfo {
+  /** Counts checkpoints. */
   number: number
   created_at: string
   /** One line of JSON: body and signature (ML-DSA-65). */
   line: string
 }
 
+/** Body of a request to check the audit log. */
 export interface VerifyAuditRequest {
   /** Lines of checkpoints that were kept elsewhere. */
   checkpoints?: string[] | undefined
 }
 
+/** What a check of the audit log found. */
 export interface AuditVerdict {
   ok: boolean
+  /** Of the service: each has a chain of its own. */
   runs: number
+  /** In all chains. */
   entries: number
   /** One line each. */
   faults: string[]

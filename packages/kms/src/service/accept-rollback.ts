@@ -32,6 +32,7 @@ export interface RollbackOptions {
 
 /** What was accepted: a database that is older than what its anchor says. */
 export interface Rollback {
+  /** Of the head in the database: each head has a higher one than those before it. */
   readonly databaseEpoch: number
   /** Null: there is no anchor, or that of another cluster. */
   readonly anchorEpoch: number | null
