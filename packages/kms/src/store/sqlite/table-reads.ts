@@ -15,6 +15,8 @@ export class TableReads implements RowReads {
   readonly #db: Connection['db']
   readonly #byKey: ReadonlyMap<TableName, { get(values: Record<string, unknown>): object | undefined }>
   readonly #head: { get(): HeadRow | undefined }
+  /** Of whole tables. */
+  readonly #pages = new Map<TableName, WholePages>()
 
   /** @throws ServiceError `storage_unavailable`. */
   constructor({ db }: Connection) {
@@ -40,18 +42,50 @@ export class TableReads implements RowReads {
 
   /** The same with bytes that may share memory with the driver: to be read at once, and not changed. */
   async borrowedRows<T extends TableName>(table: T, page: RowPage<T>): Promise<Stored<Rows[T]>[]> {
-    const from: SQLiteTable = rowTables[table]
-    const rows: unknown = translated(() =>
-      this.#db
-        .select()
-        .from(from)
-        .where(pageCondition(table, page))
-        .orderBy(...keyColumnsIn(table).map(([, column]) => asc(column)))
-        .limit(page.limit)
-        .all(),
-    )
+    const { within, after, limit } = page
+    const rows: unknown = translated(() => {
+      if (within !== undefined)
+        return selectPage(this.#db, table, pageCondition(table, page)).limit(limit).all()
+      const pages = this.#pages.get(table) ?? prepareWholePages(this.#db, table)
+      this.#pages.set(table, pages)
+      return after === undefined ? pages.first.all({ limit }) : pages.next.all({ ...buffers(after), limit })
+    })
     // The schema has the columns of the table, which the contract suite writes and reads.
     return rows as Stored<Rows[T]>[]
+  }
+}
+
+interface WholePages {
+  readonly first: { all(values: Record<string, unknown>): object[] }
+  readonly next: { all(values: Record<string, unknown>): object[] }
+}
+
+function selectPage(db: Connection['db'], table: TableName, condition: SQL | undefined) {
+  const from: SQLiteTable = rowTables[table]
+  const order = keyColumnsIn(table).map(([, column]) => asc(column))
+  return db
+    .select()
+    .from(from)
+    .where(condition)
+    .orderBy(...order)
+}
+
+function prepareWholePages(db: Connection['db'], table: TableName): WholePages {
+  const columns = keyColumnsIn(table)
+  const names = sql.join(
+    columns.map(([, column]) => sql`${column}`),
+    sql`, `,
+  )
+  const values = sql.join(
+    columns.map(([name]) => sql`${sql.placeholder(name)}`),
+    sql`, `,
+  )
+  const limit = sql.placeholder('limit')
+  return {
+    first: selectPage(db, table, undefined).limit(limit).prepare(),
+    next: selectPage(db, table, sql`(${names}) > (${values})`)
+      .limit(limit)
+      .prepare(),
   }
 }
 
