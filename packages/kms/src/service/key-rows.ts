@@ -98,6 +98,8 @@ export interface IssuedDataKeyRow {
 export interface ClockRow {
   readonly clock: string
   readonly latest: number
+  /** What the clock showed when this was written. */
+  readonly shown: number
   readonly jumpSeenAt: number | null
   readonly jumpByMs: number | null
 }

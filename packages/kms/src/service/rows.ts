@@ -315,7 +315,7 @@ export const tables: { readonly [T in TableName]: Table<T> } = {
   },
   clock: {
     key: ['clock'],
-    columns: { clock: 'text', latest: 'number', jumpSeenAt: 'number', jumpByMs: 'number' },
+    columns: { clock: 'text', latest: 'number', shown: 'number', jumpSeenAt: 'number', jumpByMs: 'number' },
   },
   tokens: {
     key: ['token'],

@@ -45,7 +45,10 @@ export const sealedTables: readonly SealedTable[] = [
     ({ rootVersion }) => rootVersion,
     (root, row, rootVersion) => ({
       rootVersion,
-      sealedSeed: resealed(root, identityAddress(row), row.sealedSeed, rootVersion),
+      // Of a version that is destroyed there is nothing left to seal.
+      ...(row.state === 'destroyed'
+        ? {}
+        : { sealedSeed: resealed(root, identityAddress(row), row.sealedSeed, rootVersion) }),
     }),
   ),
 ]

@@ -57,7 +57,8 @@ export class Timekeeper {
     const [time, steady] = [now(), steadyMs()]
     const elapsedMs = this.#lookedAtMs === undefined ? undefined : steady - this.#lookedAtMs
     // Where nothing was ever kept there is nothing to jump from.
-    this.#seen = seen === undefined ? { latest: time, jump: null } : look(seen, { clock: time, elapsedMs })
+    this.#seen =
+      seen === undefined ? { latest: time, clock: time, jump: null } : look(seen, { clock: time, elapsedMs })
     this.#lookedAtMs = steady
     return this.#seen
   }
@@ -73,8 +74,8 @@ export class Timekeeper {
   }
 
   async #keeping(seen: TimeSeen): Promise<Keeping> {
-    const { latest, jump } = seen
-    const row = { clock, latest, jumpSeenAt: jump?.seenAt ?? null, jumpByMs: jump?.byMs ?? null }
+    const { latest, clock: shown, jump } = seen
+    const row = { clock, latest, shown, jumpSeenAt: jump?.seenAt ?? null, jumpByMs: jump?.byMs ?? null }
     const stored = await this.#stored()
     return {
       change: stored === undefined ? insert('clock', row) : update('clock', stored, row),
@@ -89,13 +90,14 @@ export class Timekeeper {
   async #load(): Promise<TimeSeen | undefined> {
     const stored = await this.#stored()
     if (stored === undefined) return this.#seen
-    const { latest, jumpSeenAt: seenAt, jumpByMs: byMs } = stored
+    const { latest, shown, jumpSeenAt: seenAt, jumpByMs: byMs } = stored
     const theirs = seenAt === null || byMs === null ? null : { seenAt, byMs }
     const ours = this.#seen
     const isAccepted = theirs === null && this.#keptJump !== null
     this.#keptJump = theirs
     this.#seen = {
       latest: Math.max(latest, ours?.latest ?? 0),
+      clock: ours?.clock ?? shown,
       jump: isAccepted ? null : (theirs ?? ours?.jump ?? null),
     }
     return this.#seen

@@ -11,6 +11,8 @@ export const maxJumpMs = 60 * 60 * 1000
 export interface TimeSeen {
   /** The latest time there ever was. */
   readonly latest: number
+  /** What the clock showed at the last look: behind `latest` after it went back. */
+  readonly clock: number
   /** Set while nothing is destroyed: when the jump was seen, and by how much the clock was off. */
   readonly jump: Jump | null
 }
@@ -24,7 +26,7 @@ export interface Jump {
 /** One look at the clock of the database. */
 export interface Look {
   readonly clock: number
-  /** Since the look that gave `latest`, by a clock that cannot be set; undefined for the first of a process. */
+  /** Since the last look, by a clock that cannot be set; undefined for the first of a process. */
   readonly elapsedMs: number | undefined
 }
 
@@ -33,17 +35,21 @@ export interface Look {
  * than an hour for one: that holds up destruction alone, and is accepted with one command.
  */
 export function look(seen: TimeSeen, { clock, elapsedMs }: Look): TimeSeen {
-  const byMs = Math.round(clock - (seen.latest + (elapsedMs ?? 0)))
+  const byMs = Math.round(clock - (seen.clock + (elapsedMs ?? 0)))
   const hasJumped = Math.abs(byMs) > maxJumpMs
   return {
     latest: Math.max(seen.latest, clock),
+    clock,
     jump: seen.jump ?? (hasJumped ? { seenAt: clock, byMs } : null),
   }
 }
 
-/** An operator has looked at the clock, and found it right. Time goes on from where it is, or from where it was. */
+/**
+ * An operator has looked at the clock, and found it right. Time goes on with it; when it went back, time stands until the
+ * clock is where it was.
+ */
 export function acceptJump({ latest }: TimeSeen, clock: number): TimeSeen {
-  return { latest: Math.max(latest, clock), jump: null }
+  return { latest: Math.max(latest, clock), clock, jump: null }
 }
 
 /** Whether something that ends at `at` has ended, and may be acted on for ever. */

@@ -3,17 +3,17 @@ import { describe, expect, test } from 'vitest'
 import { acceptJump, hasEnded, look, maxJumpMs } from '../../src/service/trusted-time.ts'
 
 const minute = 60_000
-const seen = { latest: 1_000_000_000, jump: null }
+const seen = { latest: 1_000_000_000, clock: 1_000_000_000, jump: null }
 
 describe('time', () => {
   test('goes on with the clock', () => {
     const later = look(seen, { clock: seen.latest + minute, elapsedMs: minute })
-    expect(later).toEqual({ latest: seen.latest + minute, jump: null })
+    expect(later).toEqual({ latest: seen.latest + minute, clock: seen.latest + minute, jump: null })
   })
 
   test('never goes back: what has ended stays so', () => {
     const later = look(seen, { clock: seen.latest - minute, elapsedMs: minute })
-    expect(later).toEqual(seen)
+    expect(later).toEqual({ ...seen, clock: seen.latest - minute })
     expect(hasEnded(later, seen.latest)).toBe(true)
   })
 
@@ -47,6 +47,11 @@ describe('time', () => {
   test('a clock set forward and back again: time stands until the clock is there', () => {
     const forward = look(seen, { clock: seen.latest + 2 * maxJumpMs, elapsedMs: 0 })
     const back = acceptJump(look(forward, { clock: seen.latest, elapsedMs: 0 }), seen.latest)
-    expect(back).toEqual({ latest: seen.latest + 2 * maxJumpMs, jump: null })
+    expect(back).toEqual({ latest: seen.latest + 2 * maxJumpMs, clock: seen.latest, jump: null })
+    // What was accepted is no jump again, in this process or the next.
+    for (const elapsedMs of [minute, undefined]) {
+      const later = look(back, { clock: seen.latest + minute, elapsedMs })
+      expect(later).toEqual({ latest: back.latest, clock: seen.latest + minute, jump: null })
+    }
   })
 })

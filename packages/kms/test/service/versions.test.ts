@@ -181,6 +181,38 @@ describe('destruction', () => {
     expect(await service.life.upkeep.run()).toMatchObject({ destroyed: [{ key: 'a', version: 1 }] })
   })
 
+  test('goes on after a clock that was set back was accepted, though time stands until it is there', async () => {
+    const under = await start(2)
+    const { service, admin } = under
+    const { latest } = await service.life.time.look()
+    under.jump(-3 * hour)
+    expect((await service.life.time.current()).jump).not.toBeNull()
+    await service.life.acceptClock(admin)
+    under.advance(hour)
+    expect(await service.life.time.current()).toMatchObject({ jump: null, latest })
+    await set(under, 1, 'disabled')
+    await destroy(under, 1)
+    under.advance(30 * day + 3 * hour)
+    expect(await service.life.upkeep.run()).toMatchObject({ destroyed: [{ key: 'a', version: 1 }] })
+  })
+
+  test('is survived by a rotation of the root, which has nothing to seal any more', async () => {
+    const under = await start(2)
+    const { service, admin } = under
+    await set(under, 1, 'disabled')
+    await destroy(under, 1)
+    under.advance(31 * day)
+    await service.life.upkeep.run()
+    await service.rootRotation.begin(admin)
+    await service.rootRotation.run()
+    expect(await service.rootRotation.state()).toEqual({
+      rootVersion: 2,
+      nextRootVersion: null,
+      rowsLeft: 0,
+    })
+    expect(await states(under)).toEqual(['destroyed', 'primary'])
+  })
+
   test('against rotation: each is done once, whichever comes first', async () => {
     const under = await start(2)
     const { service, admin } = under

@@ -186,6 +186,7 @@ export const issuedDataKeys = sqliteTable(
 export const clock = sqliteTable('clock', {
   clock: text().primaryKey(),
   latest: time('latest').notNull(),
+  shown: time('shown').notNull(),
   jumpSeenAt: time('jump_seen_at'),
   jumpByMs: integer('jump_by_ms'),
   ...mark(),

@@ -48,6 +48,7 @@ CREATE TABLE `checkpoints` (
 CREATE TABLE `clock` (
 	`clock` text PRIMARY KEY,
 	`latest` integer NOT NULL,
+	`shown` integer NOT NULL,
 	`jump_seen_at` integer,
 	`jump_by_ms` integer,
 	`generation` integer NOT NULL,

@@ -50,6 +50,7 @@ CREATE TABLE "longhold_kms"."checkpoints" (
 CREATE TABLE "longhold_kms"."clock" (
 	"clock" text collate "C" PRIMARY KEY,
 	"latest" bigint,
+	"shown" bigint,
 	"jump_seen_at" bigint,
 	"jump_by_ms" bigint,
 	"generation" bigint NOT NULL,
