@@ -78,7 +78,7 @@ export function usage(): string {
   const calls = commands.map((command) => `  longhold-kms ${command.padEnd(12)}  ${about[command]}`)
   const options = settingNames.map((name) => {
     const { kind, commands: of, help } = settings[name]
-    const value = kind.choices?.join('|') ?? kind.placeholder.toUpperCase()
+    const value = kind.choices?.join('|') ?? kind.valueName.toUpperCase()
     const option = value === '' ? `--${name}` : `--${name} ${value}`
     const whose = of.length === commands.length ? '' : `${of.join(', ')}: `
     return `  ${option.padEnd(32)} ${whose}${help}`
@@ -100,10 +100,7 @@ export function usage(): string {
 
 function parse(argv: readonly string[]) {
   const options = Object.fromEntries(
-    settingNames.map((name) => [
-      name,
-      { type: settings[name].kind.placeholder === '' ? 'boolean' : 'string' },
-    ]),
+    settingNames.map((name) => [name, { type: settings[name].kind.valueName === '' ? 'boolean' : 'string' }]),
   ) as Record<SettingName, { type: 'boolean' | 'string' }>
   const own = {
     config: { type: 'string' },

@@ -83,14 +83,14 @@ describe('configuration', () => {
     }
     const help = usage()
     const rows = settingNames.map((name) => {
-      const [, placeholder = ''] = new RegExp(`^ {2}--${name} (\\S*) `, 'mu').exec(help) ?? []
-      return { name, placeholder, value: given[placeholder] ?? '' }
+      const [, valueName = ''] = new RegExp(`^ {2}--${name} (\\S*) `, 'mu').exec(help) ?? []
+      return { name, valueName, value: given[valueName] ?? '' }
     })
     expect(rows.filter(({ value }) => value === '')).toEqual([])
     const shared = rows.filter(({ name }) => settings[name].commands.some((one) => one === 'serve'))
     expect(shared.length).toBeGreaterThan(20)
-    const options = shared.flatMap(({ name, placeholder, value }) =>
-      placeholder === '' ? [`--${name}`] : [`--${name}`, value],
+    const options = shared.flatMap(({ name, valueName, value }) =>
+      valueName === '' ? [`--${name}`] : [`--${name}`, value],
     )
     const env = Object.fromEntries(shared.map(({ name, value }) => [variableOf(name), value]))
     const file = fileWith(shared.map(({ name, value }) => `${name}: ${value}\n`).join(''))

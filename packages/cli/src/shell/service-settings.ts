@@ -13,7 +13,7 @@ import type { Terminal } from './terminal.ts'
 export function settingOptions(command: Command): Option[] {
   return namesOf(command).map((name) => {
     const { kind, help } = settings[name]
-    const flags = kind.placeholder === '' ? `--${name}` : `--${name} <${kind.placeholder}>`
+    const flags = kind.valueName === '' ? `--${name}` : `--${name} <${kind.valueName}>`
     const option = new Option(flags, help)
     return kind.choices === undefined ? option : option.choices(kind.choices)
   })

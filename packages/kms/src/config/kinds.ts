@@ -7,7 +7,7 @@ export type Read<T> = { readonly value: T } | { readonly problem: string }
 
 export interface Kind<T> {
   /** What is said for the value, as in `--listen <host:port>`; empty for a switch. */
-  readonly placeholder: string
+  readonly valueName: string
   /** All there are, where they are few. */
   readonly choices?: readonly string[]
   /** @param base Where relative paths begin. */
@@ -20,24 +20,24 @@ export interface Address {
 }
 
 export const path: Kind<string> = {
-  placeholder: 'file',
+  valueName: 'file',
   read: (given, base) => (given === '' ? { problem: 'is empty' } : { value: resolve(base, given) }),
 }
 
-export const directory: Kind<string> = { ...path, placeholder: 'directory' }
+export const directory: Kind<string> = { ...path, valueName: 'directory' }
 
 export const pathOrNone: Kind<string> = {
-  placeholder: 'path',
+  valueName: 'path',
   read: (given, base) => (given === 'none' ? { value: given } : path.read(given, base)),
 }
 
 export const text: Kind<string> = {
-  placeholder: 'text',
+  valueName: 'text',
   read: (given) => (given === '' ? { problem: 'is empty' } : { value: given }),
 }
 
 export const onOff: Kind<boolean> = {
-  placeholder: '',
+  valueName: '',
   read: (given) =>
     given === 'true' || given === 'false'
       ? { value: given === 'true' }
@@ -45,7 +45,7 @@ export const onOff: Kind<boolean> = {
 }
 
 export const address: Kind<Address> = {
-  placeholder: 'host:port',
+  valueName: 'host:port',
   read(given) {
     const [, bracketed, plain, digits] = /^(?:\[([^\]]+)\]|([^:[\]]+)):(\d{1,5})$/u.exec(given) ?? []
     const host = bracketed ?? plain
@@ -61,7 +61,7 @@ const unitMs = { ms: 1, s: 1000, m: 60_000 } as const
 /** In milliseconds; written with its unit. */
 export function duration(leastMs: number, mostMs: number): Kind<number> {
   return {
-    placeholder: 'time',
+    valueName: 'time',
     read(given) {
       const [, digits = '', unit = ''] = /^(\d{1,9})(ms|s|m)$/u.exec(given) ?? []
       // Only these three match above.
@@ -75,7 +75,7 @@ export function duration(leastMs: number, mostMs: number): Kind<number> {
 
 export function count(least: number, most: number): Kind<number> {
   return {
-    placeholder: 'number',
+    valueName: 'number',
     read: (given) =>
       /^\d{1,9}$/u.test(given) && Number(given) >= least && Number(given) <= most
         ? { value: Number(given) }
@@ -85,7 +85,7 @@ export function count(least: number, most: number): Kind<number> {
 
 export function oneOf<const T extends string>(...choices: readonly T[]): Kind<T> {
   return {
-    placeholder: 'word',
+    valueName: 'word',
     choices,
     read(given) {
       const value = choices.find((one) => one === given)
