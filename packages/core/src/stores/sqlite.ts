@@ -10,6 +10,7 @@ import { customType, integer, sqliteTable, text } from 'drizzle-orm/sqlite-core'
 import type { SQLiteAsyncDatabase } from 'drizzle-orm/sqlite-core/async'
 
 import { equalBytes, toBase64url } from '../bytes.ts'
+import { LongholdError, badInput } from '../errors.ts'
 import { checkMove, checkWrappedKey, heldAlready, keyContextJson } from '../keys/wrapped-key-store.ts'
 import type {
   DataKeyOwner,
@@ -28,7 +29,7 @@ import { dataKeyOf, destroyedOf, newRow, translated } from './sql-rows.ts'
 /** What `drizzle()` of a synchronous driver returns. */
 export type SqliteDatabase = Pick<
   SQLiteAsyncDatabase<'sync', unknown>,
-  'select' | 'insert' | 'update' | 'delete' | 'transaction' | 'run' | 'get'
+  'select' | 'insert' | 'update' | 'delete' | 'run' | 'get'
 >
 
 /** What `SqliteKeyStore.open` runs, for those who make their tables elsewhere. */
@@ -100,12 +101,22 @@ export class SqliteKeyStore implements WrappedKeyStore {
    * Makes the tables where they are missing. The store has the connection's own durability: with `synchronous` below
    * FULL a power cut can take back a data key, but never one whose records, in the same database, are still there.
    *
-   * @param db Not inside a transaction: what the store changes would be undone with it.
-   * @throws LongholdError `unavailable`.
+   * @param db Not inside a transaction: what the store changes would be undone with it. While the application has one open
+   * on the same connection, making and destroying data keys is `unavailable`.
+   * @throws LongholdError `unavailable`; `bad_input` for what is no Drizzle database, or one whose driver is asynchronous.
    */
   static async open(db: SqliteDatabase): Promise<SqliteKeyStore> {
+    if (typeof db?.run !== 'function' || typeof db.select !== 'function')
+      throw badInput('SqliteKeyStore.open: db is no Drizzle database', 'drizzle({ client }) makes one')
     await translated(() => {
-      for (const statement of sqliteSchema) db.run(sql.raw(statement))
+      for (const statement of sqliteSchema) {
+        const result: unknown = db.run(sql.raw(statement))
+        if (typeof result === 'object' && result !== null && 'then' in result)
+          throw badInput(
+            'SqliteKeyStore.open: the driver of db is asynchronous',
+            'better-sqlite3, node:sqlite and bun:sqlite are not',
+          )
+      }
     })
     return new SqliteKeyStore(db)
   }
@@ -132,32 +143,30 @@ export class SqliteKeyStore implements WrappedKeyStore {
     const { keyId, wrappedKey, createdAt } = dataKey
     checkWrappedKey(keyId, wrappedKey)
     return await translated(() =>
-      this.#db.transaction(
-        (tx) => {
-          const held = tx
-            .select({ keyId: dataKeys.keyId })
-            .from(dataKeys)
-            .where(eq(dataKeys.keyId, keyId))
-            .get()
-          const gone = tx.select().from(destroyedKeys).where(eq(destroyedKeys.keyId, keyId)).get()
-          if (held !== undefined || gone !== undefined) throw heldAlready(keyId)
-          const before = youngestWriting(tx, dataKey)
-          if (before !== undefined && !(expected !== undefined && equalBytes(before.keyId, expected))) {
-            return { inserted: false, writing: before }
-          }
-          tx.update(dataKeys).set({ state: 'reading', updatedAt: now() }).where(isWritingOf(dataKey)).run()
-          const at = createdAt.toISOString()
-          const row = tx
-            .insert(dataKeys)
-            .values({ ...newRow(dataKey), createdAt: at, updatedAt: at })
-            .returning()
-            .get()
-          const { tag } = dataKey
-          if (tag !== undefined) tx.insert(vouchedKeys).values({ keyId, tag }).run()
-          return { inserted: true, writing: dataKeyOf({ ...row, ...(tag && { tag }) }) }
-        },
-        { behavior: 'immediate' },
-      ),
+      inOwnTransaction(this.#db, () => {
+        const db = this.#db
+        const held = db
+          .select({ keyId: dataKeys.keyId })
+          .from(dataKeys)
+          .where(eq(dataKeys.keyId, keyId))
+          .get()
+        const gone = db.select().from(destroyedKeys).where(eq(destroyedKeys.keyId, keyId)).get()
+        if (held !== undefined || gone !== undefined) throw heldAlready(keyId)
+        const before = youngestWriting(db, dataKey)
+        if (before !== undefined && !(expected !== undefined && equalBytes(before.keyId, expected))) {
+          return { inserted: false, writing: before }
+        }
+        db.update(dataKeys).set({ state: 'reading', updatedAt: now() }).where(isWritingOf(dataKey)).run()
+        const at = createdAt.toISOString()
+        const row = db
+          .insert(dataKeys)
+          .values({ ...newRow(dataKey), createdAt: at, updatedAt: at })
+          .returning()
+          .get()
+        const { tag } = dataKey
+        if (tag !== undefined) db.insert(vouchedKeys).values({ keyId, tag }).run()
+        return { inserted: true, writing: dataKeyOf({ ...row, ...(tag && { tag }) }) }
+      }),
     )
   }
 
@@ -235,23 +244,21 @@ export class SqliteKeyStore implements WrappedKeyStore {
 
   async setTag(keyId: Uint8Array, tag: Uint8Array): Promise<boolean> {
     return await translated(() =>
-      this.#db.transaction(
-        (tx) => {
-          const there = tx
-            .update(dataKeys)
-            .set({ updatedAt: now() })
-            .where(eq(dataKeys.keyId, keyId))
-            .returning({ keyId: dataKeys.keyId })
-            .get()
-          if (there === undefined) return false
-          tx.insert(vouchedKeys)
-            .values({ keyId, tag })
-            .onConflictDoUpdate({ target: vouchedKeys.keyId, set: { tag } })
-            .run()
-          return true
-        },
-        { behavior: 'immediate' },
-      ),
+      inOwnTransaction(this.#db, () => {
+        const there = this.#db
+          .update(dataKeys)
+          .set({ updatedAt: now() })
+          .where(eq(dataKeys.keyId, keyId))
+          .returning({ keyId: dataKeys.keyId })
+          .get()
+        if (there === undefined) return false
+        this.#db
+          .insert(vouchedKeys)
+          .values({ keyId, tag })
+          .onConflictDoUpdate({ target: vouchedKeys.keyId, set: { tag } })
+          .run()
+        return true
+      }),
     )
   }
 
@@ -275,20 +282,17 @@ export class SqliteKeyStore implements WrappedKeyStore {
       const before = this.#db.get<{ secure_delete: number }>(sql`PRAGMA secure_delete`)
       this.#db.get(sql`PRAGMA secure_delete = ON`)
       try {
-        return this.#db.transaction(
-          (tx) => {
-            const deleted = tx
-              .delete(dataKeys)
-              .where(eq(dataKeys.keyId, keyId))
-              .returning({ keyId: dataKeys.keyId })
-              .get()
-            if (deleted === undefined) return false
-            tx.delete(vouchedKeys).where(eq(vouchedKeys.keyId, keyId)).run()
-            tx.insert(destroyedKeys).values({ keyId, destroyedAt: now() }).run()
-            return true
-          },
-          { behavior: 'immediate' },
-        )
+        return inOwnTransaction(this.#db, () => {
+          const deleted = this.#db
+            .delete(dataKeys)
+            .where(eq(dataKeys.keyId, keyId))
+            .returning({ keyId: dataKeys.keyId })
+            .get()
+          if (deleted === undefined) return false
+          this.#db.delete(vouchedKeys).where(eq(vouchedKeys.keyId, keyId)).run()
+          this.#db.insert(destroyedKeys).values({ keyId, destroyedAt: now() }).run()
+          return true
+        })
       } finally {
         this.#db.get(sql.raw(`PRAGMA secure_delete = ${before?.secure_delete ?? 0}`))
       }
@@ -296,7 +300,45 @@ export class SqliteKeyStore implements WrappedKeyStore {
   }
 }
 
-function youngestWriting(db: Pick<SqliteDatabase, 'select'>, owner: DataKeyOwner): StoredDataKey | undefined {
+/**
+ * Drizzle would nest it in a transaction that the application has open on the connection. Whoever rolled that back would take
+ * away a data key that records are being written under, and nobody could read those.
+ */
+function inOwnTransaction<T>(db: SqliteDatabase, run: () => T): T {
+  try {
+    db.run(sql`BEGIN IMMEDIATE`)
+  } catch (error) {
+    throw isNested(error) ? nested() : error
+  }
+  try {
+    const result = run()
+    db.run(sql`COMMIT`)
+    return result
+  } catch (error) {
+    try {
+      db.run(sql`ROLLBACK`)
+    } catch {
+      // SQLite has done so itself, for a full disk; the first error says more
+    }
+    throw error
+  }
+}
+
+/** SQLite has no code of its own for it; the text is the same in all drivers. */
+function isNested(error: unknown): boolean {
+  for (let at: unknown = error; at instanceof Error; at = at.cause) {
+    if (at.message.includes('within a transaction')) return true
+  }
+  return false
+}
+
+function nested(): LongholdError {
+  return new LongholdError('unavailable', 'the connection of the wrapped keys is inside a transaction', {
+    hint: 'what is stored in it could be undone: open the store on a connection of its own, or await handle.ready() before',
+  })
+}
+
+function youngestWriting(db: SqliteDatabase, owner: DataKeyOwner): StoredDataKey | undefined {
   const row = db
     .select(columns)
     .from(dataKeys)

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 
 import Database from 'better-sqlite3'
 import { drizzle } from 'drizzle-orm/better-sqlite3'
-import { afterAll, expect, test } from 'vitest'
+import { afterAll, describe, expect, test } from 'vitest'
 
 import { toBase64url } from '../../src/bytes.ts'
 import { SqliteKeyStore } from '../../src/stores/sqlite.ts'
@@ -99,4 +99,55 @@ test('a closed database is unavailable, and an error never holds a parameter', a
   expect(error.cause).toBeUndefined()
   client.close()
   expect(await codeOf(() => store.get(filled(1, 16)))).toBe('unavailable')
+})
+
+describe('inside a transaction of the application, on the same connection', () => {
+  async function inTransaction() {
+    const client = database()
+    const db = drizzle({ client })
+    const store = await SqliteKeyStore.open(db)
+    await store.insertWriting(newKey(1), undefined)
+    client.exec('BEGIN')
+    return { client, store }
+  }
+
+  test('no data key is made: a rollback would take it away and leave the records under it', async () => {
+    const { client, store } = await inTransaction()
+    const error = await refusalOf(() => store.insertWriting(newKey(2), filled(1, 16)))
+    expect(error).toMatchObject({
+      code: 'unavailable',
+      message: expect.stringContaining('inside a transaction'),
+    })
+    client.exec('ROLLBACK')
+    expect(await store.findWriting(owner)).toMatchObject({ keyId: filled(1, 16) })
+    expect(await store.insertWriting(newKey(2), filled(1, 16))).toMatchObject({ inserted: true })
+  })
+
+  test('none is destroyed, or vouched for, and the transaction goes on', async () => {
+    const { client, store } = await inTransaction()
+    expect(await codeOf(() => store.destroy(filled(1, 16)))).toBe('unavailable')
+    expect(await codeOf(() => store.setTag(filled(1, 16), filled(3, 32)))).toBe('unavailable')
+    expect(client.inTransaction).toBe(true)
+    client.exec('COMMIT')
+    expect(await store.destroy(filled(1, 16))).toBe(true)
+  })
+
+  test('what fails in one of its own leaves none open', async () => {
+    const client = database()
+    const store = await SqliteKeyStore.open(drizzle({ client }))
+    await store.insertWriting(newKey(1), undefined)
+    expect(await codeOf(() => store.insertWriting(newKey(1), undefined))).toBe('bad_input')
+    expect(client.inTransaction).toBe(false)
+  })
+})
+
+test('opens a Drizzle database on a synchronous driver, and says so of anything else', async () => {
+  const asynchronous = { select: () => undefined, run: () => Promise.resolve() }
+  // Callers from JavaScript pass what they have at hand.
+  for (const db of [undefined, database(), asynchronous] as never[]) {
+    expect(await refusalOf(() => SqliteKeyStore.open(db))).toMatchObject({
+      code: 'bad_input',
+      message: expect.stringContaining('SqliteKeyStore.open'),
+    })
+  }
 })
