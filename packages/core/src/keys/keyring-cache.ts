@@ -5,6 +5,7 @@
 
 import { toHex } from '../bytes.ts'
 import { badInput } from '../errors.ts'
+import type { LongholdError } from '../errors.ts'
 import { checkOptions } from '../options.ts'
 import type { DataKey } from './data-key.ts'
 import { keyContextJson, ownerText } from './wrapped-key-store.ts'
@@ -75,8 +76,13 @@ export class DataKeyCache {
     return this.#maxKeys
   }
 
-  /** A data key that is at hand. To be used before anything is awaited. */
+  /**
+   * A data key that is at hand. To be used before anything is awaited.
+   *
+   * @throws LongholdError `bad_input` once the keyring was closed: nothing would be at hand ever again.
+   */
   peek(id: string): CachedKey | undefined {
+    if (this.#isClosed) throw closed()
     return this.#usable(id)
   }
 
@@ -135,7 +141,7 @@ export class DataKeyCache {
   #put(id: string, { dataKey, owner, createdAt, isVouched }: LoadedKey): Slot {
     if (this.#isClosed) {
       dataKey.wipe()
-      throw badInput('the keyring was closed')
+      throw closed()
     }
     this.forget(id)
     const slot = {
@@ -179,4 +185,8 @@ export class DataKeyCache {
     const room = this.#maxKeys - (justCame === undefined ? 0 : 1)
     for (const slot of live.slice(0, Math.max(0, live.length - room))) this.forget(slot.id)
   }
+}
+
+function closed(): LongholdError {
+  return badInput('the keyring was closed')
 }

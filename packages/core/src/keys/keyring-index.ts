@@ -40,8 +40,29 @@ export class BlindIndexKey {
   }
 }
 
-/** Finds the index key of an owner, or makes it; of processes that race, all get the same. */
+/** Finds the index key of an owner, or makes it; of callers and of processes that race, all get the same. */
 export async function openIndexKey(owner: DataKeyOwner, parts: KeyringParts): Promise<HeldKey> {
+  const text = ownerText(owner)
+  const underWay = parts.openingIndexKeys.get(text)
+  // Whoever comes meanwhile hears of its failure too, and holds the key for himself.
+  if (underWay !== undefined) await underWay
+  if (underWay !== undefined || parts.indexKeys.has(text)) {
+    const held = await findIndexKey(owner, parts)
+    if (held !== undefined) return held
+    if (parts.openingIndexKeys.has(text)) return await openIndexKey(owner, parts)
+  }
+  const opening = findOrMakeIndexKey(owner, parts)
+  const opened = opening.then(() => undefined)
+  opened.catch(() => undefined) // told below
+  parts.openingIndexKeys.set(text, opened)
+  try {
+    return await opening
+  } finally {
+    parts.openingIndexKeys.delete(text)
+  }
+}
+
+async function findOrMakeIndexKey(owner: DataKeyOwner, parts: KeyringParts): Promise<HeldKey> {
   return await attempts(owner.name, async () => {
     // Looked at first: what is writing and yet not found is not ours, and has to give way.
     const before = await parts.store.findWriting(owner)
@@ -57,8 +78,7 @@ export async function findIndexKey(owner: DataKeyOwner, parts: KeyringParts): Pr
   for (const keyId of ids) {
     const held = await holdIfUsable(keyId, parts)
     if (held === undefined) continue
-    if (parts.indexKeys.size >= parts.cache.maxKeys) parts.indexKeys.clear()
-    parts.indexKeys.set(text, keyId)
+    remember(text, keyId, parts)
     return held
   }
   if (!parts.indexKeys.delete(text)) return undefined
@@ -97,7 +117,15 @@ async function makeIndexKey(
   parts: KeyringParts,
 ): Promise<HeldKey | undefined> {
   const { dataKey, inserted } = await storeNew(owner, { messages: 0, bytes: 0 }, expected, parts)
-  if (inserted) return parts.cache.adopt(dataKey, owner)
+  if (inserted) {
+    remember(ownerText(owner), dataKey.keyId, parts)
+    return parts.cache.adopt(dataKey, owner)
+  }
   dataKey.wipe()
   return undefined
+}
+
+function remember(owner: string, keyId: Uint8Array, { indexKeys, cache }: KeyringParts): void {
+  if (indexKeys.size >= cache.maxKeys) indexKeys.clear()
+  indexKeys.set(owner, keyId)
 }

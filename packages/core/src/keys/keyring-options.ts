@@ -132,6 +132,7 @@ export function partsFrom(options: KeyringOptions, now: () => number): KeyringPa
     now,
     left: new Set(),
     indexKeys: new Map(),
+    openingIndexKeys: new Map(),
   }
   parts.keyringKey = keyringKey?.open(parts)
   return parts

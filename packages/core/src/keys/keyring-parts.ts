@@ -43,6 +43,8 @@ export interface KeyringParts {
   readonly left: Set<string>
   /** Key ids of index keys by the owner's text, so that a look-up does not search the store each time. */
   readonly indexKeys: Map<string, Uint8Array>
+  /** Index keys that are being found or made, by the owner's text, so that those who come together make one. */
+  readonly openingIndexKeys: Map<string, Promise<void>>
 }
 
 /** @throws LongholdError `bad_input` for a keyring that only reads. */
