@@ -30,6 +30,7 @@ const passing: ReadonlySet<string> = new Set([
   'database_in_use',
   'address_in_use',
   'storage_unavailable',
+  'slot_unavailable',
   'audit_unavailable',
 ])
 

@@ -63,6 +63,8 @@ export interface ServiceConfig extends ServicePaths {
   readonly sealService?: SealService | undefined
   /** Serves unsealing beyond the admin socket too; default false. */
   readonly unsealAnywhere?: boolean | undefined
+  /** For tests: how soon a destruction may be, and how often the service looks. Default: seven days, half a minute. */
+  readonly testing?: Pick<KeyLifeSettings, 'shortestDestroyWaitMs' | 'upkeepEveryMs'> | undefined
   /** Default: nothing is logged. */
   readonly log?: Log | undefined
 }
@@ -83,7 +85,7 @@ export const defaultPort = 8420
 /**
  * Starts a service that was set up before.
  *
- * @throws ServiceError `not_initialised`, `wrong_key_file`, `database_in_use`, `newer_database`, `not_loopback`,
+ * @throws ServiceError `not_initialised`, `wrong_key_file`, `wrong_secret`, `slot_unavailable`, `database_in_use`, `newer_database`, `not_loopback`,
  * `address_in_use`, `bad_config`, `storage_unavailable`, `audit_unavailable`, `integrity_violation`.
  */
 export async function startService(config: ServiceConfig): Promise<RunningService> {
@@ -102,7 +104,15 @@ export async function startService(config: ServiceConfig): Promise<RunningServic
   const onFault = ({ code, message }: ServiceError): void => log({ level: 'error', message, code })
   const open = async (opener: SlotOpener, failures: number): Promise<Service> => {
     const onUpkeep = upkeepLog(log)
-    const service = await Service.open({ store, opener, failures, anchor, onFault, onUpkeep })
+    const service = await Service.open({
+      ...config.testing,
+      store,
+      opener,
+      failures,
+      anchor,
+      onFault,
+      onUpkeep,
+    })
     // Where one was begun, and the process ended.
     if (service.fault === undefined) service.rootRotation.runInBackground()
     return service
