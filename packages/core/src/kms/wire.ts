@@ -125,7 +125,7 @@ export interface PublicKeyBundle {
   generation: number
   /** `lhrecipient1-…` of the primary version. */
   recipient: string
-  /** Of all versions that can unwrap now, the primary among them. */
+  /** Of all versions that unwrap now, for whoever may: the primary among them, and compromised ones. */
   recipient_ids: string[]
   issued_at: string
   not_after: string

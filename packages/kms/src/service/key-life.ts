@@ -38,6 +38,8 @@ export interface KeyLifeSettings {
   readonly shortestDestroyWaitMs?: number | undefined
   /** The copies of the database that are known. */
   readonly backups?: (() => Promise<readonly KnownBackup[]>) | undefined
+  /** Time between two rounds of what the service does by itself; default 30,000. */
+  readonly upkeepEveryMs?: number | undefined
   /** Told what the service did by itself. */
   readonly onUpkeep?: ((report: UpkeepReport) => void) | undefined
 }
@@ -76,7 +78,15 @@ export class KeyLife {
     this.usage = usage
     this.aliases = new Aliases({ reads, audit, keys, now })
     this.census = new Census({ reads, audit, keys, now })
-    this.upkeep = new Upkeep({ reads, audit, time, usage, versions, onRound: options.onUpkeep })
+    this.upkeep = new Upkeep({
+      reads,
+      audit,
+      time,
+      usage,
+      versions,
+      onRound: options.onUpkeep,
+      everyMs: options.upkeepEveryMs,
+    })
     this.#options = options
     this.#backups = options.backups ?? (async () => [])
   }

@@ -47,8 +47,8 @@ export const versionStates: Readonly<Record<VersionState, StateRow>> = {
   destroyed: { wrap: false, unwrapTakes: null, rewrapFrom: false, mayBecome: [] },
 }
 
-/** The states in which a version unwraps for whoever may unwrap. */
-export const unwrappingStates: readonly VersionState[] = statesThat((row) => row.unwrapTakes === 'unwrap')
+/** The states in which a version unwraps for somebody: readers know it by these, and are told why when they may not. */
+export const unwrappingStates: readonly VersionState[] = statesThat((row) => row.unwrapTakes !== null)
 
 /** @throws ServiceError `invalid_state`, naming both states and what would be legal. */
 export function checkTransition(from: VersionState, to: VersionState): void {

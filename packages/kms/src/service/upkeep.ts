@@ -13,7 +13,7 @@ import type { UsageLog } from './usage.ts'
 import type { Versions } from './versions.ts'
 
 /** A rotation is late by no more than this, a destruction is never early. */
-const roundEveryMs = 30_000
+const defaultEveryMs = 30_000
 /** How often counts and time are written: each is one entry of the log. */
 const keepEveryMs = 5 * 60 * 1000
 
@@ -23,6 +23,7 @@ export interface UpkeepOptions {
   readonly time: Timekeeper
   readonly usage: UsageLog
   readonly versions: Versions
+  readonly everyMs?: number | undefined
   /** Told what each round did and could not do; default: nobody. */
   readonly onRound?: ((report: UpkeepReport) => void) | undefined
 }
@@ -45,14 +46,14 @@ export class Upkeep {
     this.#options = options
   }
 
-  /** A round every half minute, from now on. */
+  /** One round after the other, from now on. */
   start(): void {
-    const { onRound = () => undefined } = this.#options
+    const { onRound = () => undefined, everyMs = defaultEveryMs } = this.#options
     this.#timer ??= setInterval(() => {
       this.run().then(onRound, (failure: unknown) =>
         onRound({ rotated: [], destroyed: [], failures: [failure] }),
       )
-    }, roundEveryMs).unref()
+    }, everyMs).unref()
   }
 
   /** One round; while one is under way, that one. */

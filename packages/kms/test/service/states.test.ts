@@ -6,10 +6,11 @@ import { checkTransition, unwrappingStates, versionStates } from '../../src/serv
 const states = Object.keys(versionStates) as VersionState[]
 
 describe('states of a version', () => {
-  test('seven, of which one wraps and two unwrap', () => {
+  test('seven, of which one wraps, two unwrap and one does so for who may read what is compromised', () => {
     expect(states).toHaveLength(7)
     expect(states.filter((state) => versionStates[state].wrap)).toEqual(['primary'])
-    expect(unwrappingStates).toEqual(['primary', 'unwrap_only'])
+    expect(unwrappingStates).toEqual(['primary', 'unwrap_only', 'compromised'])
+    expect(versionStates.compromised.unwrapTakes).toBe('unwrap.compromised')
   })
 
   test('a state that unwraps may be rewrapped from, and what is destroyed stays so', () => {

@@ -1,9 +1,10 @@
-import { toHex } from '@longhold/core'
-import type { SettableState } from '@longhold/core/kms'
+import { toHex, unwrapDataKey } from '@longhold/core'
+import { KmsIdentity } from '@longhold/core/kms'
+import type { Permission, SettableState } from '@longhold/core/kms'
 import { describe, expect, test } from 'vitest'
 
 import { everyRow } from '../../src/service/key-store.ts'
-import { allBut, startTestService, wrapFor } from '../support/service.ts'
+import { allBut, hexOf, startTestService, wrapFor } from '../support/service.ts'
 import type { TestService } from '../support/service.ts'
 
 const day = 86_400_000
@@ -82,6 +83,18 @@ describe('a compromised version', () => {
     expect(await both.unwrap([item])).toMatchObject([{ key: 'a', version: 1 }])
     const rewrapper = under.client(await under.token(['rewrap', 'wrap']))
     expect(await rewrapper.rewrap([{ wrappedKey }])).toMatchObject([{ key: 'a', version: 1 }])
+  })
+
+  test('is known to readers, who are told that they may not, or may', async () => {
+    const under = await start()
+    const { dataKey, wrappedKey } = await wrapFor(under.client(), ['a'])
+    await set(under, 1, 'compromised')
+    const open = async (...permissions: Permission[]) => {
+      const client = under.client(await under.token(['wrap', 'unwrap', ...permissions]))
+      return await unwrapDataKey(wrappedKey, { identities: [new KmsIdentity(client, { keys: ['a'] })] })
+    }
+    await expect(open()).rejects.toMatchObject({ code: 'unavailable' })
+    expect(hexOf(await open('unwrap.compromised'))).toBe(hexOf(dataKey))
   })
 
   test('stays compromised, even by way of a destruction that is called off', async () => {
