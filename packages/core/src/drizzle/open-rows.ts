@@ -32,6 +32,12 @@ interface Field {
 }
 
 export async function openRows(rows: readonly object[], options: OpenOptions): Promise<object[]> {
+  if (
+    rows.some(
+      (row) => typeof row === 'object' && row !== null && 'then' in row && typeof row.then === 'function',
+    )
+  )
+    throw badInput('open: a promise or a query where a row is expected', 'await it first')
   // A select of one row gives undefined where there is none, which must not become a row without anything in it.
   if (rows.some((row) => typeof row !== 'object' || row === null))
     throw badInput('open: a row must be an object')

@@ -20,6 +20,11 @@ const magics: Readonly<Record<ContainerKind, Uint8Array>> = {
   record: utf8('LHR'),
   envelope: utf8('LHE'),
 }
+const withArticle: Readonly<Record<ContainerKind, string>> = {
+  'wrapped key': 'a wrapped key',
+  record: 'a record',
+  envelope: 'an envelope',
+}
 const kinds = Object.keys(magics) as ContainerKind[] // its keys are exactly the kinds
 
 /** Magic and version in front of `parts`. */
@@ -56,7 +61,9 @@ export function containerKind(bytes: Uint8Array): ContainerKind | undefined {
 export function checkPrefix(bytes: Uint8Array, kind: ContainerKind): void {
   const found = containerKind(bytes)
   if (found !== kind)
-    throw malformed(found === undefined ? `not a longhold ${kind}` : `a ${found}, not a ${kind}`)
+    throw malformed(
+      found === undefined ? `not a longhold ${kind}` : `${withArticle[found]}, not ${withArticle[kind]}`,
+    )
   if (bytes.length < prefixBytes) throw malformed('cut short after its magic')
   const version = bytes[3]
   if (version !== formatVersion) {

@@ -50,7 +50,11 @@ function decode(
   }
   const bytes = fromBase64url(text.slice(prefix.length))
   if (bytes === undefined || bytes.length < 2 + checkBytes) {
-    throw new LongholdError('bad_text', `the ${what} is not strict base64url, or cut short`)
+    throw new LongholdError(
+      'bad_text',
+      `the ${what} is not strict base64url, or cut short`,
+      text.trim() === text ? undefined : whiteSpace,
+    )
   }
   const checked = bytes.subarray(0, bytes.length - checkBytes)
   if (!equalBytes(check(prefix, checked), bytes.subarray(checked.length))) {
@@ -61,14 +65,15 @@ function decode(
   if (suite === undefined) {
     throw new LongholdError(
       'unsupported',
-      `a ${what} of a suite that is not among those in use (KEM 0x${kemId.toString(16)})`,
+      `the ${what} is of a suite that is not among those in use (KEM 0x${kemId.toString(16)})`,
+      { hint: 'name the suites to be used in the option "suites"' },
     )
   }
   const key = checked.subarray(2)
   if (key.length !== keyBytes(suite)) {
     throw new LongholdError(
       'bad_text',
-      `a ${what} with ${key.length} bytes of key where the suite has ${keyBytes(suite)}`,
+      `the ${what} has ${key.length} bytes of key where the suite has ${keyBytes(suite)}`,
     )
   }
   return { suite, key }
@@ -81,12 +86,16 @@ function check(prefix: string, bytes: Uint8Array): Uint8Array {
     .subarray(0, checkBytes)
 }
 
+const whiteSpace = { hint: 'remove the white space around it, a newline at the end of a file too' }
+
 function hintFor(text: string, wanted: string): { hint: string } | undefined {
   if (wanted === 'recipient' && text.startsWith(identityPrefix)) {
     return { hint: 'this is an identity, which is secret; pass its recipient instead' }
   }
   if (wanted === 'identity' && text.startsWith(recipientPrefix))
     return { hint: 'this is a recipient; it can only encrypt' }
-  if (text.trim() !== text) return { hint: 'remove the white space around it' }
+  if (wanted === 'identity' && text.trimStart().startsWith('-----BEGIN LONGHOLD PROTECTED IDENTITY'))
+    return { hint: 'it is under a passphrase: openProtectedIdentities of @longhold/core/passphrase opens it' }
+  if (text.trim() !== text) return whiteSpace
   return undefined
 }

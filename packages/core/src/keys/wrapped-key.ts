@@ -148,7 +148,10 @@ export function checkRecipients(recipients: readonly Recipient[], suites: SuiteT
   const seen = new Set<string>()
   for (const recipient of recipients) {
     if (!isRecipient(recipient))
-      throw badInput('recipients: one is no recipient', 'parseRecipient makes one from lhrecipient1-…')
+      throw badInput(
+        'recipients: one is no recipient',
+        'parseRecipient makes one from lhrecipient1-…, and an identity has one: identity.recipient',
+      )
     const id = toHex(recipient.recipientId)
     if (seen.has(id)) throw badInput(`recipient ${id} stands twice in the list`)
     if (suites.ofKem(recipient.kemId) === undefined)

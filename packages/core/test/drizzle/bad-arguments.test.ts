@@ -9,6 +9,7 @@ import { afterMigrating, encryptedColumns, whileMigrating } from '../../src/driz
 import { LongholdError, openKeyring } from '../../src/index.ts'
 import { MemoryKeyStore } from '../../src/stores/memory.ts'
 import { alice } from '../keys/keyring-fixtures.ts'
+import { refusalOf } from '../refusals.ts'
 
 const store = new MemoryKeyStore()
 const keyring = openKeyring({ identities: [alice], recipients: [alice.recipient], store })
@@ -93,4 +94,15 @@ test.each(Object.entries(calls))('%s', async (_, [call, args]) => {
   }
   expect(wrong).toEqual([])
   expect(refused).toBeGreaterThan(0)
+})
+
+test('a query that nobody waited for is not taken for a row', async () => {
+  const query = db.select().from(notes)
+  for (const given of [query, [query], Promise.resolve(rows)]) {
+    expect(await refusalOf(() => enc.open(given))).toMatchObject({
+      code: 'bad_input',
+      hint: 'await it first',
+    })
+  }
+  expect(await enc.open(await query)).toMatchObject([plain])
 })

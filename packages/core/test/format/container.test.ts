@@ -73,7 +73,7 @@ describe.each(kinds)('a %s', (kind) => {
     'does not pass as a %s, which says what it is',
     async (other) => {
       const { code, message } = await refusalOf(() => open[other](bytes))
-      expect([code, message]).toEqual(['malformed', `malformed: a ${kind}, not a ${other}`])
+      expect([code, message]).toEqual(['malformed', `malformed: ${named(kind)}, not ${named(other)}`])
     },
   )
 
@@ -96,6 +96,10 @@ test.each(['', 'L', 'LH', 'LHX\u0001', 'lhe\u0001', 'age-encryption.org/v1', '{"
     expect(syncCodeOf(() => keyIdOf(utf8(text)))).toBe('malformed')
   },
 )
+
+function named(kind: string): string {
+  return kind === 'envelope' ? `an ${kind}` : `a ${kind}`
+}
 
 test('keyIdOf looks at 20 bytes and no further', () => {
   for (const kind of kinds) {

@@ -1,7 +1,8 @@
 import { describe, expect, test } from 'vitest'
 
 import { concat, toBase64url, u16, utf8 } from '../../src/bytes.ts'
-import { parseIdentity, parseRecipient } from '../../src/index.ts'
+import { generateIdentity, parseIdentity, parseRecipient } from '../../src/index.ts'
+import { mlKem1024P384Suite } from '../../src/keys/suite-mlkem1024-p384.ts'
 import { backend } from '../../src/primitives/backend.ts'
 import { describeBackends } from '../backends.ts'
 import { refusalOf, syncCodeOf } from '../refusals.ts'
@@ -138,4 +139,12 @@ test('the hint names the mistake', async () => {
   expect(await hintOf('recipient', texts.identity)).toMatch(/identity, which is secret/)
   expect(await hintOf('identity', texts.recipient)).toMatch(/recipient; it can only encrypt/)
   expect(await hintOf('recipient', `\n${texts.recipient}`)).toMatch(/white space/)
+  expect(await hintOf('identity', `${texts.identity}\n`)).toMatch(/newline at the end of a file/)
+  expect(await hintOf('identity', `${texts.identity}!`)).toBeUndefined()
+  const strong = generateIdentity({ suite: mlKem1024P384Suite })
+  expect(await hintOf('identity', strong.exportText())).toMatch(/option "suites"/)
+  expect(await hintOf('recipient', strong.recipient.toString())).toMatch(/option "suites"/)
+  expect(await hintOf('identity', '-----BEGIN LONGHOLD PROTECTED IDENTITY-----\n')).toMatch(
+    /openProtectedIdentities/,
+  )
 })
