@@ -25,8 +25,8 @@ export function kmsAuditCommand(terminal: Terminal) {
       'after',
       examples(
         'longhold kms audit --action key.rotate --since 2026-11-01',
-        'longhold kms audit checkpoint -o /mnt/elsewhere/checkpoint-1.json',
-        'longhold kms audit verify --checkpoint /mnt/elsewhere/checkpoint-1.json',
+        'longhold kms audit checkpoint -o /media/elsewhere/checkpoint-1.json',
+        'longhold kms audit verify --checkpoint /media/elsewhere/checkpoint-1.json',
       ),
     )
 }
@@ -112,7 +112,7 @@ function checkpointCommand(terminal: Terminal) {
     .addOption(outputOption())
     .addOption(kmsUrlOption())
     .addOption(kmsTokenFileOption())
-    .addHelpText('after', examples('longhold kms audit checkpoint -o /mnt/elsewhere/checkpoint-1.json'))
+    .addHelpText('after', examples('longhold kms audit checkpoint -o /media/elsewhere/checkpoint-1.json'))
     .action(async (options) => {
       const client = await needKmsClient(terminal, options)
       const { number, created_at: createdAt, line } = await client.audit.checkpoint()

@@ -17,8 +17,6 @@ import type { GrantRow, PrincipalRow, Stored } from './rows.ts'
 import { checkRule } from './rule.ts'
 import type { Rule } from './rule.ts'
 
-/** Names of principals. */
-export const principalPattern = /^[a-z0-9][a-z0-9._-]{0,63}$/u
 /** Of one principal: all of them are read with each of its requests. */
 const maxGrants = 256
 const maxAttempts = 5

@@ -11,8 +11,6 @@ import { framed } from './framing.ts'
 import { columnsOf, keyColumnsOf, tableNames } from './rows.ts'
 import type { TableName } from './rows.ts'
 
-export const macBytes = 32
-
 /** Two halves of one HMAC. */
 export interface RowTag {
   readonly mac: Uint8Array

@@ -10,7 +10,6 @@ import { concat, toHex } from '@longhold/core'
 
 import { framed } from './framing.ts'
 
-export const signingSeedBytes = 32
 export const signingPublicKeyBytes = 1952
 export const signatureBytes = 3309
 
