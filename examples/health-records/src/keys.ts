@@ -3,7 +3,7 @@
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 
 import { generateIdentity, openKeyring, parseIdentity } from '@longhold/core'
-import type { Identity, Keyring, PublicKeyRecipient, WrappedKeyStore } from '@longhold/core'
+import type { Identity, Keyring, Recipient, WrappedKeyStore } from '@longhold/core'
 import { KmsClient, KmsIdentity, kmsRecipient } from '@longhold/core/kms'
 
 /** An identity in a file of this machine, or a key of the key service, which never leaves it. */
@@ -69,7 +69,7 @@ export const keyContextOf = (patient: string) => ({ patient })
 interface Holder {
   readonly identity: Identity
   /** The newest public key: another one after the key service rotated. */
-  recipient(): Promise<PublicKeyRecipient>
+  recipient(): Promise<Recipient>
 }
 
 function localHolder(path: string): Holder {

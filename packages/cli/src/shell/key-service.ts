@@ -2,8 +2,7 @@
 
 import { Option } from '@commander-js/extra-typings'
 import { LongholdError } from '@longhold/core'
-import type { PublicKeyRecipient } from '@longhold/core'
-import type { KmsClient } from '@longhold/core/kms'
+import type { KmsClient, KmsRecipient } from '@longhold/core/kms'
 
 import { loadConfig } from './config.ts'
 import { usage } from './errors.ts'
@@ -73,7 +72,7 @@ export async function keyServiceRecipient(
   options: KeyServiceOptions,
   key: string,
   where: string,
-): Promise<PublicKeyRecipient> {
+): Promise<KmsRecipient> {
   const client = await openKmsClient(terminal, options)
   if (client === undefined) {
     throw usage(`${where}: kms:${key} needs a key service`, {

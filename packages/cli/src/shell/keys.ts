@@ -2,7 +2,8 @@
 
 import { Option } from '@commander-js/extra-typings'
 import { canonicalContext, LongholdError, parseRecipient } from '@longhold/core'
-import type { Identity, LocalIdentity, PublicKeyRecipient, Recipient } from '@longhold/core'
+import type { Identity, LocalIdentity, PublicKeyRecipient } from '@longhold/core'
+import type { KmsRecipient } from '@longhold/core/kms'
 
 import { loadConfig } from './config.ts'
 import { usage } from './errors.ts'
@@ -30,7 +31,7 @@ export interface NamedIdentity {
 }
 
 export interface NamedRecipient {
-  readonly recipient: PublicKeyRecipient
+  readonly recipient: PublicKeyRecipient | KmsRecipient
   /** Set when the recipient is a key of the key service. */
   readonly kmsKey: string | undefined
 }

@@ -36,8 +36,9 @@ export type {
 } from './access-wire.ts'
 export { KmsKeys } from './keys-client.ts'
 export type { CreatedDataKey, KeysRequest, KeysRequests } from './keys-client.ts'
-export { KmsIdentity, kmsRecipient } from './kms-identity.ts'
+export { KmsIdentity } from './kms-identity.ts'
 export type { KmsIdentityOptions } from './kms-identity.ts'
+export { KmsRecipient, kmsRecipient } from './kms-recipient.ts'
 export { KmsSysClient } from './sys-client.ts'
 export type {
   CreatedSlot,

@@ -1,20 +1,19 @@
 /** The service as an identity, and its keys as recipients: what core's functions take. */
 
-import { fromBase64url, toHex } from '../bytes.ts'
+import { toHex } from '../bytes.ts'
 import { LongholdError, badInput } from '../errors.ts'
 import { canonicalize } from '../format/context.ts'
 import { encodeStanza } from '../format/header.ts'
 import type { Stanza } from '../format/header.ts'
 import type { Identity } from '../keys/identity.ts'
-import { parseRecipient } from '../keys/key-parsing.ts'
-import type { Bound, PublicKeyRecipient } from '../keys/recipient.ts'
+import type { Bound } from '../keys/recipient.ts'
 import { suiteTable } from '../keys/suite.ts'
 import type { SuitesOption } from '../keys/suite.ts'
 import { checkOptions } from '../options.ts'
 import type { Secret } from '../secret.ts'
+import { recipientIdsOf, recipientOf } from './bundle-keys.ts'
 import type { KmsClient } from './client.ts'
 import { DataKeyCache, unwrapName } from './data-key-cache.ts'
-import { strangeAnswer } from './problems.ts'
 import type { PublicKeyBundle } from './wire.ts'
 
 /** Which keys of the service an identity stands for. */
@@ -212,46 +211,6 @@ export class KmsIdentity implements Identity {
 function failureFrom(reason: unknown): LongholdError {
   if (reason instanceof LongholdError && reason.code === 'unavailable') return reason
   throw reason
-}
-
-/**
- * The primary version of a key as a recipient. It wraps here, without the service: fetch it again within a day,
- * so that a rotation takes effect.
- *
- * @throws LongholdError `bad_input` when the service has no such key, `unsupported` when it is of none of the suites,
- * `unavailable`.
- */
-export async function kmsRecipient(
-  client: KmsClient,
-  key: string,
-  options: SuitesOption = {},
-): Promise<PublicKeyRecipient> {
-  checkOptions(options, ['suites'], 'kmsRecipient')
-  suiteTable(options.suites) // refuses what is none
-  return recipientOf(client, await client.publicKey(key), options)
-}
-
-function recipientOf(client: KmsClient, bundle: PublicKeyBundle, options: SuitesOption): PublicKeyRecipient {
-  let recipient: PublicKeyRecipient
-  try {
-    recipient = parseRecipient(bundle.recipient, options)
-  } catch (error) {
-    if (!(error instanceof LongholdError) || error.code !== 'unsupported') throw strangeAnswer(client.url)
-    const hint = 'name the suites to be used in the option "suites"'
-    throw new LongholdError('unsupported', `key ${bundle.key} is ${error.message}`, { hint })
-  }
-  const id = toHex(recipient.recipientId)
-  if (!recipientIdsOf(client, bundle).some((one) => toHex(one) === id)) throw strangeAnswer(client.url)
-  return recipient
-}
-
-function recipientIdsOf(client: KmsClient, { recipient_ids: texts }: PublicKeyBundle): Uint8Array[] {
-  if (!Array.isArray(texts)) throw strangeAnswer(client.url)
-  return texts.map((text) => {
-    const id = fromBase64url(text)
-    if (id?.length !== 16) throw strangeAnswer(client.url)
-    return id
-  })
 }
 
 function nameOf(kemId: number, recipientId: Uint8Array): string {

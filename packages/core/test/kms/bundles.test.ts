@@ -4,7 +4,7 @@ import { describe, expect, onTestFinished, test, vi } from 'vitest'
 
 import { concat, toBase64url, utf8 } from '../../src/bytes.ts'
 import { generateIdentity } from '../../src/keys/key-parsing.ts'
-import { kmsRecipient } from '../../src/kms/kms-identity.ts'
+import { kmsRecipient } from '../../src/kms/kms-recipient.ts'
 import type { PublicKeyBundle } from '../../src/kms/wire.ts'
 import { clientOf, failureOf } from './fake-service.ts'
 
