@@ -2,7 +2,7 @@
 
 import { Option } from '@commander-js/extra-typings'
 import { canonicalContext, LongholdError, parseRecipient } from '@longhold/core'
-import type { Identity, LocalIdentity, PublicKeyRecipient } from '@longhold/core'
+import type { Identity, LocalIdentity, PublicKeyRecipient, Recipient } from '@longhold/core'
 import type { KmsRecipient } from '@longhold/core/kms'
 
 import { loadConfig } from './config.ts'
