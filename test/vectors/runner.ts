@@ -154,8 +154,8 @@ function runHpke(kemId: number, vector: HpkeVector): boolean {
   const sealed = new Uint8Array(hex(vector.ct).length)
   aead.seal(schedule.baseNonce, hex(vector.pt), hex(vector.aad), sealed)
   same(sealed, vector.ct, 'ct')
-  const opened = new Uint8Array(hex(vector.pt).length)
-  if (!aead.open(schedule.baseNonce, sealed, hex(vector.aad), opened)) throw new Error('ct does not open')
+  const opened = aead.open(schedule.baseNonce, sealed, hex(vector.aad))
+  if (opened === undefined) throw new Error('ct does not open')
   same(opened, vector.pt, 'pt')
 
   // node:crypto takes no encapsulation randomness.

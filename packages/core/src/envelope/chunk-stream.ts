@@ -93,17 +93,11 @@ export class ChunkOpener {
   /** @throws LongholdError `cannot_open`; what was released before it stays right. */
   *push(bytes: Uint8Array): Generator<Uint8Array> {
     for (const run of this.#pieces.take(bytes)) {
-      const count = run.length / sealedChunkBytes
-      const opened = new Uint8Array(count * chunkBytes)
-      for (let i = 0; i < count; i++) {
-        const out = opened.subarray(i * chunkBytes, (i + 1) * chunkBytes)
-        const sealed = run.subarray(i * sealedChunkBytes, (i + 1) * sealedChunkBytes)
-        if (!this.#cipher.openChunk(this.#chunk++, sealed, out)) {
-          opened.fill(0)
-          throw cannotOpen()
-        }
+      for (let at = 0; at < run.length; at += sealedChunkBytes) {
+        const opened = this.#cipher.openChunk(this.#chunk++, run.subarray(at, at + sealedChunkBytes))
+        if (opened === undefined) throw cannotOpen()
+        yield opened
       }
-      yield opened
     }
   }
 
@@ -115,8 +109,8 @@ export class ChunkOpener {
   end(): Uint8Array {
     const { rest } = this.#pieces
     if (rest.length < tagBytes) throw cannotOpen()
-    const opened = new Uint8Array(rest.length - tagBytes)
-    if (!this.#cipher.openChunk(this.#chunk, rest, opened)) throw cannotOpen()
+    const opened = this.#cipher.openChunk(this.#chunk, rest)
+    if (opened === undefined) throw cannotOpen()
     return opened
   }
 }

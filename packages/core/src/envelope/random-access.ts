@@ -10,13 +10,7 @@ import type { RecordOptions } from '../keys/data-key.ts'
 import { suiteTable } from '../keys/suite.ts'
 import { openHeader } from '../keys/wrapped-key.ts'
 import { checkOptions } from '../options.ts'
-import {
-  chunkBytes,
-  chunkOffset,
-  plaintextLength,
-  preambleBytes,
-  sealedChunkBytes,
-} from '../primitives/cobblestone.ts'
+import { chunkBytes, chunkOffset, plaintextLength, preambleBytes } from '../primitives/cobblestone.ts'
 import type { MessageCipher } from '../primitives/cobblestone.ts'
 import type { DecryptOptions } from './envelope.ts'
 import { openMessage } from './stream.ts'
@@ -105,7 +99,9 @@ async function checkEnd(
     const last = Math.floor(size / chunkBytes)
     const at = bodyAt + chunkOffset(last)
     const sealed = await read(file, at, file.size - at)
-    if (!cipher.openChunk(last, sealed, new Uint8Array(size % chunkBytes))) throw cannotOpen()
+    const opened = cipher.openChunk(last, sealed)
+    if (opened === undefined) throw cannotOpen()
+    wipe(opened)
     return new EncryptedReader(file, bodyAt, size, cipher)
   } catch (error) {
     cipher.wipe()
@@ -206,16 +202,8 @@ export class EncryptedReader {
     const behind = Math.min(this.#bodyAt + chunkOffset(last + 1), this.#file.size)
     const sealed = await read(this.#file, offset, behind - offset)
     if (this.#cipher === undefined) throw badInput('this reader was closed')
-    const opened = new Uint8Array(Math.min((last + 1) * chunkBytes, this.size) - first * chunkBytes)
-    for (let chunk = first; chunk <= last; chunk++) {
-      const from = (chunk - first) * sealedChunkBytes
-      const into = (chunk - first) * chunkBytes
-      const piece = sealed.subarray(from, from + sealedChunkBytes)
-      if (!this.#cipher.openChunk(chunk, piece, opened.subarray(into, into + chunkBytes))) {
-        opened.fill(0)
-        throw cannotOpen()
-      }
-    }
+    const opened = this.#cipher.openChunks(first, sealed)
+    if (opened === undefined) throw cannotOpen()
     return opened
   }
 

@@ -78,18 +78,19 @@ export async function openProtectedIdentities(
   if (typeof text !== 'string') throw badInput('openProtectedIdentities: text must be a string')
   const { cost, salt, nonce, sealed } = parse(text)
   const key = await keyFrom(passphrase, salt, cost, 'openProtectedIdentities')
-  const plaintext = new Uint8Array(sealed.length - tagBytes)
+  let plaintext: Uint8Array | undefined
   try {
     // What was read is authenticated in the form it is written in: everything in front of the ciphertext.
     const aead = backend().aes256gcm(key)
-    if (!aead.open(nonce, sealed, utf8(headOf(cost, salt, nonce)), plaintext)) throw cannotOpen()
+    plaintext = aead.open(nonce, sealed, utf8(headOf(cost, salt, nonce)))
+    if (plaintext === undefined) throw cannotOpen()
     // As in a file of the command line: one identity a line, comments and empty lines between them.
     const lines = (fromUtf8(plaintext) ?? '').split(/\r?\n/u).filter((line) => !/^(?:#|\s*$)/u.test(line))
     if (lines.length === 0) throw new LongholdError('bad_text', 'the protected text holds no identity')
     return lines.map((line) => parseIdentity(line.trim(), options))
   } finally {
     key.fill(0)
-    plaintext.fill(0)
+    plaintext?.fill(0)
   }
 }
 

@@ -14,9 +14,9 @@ export interface Hmac {
 export interface AeadKey {
   /** Writes ciphertext ‖ tag into `out`, which has room for exactly plaintext + 16 bytes. */
   seal(nonce: Uint8Array, plaintext: Uint8Array, aad: Uint8Array, out: Uint8Array): void
-  /** Writes the plaintext into `out`, which has room for exactly ciphertext − 16 bytes. `false`, and `out`
-   *  zeroed, when the tag is wrong. */
-  open(nonce: Uint8Array, ciphertext: Uint8Array, aad: Uint8Array, out: Uint8Array): boolean
+  /** The plaintext in memory of its own, shared with nothing; `undefined`, and nothing left of it, when the tag is
+   *  wrong. */
+  open(nonce: Uint8Array, ciphertext: Uint8Array, aad: Uint8Array): Uint8Array | undefined
 }
 
 /** ML-KEM (FIPS 203) in one parameter set. */

@@ -51,7 +51,7 @@ function backendFrom(crypto: NodeCryptoModule): Backend {
           cipher.final() // GCM has nothing left to give
           out.set(cipher.getAuthTag(), plaintext.length)
         },
-        open(nonce, ciphertext, aad, out) {
+        open(nonce, ciphertext, aad) {
           const end = ciphertext.length - 16
           const decipher = crypto.createDecipheriv('aes-256-gcm', key, nonce, { authTagLength: 16 })
           if (aad.length > 0) decipher.setAAD(aad)
@@ -61,12 +61,9 @@ function backendFrom(crypto: NodeCryptoModule): Backend {
             decipher.final()
           } catch {
             plaintext.fill(0)
-            out.fill(0)
-            return false
+            return undefined
           }
-          out.set(plaintext)
-          plaintext.fill(0)
-          return true
+          return ownBytes(plaintext)
         },
       }
     },
@@ -219,6 +216,15 @@ function importPrivate(crypto: NodeCryptoModule, keyType: KeyType, raw: Uint8Arr
   } finally {
     wipe(key)
   }
+}
+
+/** What a Buffer holds as a plain array, without a copy where it has its memory to itself: one that lies in a pool
+ *  would show its neighbours through `buffer`. */
+function ownBytes(bytes: Buffer): Uint8Array {
+  if (bytes.length === bytes.buffer.byteLength) return new Uint8Array(bytes.buffer)
+  const copy = copyBytes(bytes)
+  bytes.fill(0)
+  return copy
 }
 
 /** Node takes any Uint8Array where its types say Buffer. */

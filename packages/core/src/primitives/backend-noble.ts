@@ -22,13 +22,11 @@ export const nobleBackend: Backend = {
     seal(nonce, plaintext, aad, out) {
       out.set(gcm(key, nonce, aad).encrypt(plaintext))
     },
-    open(nonce, ciphertext, aad, out) {
+    open(nonce, ciphertext, aad) {
       try {
-        out.set(gcm(key, nonce, aad).decrypt(ciphertext))
-        return true
+        return gcm(key, nonce, aad).decrypt(ciphertext)
       } catch {
-        out.fill(0)
-        return false
+        return undefined
       }
     },
   }),

@@ -56,12 +56,11 @@ export function roundTrips(candidate: Backend): boolean {
 
     const nonce = new Uint8Array(12)
     const sealed = new Uint8Array(message.length + 16)
-    const opened = new Uint8Array(message.length)
     const aead = candidate.aes256gcm(key)
     aead.seal(nonce, message, key, sealed)
-    if (!aead.open(nonce, sealed, key, opened) || !equalBytes(opened, message)) return false
+    if (!equalBytes(aead.open(nonce, sealed, key) ?? key, message)) return false
     sealed[0] = ~(sealed[0] ?? 0)
-    if (aead.open(nonce, sealed, key, opened)) return false
+    if (aead.open(nonce, sealed, key) !== undefined) return false
 
     return (
       candidate.hmac('sha256', key).mac(message).length === 32 &&

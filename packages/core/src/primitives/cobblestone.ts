@@ -62,15 +62,18 @@ export function deriveMessageKey(
   }
 }
 
-/** Base nonce XOR chunk number as a 96-bit big-endian integer. */
-export function chunkNonce(baseNonce: Uint8Array, chunk: number): Uint8Array {
+/** Base nonce XOR chunk number as a 96-bit big-endian integer, written into `nonce` where there is one. */
+export function chunkNonce(
+  baseNonce: Uint8Array,
+  chunk: number,
+  nonce: Uint8Array = new Uint8Array(nonceBytes),
+): Uint8Array {
   if (!(chunk < chunkLimit)) throw new LongholdError('limit_exceeded', `chunk ${chunk} is not below 2^38`)
-  if (chunk === 0) return baseNonce
-  const nonce = new Uint8Array(baseNonce)
-  const view = new DataView(nonce.buffer)
-  // Numbers pass 2^32: two words, no 32-bit shift.
-  view.setUint32(4, (view.getUint32(4) ^ Math.floor(chunk / 2 ** 32)) >>> 0)
-  view.setUint32(8, (view.getUint32(8) ^ (chunk % 2 ** 32)) >>> 0)
+  nonce.set(baseNonce)
+  // Numbers pass 2^32: division, no shift.
+  for (let i = nonceBytes - 1, rest = chunk; rest > 0; i--, rest = Math.floor(rest / 256)) {
+    nonce[i] = (nonce[i] ?? 0) ^ (rest % 256)
+  }
   return nonce
 }
 
@@ -78,6 +81,8 @@ export function chunkNonce(baseNonce: Uint8Array, chunk: number): Uint8Array {
 export class MessageCipher {
   readonly #derived: Uint8Array
   readonly #baseNonce: Uint8Array
+  /** Used again for each chunk. */
+  readonly #nonce = new Uint8Array(nonceBytes)
   #aead: AeadKey | undefined
   /** Salt ‖ commitment, 56 bytes. */
   readonly preamble: Uint8Array
@@ -104,12 +109,32 @@ export class MessageCipher {
 
   /** Writes the sealed chunk into `out`, which has room for exactly 16 bytes more than the piece. */
   sealChunk(chunk: number, piece: Uint8Array, out: Uint8Array): void {
-    this.#key.seal(chunkNonce(this.#baseNonce, chunk), piece, nothing, out)
+    this.#key.seal(chunkNonce(this.#baseNonce, chunk, this.#nonce), piece, nothing, out)
   }
 
-  /** Writes the opened chunk into `out`, which has room for exactly 16 bytes less. `false` when its tag is wrong. */
-  openChunk(chunk: number, sealed: Uint8Array, out: Uint8Array): boolean {
-    return this.#key.open(chunkNonce(this.#baseNonce, chunk), sealed, nothing, out)
+  /** The chunk's plaintext in memory of its own; `undefined` when its tag is wrong. */
+  openChunk(chunk: number, sealed: Uint8Array): Uint8Array | undefined {
+    return this.#key.open(chunkNonce(this.#baseNonce, chunk, this.#nonce), sealed, nothing)
+  }
+
+  /** The plaintext of chunks from `first` on, joined; `undefined` when the tag of one of them is wrong. */
+  openChunks(first: number, sealed: Uint8Array): Uint8Array | undefined {
+    if (sealed.length <= sealedChunkBytes) return this.openChunk(first, sealed)
+    const count = Math.ceil(sealed.length / sealedChunkBytes)
+    const plaintext = new Uint8Array(sealed.length - count * tagBytes)
+    for (let i = 0; i < count; i++) {
+      const opened = this.openChunk(
+        first + i,
+        sealed.subarray(i * sealedChunkBytes, (i + 1) * sealedChunkBytes),
+      )
+      if (opened === undefined) {
+        wipe(plaintext)
+        return undefined
+      }
+      plaintext.set(opened, i * chunkBytes)
+      wipe(opened)
+    }
+    return plaintext
   }
 
   /** Throws once it was wiped: a key of zeros would go on sealing. */
@@ -120,7 +145,7 @@ export class MessageCipher {
 
   /** Forgets the message key. Best effort. */
   wipe(): void {
-    wipe(this.#derived)
+    wipe(this.#derived, this.#nonce)
     this.#aead = undefined
   }
 }
@@ -151,22 +176,11 @@ export function openBody(
   inputKey: Hmac,
   { context, body }: { context: readonly Uint8Array[]; body: Uint8Array },
 ): Uint8Array | undefined {
-  const length = plaintextLength(body.length)
-  if (length === undefined) return undefined
+  if (plaintextLength(body.length) === undefined) return undefined
   const cipher = MessageCipher.open(inputKey, body.subarray(0, preambleBytes), context)
   if (cipher === undefined) return undefined
-  const plaintext = new Uint8Array(length)
   try {
-    for (let chunk = 0; chunk * chunkBytes <= length; chunk++) {
-      const at = chunkOffset(chunk)
-      const sealed = body.subarray(at, at + sealedChunkBytes)
-      const start = chunk * chunkBytes
-      if (!cipher.openChunk(chunk, sealed, plaintext.subarray(start, start + sealed.length - tagBytes))) {
-        wipe(plaintext)
-        return undefined
-      }
-    }
-    return plaintext
+    return cipher.openChunks(0, body.subarray(preambleBytes))
   } finally {
     cipher.wipe()
   }

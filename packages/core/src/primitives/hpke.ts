@@ -56,10 +56,9 @@ export function openBase(
   }: { encapsulatedKey: Uint8Array; info: Uint8Array; ciphertext: Uint8Array },
 ): Uint8Array | undefined {
   const { key, baseNonce } = keySchedule(suite, ourKey.decapsulate(encapsulatedKey), info)
-  const plaintext = new Uint8Array(ciphertext.length - tagBytes)
-  const opened = backend().aes256gcm(key).open(baseNonce, ciphertext, nothing, plaintext)
+  const plaintext = backend().aes256gcm(key).open(baseNonce, ciphertext, nothing)
   wipe(key)
-  return opened ? plaintext : undefined
+  return plaintext
 }
 
 /** RFC 9180 §5.1; wipes the shared secret. Exported for its vectors. */

@@ -1,7 +1,9 @@
-import { expect, test } from 'vitest'
+import * as crypto from 'node:crypto'
+
+import { afterEach, expect, test, vi } from 'vitest'
 
 import { toHex } from '../../src/bytes.ts'
-import { backend } from '../../src/primitives/backend.ts'
+import { backend, testingUseBackend } from '../../src/primitives/backend.ts'
 import { describeBackends } from '../backends.ts'
 import { filled, flipped, hex } from '../samples.ts'
 import { casesOf } from '../vectors.ts'
@@ -34,8 +36,7 @@ describeBackends(() => {
       const sealed = new Uint8Array(msg.length / 2 + 16)
       aead.seal(hex(iv), hex(msg), hex(aad), sealed)
       expect(toHex(sealed), `case ${tcId}`).toBe(ct + tag)
-      const opened = filled(0xee, msg.length / 2)
-      expect(aead.open(hex(iv), sealed, hex(aad), opened), `case ${tcId}`).toBe(true)
+      const opened = aead.open(hex(iv), sealed, hex(aad)) ?? filled(0xee)
       expect(toHex(opened), `case ${tcId}`).toBe(msg)
     }
   })
@@ -44,22 +45,66 @@ describeBackends(() => {
     const cases = ours('invalid')
     expect(cases).toHaveLength(27)
     for (const { tcId, key, iv, aad, ct, tag } of cases) {
-      const opened = new Uint8Array(ct.length / 2)
-      const sealed = hex(ct + tag)
-      expect(backend().aes256gcm(hex(key)).open(hex(iv), sealed, hex(aad), opened), `case ${tcId}`).toBe(
-        false,
-      )
+      const opened = backend()
+        .aes256gcm(hex(key))
+        .open(hex(iv), hex(ct + tag), hex(aad))
+      expect(opened, `case ${tcId}`).toBeUndefined()
     }
   })
 
-  test('a wrong tag leaves no plaintext behind', () => {
+  test('a wrong tag gives nothing, whichever bit is another', () => {
     const aead = backend().aes256gcm(filled(1))
     const sealed = new Uint8Array(48)
     aead.seal(filled(2, 12), filled(3), new Uint8Array(), sealed)
     for (let bit = 0; bit < sealed.length * 8; bit++) {
-      const opened = filled(0xee)
-      expect(aead.open(filled(2, 12), flipped(sealed, bit), new Uint8Array(), opened)).toBe(false)
-      expect(opened).toEqual(new Uint8Array(32))
+      expect(aead.open(filled(2, 12), flipped(sealed, bit), new Uint8Array())).toBeUndefined()
     }
   })
+
+  test.each([0, 1, 100, 4096, 16_384])('%i bytes of plaintext share their memory with nothing', (length) => {
+    const aead = backend().aes256gcm(filled(1))
+    const sealed = new Uint8Array(length + 16)
+    aead.seal(filled(2, 12), filled(3, length), new Uint8Array(), sealed)
+    const opened = aead.open(filled(2, 12), sealed, new Uint8Array()) ?? filled(0xee)
+    expect(opened).toStrictEqual(filled(3, length)) // a Buffer would be something else
+    expect(opened.buffer.byteLength).toBe(length)
+  })
+})
+
+afterEach(() => {
+  vi.restoreAllMocks()
+  testingUseBackend('chosen')
+})
+
+/** What node:crypto decrypted while `act` ran. */
+function decryptedBy(act: () => void): Buffer[] {
+  const update = vi.spyOn(crypto.Decipheriv.prototype, 'update')
+  act()
+  return update.mock.results.map(({ value }) => value as Buffer) // update without an encoding gives these
+}
+
+test('what node:crypto decrypted before it saw the wrong tag is wiped', () => {
+  testingUseBackend('native')
+  const aead = backend().aes256gcm(filled(1))
+  const sealed = new Uint8Array(48)
+  aead.seal(filled(2, 12), filled(3), new Uint8Array(), sealed)
+  const decrypted = decryptedBy(() => aead.open(filled(2, 12), flipped(sealed, 383), new Uint8Array()))
+  expect(decrypted.map((bytes) => toHex(bytes))).toEqual(['00'.repeat(32)])
+})
+
+test('what a runtime decrypts into a pool comes out in memory of its own, and leaves none there', () => {
+  testingUseBackend('native')
+  const aead = backend().aes256gcm(filled(1))
+  const sealed = new Uint8Array(48)
+  aead.seal(filled(2, 12), filled(3), new Uint8Array(), sealed)
+  const pool = Buffer.alloc(100, 7)
+  vi.spyOn(crypto.Decipheriv.prototype, 'update').mockImplementation(() => {
+    pool.fill(3, 10, 42)
+    return pool.subarray(10, 42) as never // the encodings that give text are not used
+  })
+  vi.spyOn(crypto.Decipheriv.prototype, 'final').mockReturnValue(Buffer.alloc(0) as never) // as above
+  const opened = aead.open(filled(2, 12), sealed, new Uint8Array())
+  expect(opened).toStrictEqual(filled(3))
+  expect(opened?.buffer.byteLength).toBe(32)
+  expect(toHex(pool)).toBe('07'.repeat(10) + '00'.repeat(32) + '07'.repeat(58))
 })
