@@ -4,7 +4,7 @@ import { Secret } from '@longhold/core'
 import { describe, expect, onTestFinished, test } from 'vitest'
 
 import { canonicalJson, RowMacs } from '../../src/service/row-mac.ts'
-import { tokenRow, versionRow } from '../support/rows.ts'
+import { keyRow, tokenRow, versionRow } from '../support/rows.ts'
 
 const key = new Uint8Array(32).map((_, index) => index)
 const clusterId = new Uint8Array(16).fill(7)
@@ -95,14 +95,7 @@ describe('the tag of a row', () => {
     const seen = [
       tags.tag('versions', 1, row),
       tags.tag('versions', 2, row),
-      tags.tag('keys', 1, {
-        ...row,
-        purpose: null,
-        latestVersion: 1,
-        primaryVersion: 1,
-        rewrapTo: [],
-        rotatedAt: null,
-      }),
+      tags.tag('keys', 1, { ...keyRow('a'), ...row }),
       macs(new Uint8Array(16)).tag('versions', 1, row),
       macs(clusterId, new Uint8Array(32)).tag('versions', 1, row),
       ...Object.entries(row).flatMap(([column, value]: [string, unknown]) =>
