@@ -44,6 +44,7 @@ export const byValueName: Readonly<Record<string, Completes>> = {
   'name=value': 'nothing',
   span: 'nothing',
   version: 'nothing',
+  'version=number': 'nothing',
   id: 'nothing',
   key: 'nothing',
   'key=value': 'nothing',

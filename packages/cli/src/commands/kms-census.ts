@@ -1,10 +1,11 @@
-import { Command } from '@commander-js/extra-typings'
+import { Command, Option } from '@commander-js/extra-typings'
 import { fromText, inspect, LongholdError, toHex } from '@longhold/core'
 import type { CensusInfo, KmsClient } from '@longhold/core/kms'
 
 import { usage } from '../shell/errors.ts'
 import { examples } from '../shell/help.ts'
 import { kmsTokenFileOption, kmsUrlOption, needKmsClient } from '../shell/key-service.ts'
+import { collect } from '../shell/keys.ts'
 import type { Terminal } from '../shell/terminal.ts'
 import { count, table } from '../shell/text.ts'
 import { withProblems } from './problems.ts'
@@ -29,12 +30,32 @@ export function kmsCensusCommand(terminal: Terminal) {
 }
 
 function takeCommand(terminal: Terminal) {
-  return consumerCommand('take', 'Counts the wrapped keys in a database, by version, and says so.')
-    .requiredOption('--sqlite <database>', 'a database with the table longhold_data_keys')
-    .addHelpText('after', examples('longhold kms census take archive users --sqlite users.db'))
+  return consumerCommand(
+    'take',
+    'Counts the wrapped keys in a database, by version, and says so; or says what was counted otherwise.',
+  )
+    .option('--sqlite <database>', 'a database with the table longhold_data_keys')
+    .addOption(
+      new Option('--count <version=number>', 'so many wrapped keys of this version (repeatable)').argParser(
+        collect,
+      ),
+    )
+    .option('--none', 'no wrapped keys at all')
+    .addHelpText(
+      'after',
+      examples(
+        'longhold kms census take archive users --sqlite users.db',
+        'longhold kms census take archive users --count 1=0 --count 2=1200',
+      ),
+    )
     .action(async (key, consumer, options) => {
+      const given = [options.sqlite, options.count, options.none].filter((one) => one !== undefined)
+      if (given.length !== 1) throw usage('one of --sqlite, --count and --none is needed')
       const client = await needKmsClient(terminal, options)
-      const counts = await countDatabase(terminal, client, key, options.sqlite)
+      const counts =
+        options.sqlite === undefined
+          ? (options.count ?? []).map(toCount)
+          : await countDatabase(terminal, client, key, options.sqlite)
       const census = await client.keys.putCensus(key, consumer, counts)
       await terminal.answer({ text: censusTable(census), json: census })
     })
@@ -104,6 +125,12 @@ async function countDatabase(
     }
   })
   return [...counts].map(([version, wrapped_keys]) => ({ version, wrapped_keys }))
+}
+
+function toCount(text: string): { version: number; wrapped_keys: number } {
+  const [, version = '', keys = ''] = /^([1-9]\d{0,8})=(\d{1,14})$/u.exec(text) ?? []
+  if (version !== '') return { version: Number(version), wrapped_keys: Number(keys) }
+  throw usage(`not a count: ${text}`, { hint: 'say, --count 2=1200 for 1,200 wrapped keys of version 2' })
 }
 
 function recipientIds(wrappedKey: Uint8Array | string, path: string): string[] {

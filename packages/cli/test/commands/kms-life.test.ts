@@ -90,6 +90,14 @@ describe('the life of a key', () => {
     const check = await space.ask(['kms', 'versions', 'check', 'default', '1', '--json'])
     expect(JSON.parse(check.stdout)).toMatchObject({ verdict: 'unsafe' })
     expect(check.stdout).toContain('users holds 3 wrapped keys: rewrap them first')
+    const said = await json(space, 'census', 'take', 'default', 'users', '--count', '1=0', '--count', '2=7')
+    expect(said).toMatchObject({
+      counts: [
+        { version: 1, wrapped_keys: 0 },
+        { version: 2, wrapped_keys: 7 },
+      ],
+    })
+    expect(await json(space, 'census', 'take', 'default', 'users', '--none')).toMatchObject({ counts: [] })
     expect(await json(space, 'census', 'remove', 'default', 'users')).toEqual({ removed: 'users' })
   })
 
@@ -138,6 +146,8 @@ describe('the life of a key', () => {
     expect(await ask('keys', 'create', 'x', '--label', 'x')).toContain('not a label: x')
     expect(await ask('versions', 'disable', 'default', 'one')).toContain('not a version: one')
     expect(await ask('versions', 'disable', 'default', '1')).toMatch(/^2 longhold: error: .*primary/u)
+    expect(await ask('census', 'take', 'default', 'users')).toContain('one of --sqlite, --count and --none')
+    expect(await ask('census', 'take', 'default', 'users', '--count', '1')).toContain('not a count: 1')
     expect(await ask('keys', 'import', 'x')).toContain('one of --package and --identity is needed')
   })
 })

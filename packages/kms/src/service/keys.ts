@@ -212,6 +212,9 @@ export class Keys {
     requireGeneration(`the key ${key}`, row.generation, expected)
     if (wanted.labels !== undefined) this.#checkLabels(caller, row, wanted.labels)
     await this.#checkTargets(caller, wanted.rewrapTo ?? [])
+    if (Object.values(wanted).every((value) => value === undefined)) {
+      throw new ServiceError('malformed_request', 'nothing is to be changed')
+    }
     const columns = changedColumns(wanted, row, shortestDestroyWaitMs)
     const changes: Change[] = [update('keys', row, columns)]
     const stored = await reads.row('schedules', { key })

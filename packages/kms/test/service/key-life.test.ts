@@ -32,6 +32,7 @@ describe('what is said of a key', () => {
     expect(await service.keys.update(admin, 'a', 2, { exportable: true })).toMatchObject({
       labels: { team: 'x' },
     })
+    await expect(service.keys.update(admin, 'a', 3, {})).rejects.toMatchObject({ code: 'malformed_request' })
     await expect(service.keys.update(admin, 'a', 3, { rewrapTo: ['none'] })).rejects.toMatchObject({
       code: 'not_found',
     })
