@@ -19,6 +19,8 @@ export interface AuditLogOptions {
   readonly now: () => number
   /** How long an answer waits for its entry. */
   readonly deadlineMs?: number
+  /** Whether a change may be written that was decided a while ago; if not, it is a conflict. Default: any. */
+  readonly accepts?: (change: Change) => boolean
 }
 
 interface Job {
@@ -37,17 +39,19 @@ export class AuditLog {
   readonly #chain: Chain
   readonly #now: () => number
   readonly #deadlineMs: number
+  readonly #accepts: (change: Change) => boolean
   readonly #waiting: Job[] = []
   #head: AuditHeadRow | undefined
   /** After a failed write only the store knows where the chain ends. */
   #headIsKnown = true
   #running: Promise<void> | undefined
 
-  constructor({ ledger, chain, now, deadlineMs = 5000 }: AuditLogOptions) {
+  constructor({ ledger, chain, now, deadlineMs = 5000, accepts = () => true }: AuditLogOptions) {
     this.#ledger = ledger
     this.#chain = chain
     this.#now = now
     this.#deadlineMs = deadlineMs
+    this.#accepts = accepts
   }
 
   /**
@@ -68,6 +72,7 @@ export class AuditLog {
    */
   async commit(event: AuditEvent, changes: readonly Change[]): Promise<'done' | 'conflict'> {
     if (event.caller?.isDryRun === true) return await this.#ledger.check(changes)
+    if (!changes.every(this.#accepts)) return 'conflict'
     const outcome = await this.#enqueue(event, changes)
     if (outcome === 'chain_moved') throw auditUnavailable()
     return outcome

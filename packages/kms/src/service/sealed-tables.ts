@@ -53,6 +53,15 @@ export const sealedTables: readonly SealedTable[] = [
   ),
 ]
 
+/**
+ * Whether a new row is sealed under the newest root. One that was sealed before a rotation began, and is to be written
+ * now, could come after the last look for rows of the old root, and be lost with that.
+ */
+export function isUnderNewestRoot(root: Root, { table, before, after }: Change): boolean {
+  if (before !== undefined || after === undefined || table === 'cluster') return true
+  return !('rootVersion' in after) || after.rootVersion >= root.version
+}
+
 function sealedTable<T extends TableName>(
   table: T,
   rootVersionOf: (row: Rows[T]) => number,

@@ -45,6 +45,7 @@ import { createRoot, openRoot } from './root-opening.ts'
 import { RootRotation } from './root-rotation.ts'
 import type { Root } from './root.ts'
 import { RowMacs } from './row-mac.ts'
+import { isUnderNewestRoot } from './sealed-tables.ts'
 import { fingerprint, Signer } from './signing.ts'
 import type { SlotOpener } from './slot-opener.ts'
 import { Slots } from './slots.ts'
@@ -258,6 +259,7 @@ export class Service {
       ledger,
       chain,
       now,
+      accepts: (change) => isUnderNewestRoot(root, change),
       ...(auditDeadlineMs === undefined ? {} : { deadlineMs: auditDeadlineMs }),
     })
     try {

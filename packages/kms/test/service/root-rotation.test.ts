@@ -2,7 +2,7 @@ import { describe, expect, onTestFinished, test } from 'vitest'
 
 import { Identities } from '../../src/service/identities.ts'
 import { everyRow } from '../../src/service/key-store.ts'
-import type { Commit, KeyStore, Outcome } from '../../src/service/key-store.ts'
+import type { KeyStore } from '../../src/service/key-store.ts'
 import { OwnKeys } from '../../src/service/own-keys.ts'
 import { openRoot } from '../../src/service/root-opening.ts'
 import { columnsOf, tableNames } from '../../src/service/rows.ts'
@@ -111,6 +111,27 @@ describe('a rotation of the root key', () => {
     await expectWhole(under.store, openers)
   })
 
+  test('is not missed by a version that was sealed before it and is written after it', async () => {
+    let release = (): void => undefined
+    const gate = new Promise<void>((resolve) => (release = resolve))
+    let isArmed = false
+    const { under, openers } = await begin(2, (store) =>
+      intercepting(store, 'row', async (read, table) => {
+        // The read between sealing a new version and writing it.
+        if (isArmed && table === 'versions') await gate
+        return await read()
+      }),
+    )
+    isArmed = true
+    const rotating = under.service.life.versions.rotate(under.admin, 'a')
+    await rotate(under)
+    isArmed = false
+    release()
+    expect(await rotating).toMatchObject({ primaryVersion: 2 })
+    expect(await rootsNamed(under.store)).toEqual([2])
+    await expectWhole(under.store, openers)
+  })
+
   test('is one at a time, and slots stay as they are meanwhile', async () => {
     const { under } = await begin(2)
     await under.service.rootRotation.begin(under.admin)
@@ -147,7 +168,7 @@ describe('a rotation of the root key that ends', () => {
   async function commitsOfAll(): Promise<number> {
     let commits = 0
     const { under } = await begin(versions, (store) =>
-      counting(store, async (commit) => {
+      intercepting(store, 'commit', async (commit) => {
         commits += 1
         return await commit()
       }),
@@ -166,7 +187,7 @@ describe('a rotation of the root key that ends', () => {
         let commits = 0
         let isArmed = false
         const { under, inner, openers } = await begin(versions, (store) =>
-          counting(store, async (commit) => {
+          intercepting(store, 'commit', async (commit) => {
             if (isArmed) commits += 1
             if (commits < at) return await commit()
             // Nothing comes back any more: the process is gone.
@@ -189,13 +210,17 @@ describe('a rotation of the root key that ends', () => {
   })
 })
 
-/** A store whose commits are made by `onCommit`, or not. */
-function counting(store: KeyStore, onCommit: (commit: () => Promise<Outcome>) => Promise<Outcome>): KeyStore {
+/** A store in which calls of one method are made by `around`, or not. */
+function intercepting(
+  store: KeyStore,
+  method: 'commit' | 'row',
+  around: (call: () => Promise<unknown>, argument: unknown) => Promise<unknown>,
+): KeyStore {
   return new Proxy(store, {
     get(target, name: keyof KeyStore) {
-      const method = target[name] as (...args: unknown[]) => unknown
-      if (name !== 'commit') return method.bind(target)
-      return async (commit: Commit) => await onCommit(async () => await target.commit(commit))
+      const original = (target[name] as (...args: unknown[]) => Promise<unknown>).bind(target)
+      if (name !== method) return original
+      return async (...args: unknown[]) => await around(async () => await original(...args), args[0])
     },
   })
 }
