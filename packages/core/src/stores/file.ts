@@ -44,9 +44,10 @@ export class FileKeyStore implements WrappedKeyStore {
    * Opens a file of wrapped keys, or the place where it will be: it is made with the first data key, mode 0600.
    * Locked until `close`, by `PATH.lock`; a lock that a killed process left is taken over.
    *
-   * @throws LongholdError `unavailable` while another process has it, or when it cannot be read; `malformed`.
+   * @throws LongholdError `bad_input` for what is no path; `unavailable` while another process has it, or when it cannot be read; `malformed`.
    */
   static async open(path: string): Promise<FileKeyStore> {
+    if (typeof path !== 'string' || path === '') throw badInput('FileKeyStore.open: path must be a string')
     // Through symbolic links: a rename would replace the link.
     const real = await translated(path, () => realpath(path).catch(missing(path)))
     const unlock = await translated(path, async () => lockFile(real))

@@ -24,7 +24,7 @@ import type {
   WrappedKeyStore,
   WritingKeyAnswer,
 } from '../keys/wrapped-key-store.ts'
-import { dataKeyOf, databaseCode, destroyedOf, newRow, translated } from './sql-rows.ts'
+import { checkDatabase, dataKeyOf, databaseCode, destroyedOf, newRow, translated } from './sql-rows.ts'
 
 /** What `drizzle()` of a PostgreSQL driver returns. */
 export type PostgresDatabase = Pick<
@@ -107,9 +107,10 @@ export class PostgresKeyStore implements WrappedKeyStore {
    * Makes the tables where they are missing; whoever may not make tables makes them beforehand (`postgresSchema`).
    *
    * @param db Over a pool. Not a transaction: what the store changes would be undone with it.
-   * @throws LongholdError `unavailable`.
+   * @throws LongholdError `unavailable`; `bad_input` for what is no Drizzle database, or a transaction.
    */
   static async open(db: PostgresDatabase): Promise<PostgresKeyStore> {
+    checkDatabase(db, 'execute', 'PostgresKeyStore.open')
     await translated(async () => {
       const [found] = await db.execute<{ there: boolean }>(
         sql`select to_regclass('longhold_data_keys') is not null

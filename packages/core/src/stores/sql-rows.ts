@@ -1,7 +1,7 @@
 /** Rows of the table `longhold_data_keys` (SPEC §12) as the library knows them, and what is the same in all databases. */
 
 import { copyBytes } from '../bytes.ts'
-import { LongholdError } from '../errors.ts'
+import { LongholdError, badInput } from '../errors.ts'
 import { canonicalize } from '../format/context.ts'
 import { fromText } from '../format/text.ts'
 import { keyContextJson } from '../keys/wrapped-key-store.ts'
@@ -66,6 +66,19 @@ export function newRow({ keyId, wrappedKey, keyContext, name, messages, bytes }:
     messages,
     bytes,
   }
+}
+
+/**
+ * @param method What databases of the dialect have, and others do not.
+ * @throws LongholdError `bad_input` for what is no Drizzle database of the dialect, or a transaction in one: whoever rolled
+ * it back would take away data keys that records are being written under.
+ */
+export function checkDatabase(db: unknown, method: 'run' | 'execute', where: string): void {
+  const given = (typeof db === 'object' && db !== null ? db : {}) as Partial<Record<string, unknown>> // asked for its methods
+  if (typeof given['select'] !== 'function' || typeof given[method] !== 'function')
+    throw badInput(`${where}: db is no Drizzle database of that kind`, 'drizzle({ client }) makes one')
+  if (typeof given['rollback'] === 'function')
+    throw badInput(`${where}: db is a transaction`, 'open the store on the database itself')
 }
 
 /**

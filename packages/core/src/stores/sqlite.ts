@@ -24,7 +24,7 @@ import type {
   WrappedKeyStore,
   WritingKeyAnswer,
 } from '../keys/wrapped-key-store.ts'
-import { dataKeyOf, destroyedOf, newRow, translated } from './sql-rows.ts'
+import { checkDatabase, dataKeyOf, destroyedOf, newRow, translated } from './sql-rows.ts'
 
 /** What `drizzle()` of a synchronous driver returns. */
 export type SqliteDatabase = Pick<
@@ -106,8 +106,7 @@ export class SqliteKeyStore implements WrappedKeyStore {
    * @throws LongholdError `unavailable`; `bad_input` for what is no Drizzle database, or one whose driver is asynchronous.
    */
   static async open(db: SqliteDatabase): Promise<SqliteKeyStore> {
-    if (typeof db?.run !== 'function' || typeof db.select !== 'function')
-      throw badInput('SqliteKeyStore.open: db is no Drizzle database', 'drizzle({ client }) makes one')
+    checkDatabase(db, 'run', 'SqliteKeyStore.open')
     await translated(() => {
       for (const statement of sqliteSchema) {
         const result: unknown = db.run(sql.raw(statement))

@@ -240,3 +240,7 @@ test('killed at any moment, what it said was stored is stored', async () => {
   await store.insertWriting(newKey(255), undefined)
   expect(await store.findWriting(owner)).toMatchObject({ keyId: filled(255, 16) })
 })
+
+test.each([undefined, null, '', 7, new URL('file:///keys.ndjson')])('%s is no path', async (path) => {
+  expect(await codeOf(() => FileKeyStore.open(path as never))).toBe('bad_input')
+})

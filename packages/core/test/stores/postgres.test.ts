@@ -5,7 +5,7 @@ import { expect, test } from 'vitest'
 import { PostgresKeyStore, postgresSchema } from '../../src/stores/postgres.ts'
 import { describeWrappedKeyStore, newKey } from '../contracts/wrapped-key-store.ts'
 import { describePostgres } from '../postgres.ts'
-import { refusalOf } from '../refusals.ts'
+import { codeOf, refusalOf } from '../refusals.ts'
 
 await describePostgres('PostgreSQL', (pool) => {
   const dropTables = () =>
@@ -68,6 +68,16 @@ await describePostgres('PostgreSQL', (pool) => {
     expect(error.message).toContain('ENOENT')
     expect(JSON.stringify(error) + error.message + String(error.cause)).not.toContain('secret-password')
     await client.end()
+  })
+
+  test('opens a Drizzle database and no transaction, no pool and nothing else', async () => {
+    // Callers from JavaScript pass what they have at hand.
+    for (const db of [undefined, null, pool, {}] as never[])
+      expect(await codeOf(() => PostgresKeyStore.open(db))).toBe('bad_input')
+    await drizzle({ client: pool }).transaction(async (tx) => {
+      const error = await refusalOf(() => PostgresKeyStore.open(tx))
+      expect(error).toMatchObject({ code: 'bad_input', message: expect.stringContaining('transaction') })
+    })
   })
 
   test('an error never holds a parameter', async () => {

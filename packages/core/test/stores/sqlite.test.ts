@@ -144,10 +144,16 @@ describe('inside a transaction of the application, on the same connection', () =
 test('opens a Drizzle database on a synchronous driver, and says so of anything else', async () => {
   const asynchronous = { select: () => undefined, run: () => Promise.resolve() }
   // Callers from JavaScript pass what they have at hand.
-  for (const db of [undefined, database(), asynchronous] as never[]) {
+  for (const db of [undefined, database(), {}, asynchronous] as never[]) {
     expect(await refusalOf(() => SqliteKeyStore.open(db))).toMatchObject({
       code: 'bad_input',
       message: expect.stringContaining('SqliteKeyStore.open'),
     })
   }
+})
+
+test('does not open in a transaction', async () => {
+  const db = drizzle({ client: database() })
+  const opening = db.transaction((tx) => refusalOf(() => SqliteKeyStore.open(tx)))
+  expect(await opening).toMatchObject({ code: 'bad_input', message: expect.stringContaining('transaction') })
 })
