@@ -36,7 +36,13 @@ describe('init', () => {
     const dataDir = join(temporaryDirectory(), 'data')
     const { code, stdout, stderr } = await run('init', '--data-dir', dataDir, '--first-key', 'first')
     expect([code, stderr]).toEqual([0, ''])
-    expect(readdirSync(dataDir).toSorted()).toEqual(['admin.token', 'kms.db', 'kms.db.lock', 'root.key'])
+    expect(readdirSync(dataDir).toSorted()).toEqual([
+      'admin.token',
+      'anchor.json',
+      'kms.db',
+      'kms.db.lock',
+      'root.key',
+    ])
     for (const file of [dataDir, ...readdirSync(dataDir).map((name) => join(dataDir, name))]) {
       expect(statSync(file).mode & 0o077, file).toBe(0)
     }
@@ -103,7 +109,7 @@ describe('serve', () => {
     expect(await run('verify-audit', '--data-dir', dataDir)).toMatchObject({
       code: 0,
       stdout: expect.stringMatching(
-        /^5 entries in 3 chains: whole and unaltered\nnewest chain [0-9a-f]{32} ends at 2, [0-9a-f]{64}\n$/u,
+        /^7 entries in 3 chains: whole and unaltered\nnewest chain [0-9a-f]{32} ends at 3, [0-9a-f]{64}\n$/u,
       ) as string,
     })
   })
