@@ -31,7 +31,7 @@ export class KmsRecipient implements Recipient {
     this.#current = current
   }
 
-  /** What `kmsRecipient` does. */
+  /** As `kmsRecipient`. */
   static async of(client: KmsClient, key: string, suites: SuitesOption): Promise<KmsRecipient> {
     const fetch = async (): Promise<Current> => {
       const askedAtMs = Date.now()
