@@ -2,6 +2,7 @@ import { readdirSync, statSync } from 'node:fs'
 
 import { describe, expect, test } from 'vitest'
 
+import { Typed } from '../support/cli.ts'
 import type { CliResult } from '../support/cli.ts'
 import { ServiceWorkspace } from '../support/service.ts'
 
@@ -82,6 +83,18 @@ describe('longhold kms slots', () => {
     )
   })
 
+  test('asks for the passphrase at the terminal, and shows nothing of it', async () => {
+    await using space = await ServiceWorkspace.create()
+    const twice = new Typed(`${passphrase}\r`, `${passphrase}\r`)
+    expect((await space.ask(['kms', 'slots', 'add', 'passphrase'], { typed: twice })).code).toBe(0)
+    await space.ask(['kms', 'seal'])
+    const typed = new Typed(`${passphrase}\r`)
+    expect((await space.cli(['kms', 'unseal'], { typed })).stdout).toBe('unsealed\n')
+    expect(typed.shown).toBe('Passphrase: \n')
+    // Nobody is asked where there is nothing to open.
+    expect((await space.cli(['kms', 'unseal'])).stdout).toBe('unsealed\n')
+  })
+
   test('wrong calls are exit 2, and leave nothing', async () => {
     await using space = await ServiceWorkspace.create()
     const add = (...argv: string[]) => space.ask(['kms', 'slots', 'add', ...argv]).then(problem)
@@ -90,7 +103,9 @@ describe('longhold kms slots', () => {
     expect(await add('passphrase', '--key-file', 'x')).toContain('takes no --key-file')
     expect(await add('key-file')).toMatch(/^2 /u)
     space.write('short.txt', 'short\n')
-    expect(await add('passphrase', '--passphrase-file', 'short.txt')).toMatch(/^2 [^]*at least 12 characters/u)
+    expect(await add('passphrase', '--passphrase-file', 'short.txt')).toMatch(
+      /^2 [^]*at least 12 characters/u,
+    )
     expect(await add('key-service')).toMatch(/^4 .*slot_unavailable/u)
     expect(await add('thumb')).toMatch(/^2 /u)
     expect(await kinds(space)).toEqual(['key-file'])
