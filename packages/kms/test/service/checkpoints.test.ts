@@ -12,7 +12,7 @@ describe('a checkpoint', () => {
   test('says where the log ends, what is final, and is signed', async () => {
     const { service, admin } = await startTestService({ keys: ['a'] })
     await service.life.versions.rotate(admin, 'a')
-    await service.life.versions.setState(admin, 'a', 1, { to: 'compromised' })
+    await service.life.versions.setState(admin, 'a', 1, 'compromised')
     const { checkpoint, line } = await service.checkpoints.create(admin)
     expect(checkpoint).toBe(1)
     const read = readCheckpoint(service.signer, line)
