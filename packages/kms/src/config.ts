@@ -63,17 +63,6 @@ const helpOnly: Config = Object.freeze({
   file: undefined,
 })
 
-/** What `--check-config` prints: each value, and who says so. */
-export function configText({ values, origins, file }: Config): string {
-  const lines = settingNames.flatMap((name) => {
-    const value = values[name]
-    if (value === undefined) return []
-    const shown = typeof value === 'object' ? `${value.host}:${value.port}` : String(value)
-    return [`${name.padEnd(20)} ${shown}  (${origins.get(name)})`]
-  })
-  return [`configuration file: ${file ?? 'none'}`, ...lines, 'all others as by default'].join('\n')
-}
-
 export function usage(): string {
   const calls = commands.map((command) => `  longhold-kms ${command.padEnd(12)}  ${about[command]}`)
   const options = settingNames.map((name) => {

@@ -7,7 +7,7 @@
 export type { Log, LogEntry } from './http/env.ts'
 export { acceptRollback } from './server/accept-rollback.ts'
 export type { AcceptOptions } from './server/accept-rollback.ts'
-export { serviceConfigOf } from './server/configured.ts'
+export { checkConfig, serviceConfigOf } from './server/configured.ts'
 export { examine, findingsText, needsWork } from './server/doctor/doctor.ts'
 export type { DoctorOptions } from './server/doctor/doctor.ts'
 export type { Check, Finding } from './server/doctor/finding.ts'

@@ -1,16 +1,16 @@
 #!/usr/bin/env node
 /** The program `longhold-kms`. Answers on stdout, log and errors on stderr. */
 
-import { configText, readConfig, usage } from './config.ts'
+import { readConfig, usage } from './config.ts'
 import type { Config } from './config.ts'
 import { ConfigError } from './config/config-error.ts'
+import { configText } from './config/config-text.ts'
 import { acceptRollback } from './server/accept-rollback.ts'
-import { serviceConfigOf } from './server/configured.ts'
+import { checkConfig, serviceConfigOf } from './server/configured.ts'
 import { examine, findingsText, needsWork } from './server/doctor/doctor.ts'
 import { initService } from './server/init.ts'
 import { openLogger } from './server/logger.ts'
 import { startService, verifyAudit } from './server/start.ts'
-import { readTlsFiles } from './server/tls-files.ts'
 import { ServiceError } from './service/errors.ts'
 
 // Whatever this process writes is its owner's alone.
@@ -83,11 +83,9 @@ async function init(config: Config): Promise<number> {
   return 0
 }
 
-/** Everything that can be known of a configuration without starting anything. */
 function check(config: Config): number {
-  const { tls } = serviceConfigOf(config.values)
-  if (tls !== undefined) readTlsFiles(tls)
-  return print(configText(config))
+  checkConfig(config.values)
+  return print(configText(config, config.file))
 }
 
 async function serve({ values }: Config): Promise<number> {

@@ -3,8 +3,9 @@ import { join } from 'node:path'
 
 import { describe, expect, test } from 'vitest'
 
-import { configText, readConfig, usage } from '../src/config.ts'
+import { readConfig, usage } from '../src/config.ts'
 import { ConfigError } from '../src/config/config-error.ts'
+import { configText } from '../src/config/config-text.ts'
 import { settingNames, settings, variableOf } from '../src/config/settings.ts'
 import { temporaryDirectory } from './support/files.ts'
 
@@ -113,7 +114,7 @@ describe('configuration', () => {
       LONGHOLD_KMS_LISTEN: '[::1]:0',
     })
     expect(config.checkOnly).toBe(true)
-    expect(configText(config)).toBe(
+    expect(configText(config, config.file)).toBe(
       [
         'configuration file: none',
         'data-dir             /d  (--data-dir)',

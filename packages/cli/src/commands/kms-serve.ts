@@ -3,7 +3,7 @@ import { once } from 'node:events'
 import { Command } from '@commander-js/extra-typings'
 
 import { examples } from '../shell/help.ts'
-import { readSettings, settingOptions } from '../shell/service-settings.ts'
+import { readSettings, settingOptions, settingsText } from '../shell/service-settings.ts'
 import type { Terminal } from '../shell/terminal.ts'
 import { inService } from './service-error.ts'
 
@@ -16,6 +16,7 @@ export function kmsServeCommand(terminal: Terminal) {
         'TLS where a certificate is given. Prints the address on standard error when it is ready (with --json on ' +
         'standard output), and stops on SIGTERM and SIGINT once the requests it has begun are answered: exit code 0.',
     )
+    .option('--check-config', 'say what the configuration is, and start nothing')
     .addHelpText(
       'after',
       examples(
@@ -24,8 +25,12 @@ export function kmsServeCommand(terminal: Terminal) {
       ),
     )
   for (const option of settingOptions('serve')) command.addOption(option)
-  return command.action(async (_, given) => {
+  return command.action(async (options, given) => {
     const values = await readSettings(terminal, 'serve', given)
+    if (options.checkConfig === true) {
+      await inService(async ({ checkConfig }) => checkConfig(values))
+      return await terminal.answer({ text: await settingsText(terminal, 'serve', given), json: values })
+    }
     const level = values.log ?? 'silent'
     const service = await inService(async ({ logLine, serviceConfigOf, startService }) => {
       return await startService({

@@ -2,8 +2,8 @@
 
 import { Option } from '@commander-js/extra-typings'
 import type { CommandUnknownOpts } from '@commander-js/extra-typings'
-import { ConfigError, readValues, settingNames, settings } from '@longhold/kms/config'
-import type { Command, SettingName, Values } from '@longhold/kms/config'
+import { ConfigError, configText, readValues, settingNames, settings } from '@longhold/kms/config'
+import type { Command, ReadValues, SettingName, Values } from '@longhold/kms/config'
 
 import { loadConfig } from './config.ts'
 import { usage } from './errors.ts'
@@ -28,6 +28,20 @@ export async function readSettings(
   command: Command,
   given: CommandUnknownOpts,
 ): Promise<Values> {
+  return (await readAll(terminal, command, given)).values
+}
+
+/** The same, as a text that says what is given, and by whom. */
+export async function settingsText(
+  terminal: Terminal,
+  command: Command,
+  given: CommandUnknownOpts,
+): Promise<string> {
+  const { file } = await loadConfig(terminal)
+  return configText(await readAll(terminal, command, given), file)
+}
+
+async function readAll(terminal: Terminal, command: Command, given: CommandUnknownOpts): Promise<ReadValues> {
   const config = await loadConfig(terminal)
   const all: Record<string, unknown> = given.opts()
   const options = Object.fromEntries(
@@ -40,8 +54,8 @@ export async function readSettings(
   const { LONGHOLD_KMS_TOKEN_FILE: _, ...env } = terminal.io.env
   const file = config.file === undefined ? undefined : { path: config.file, entries: config.kms.entries }
   try {
-    const { values } = readValues({ command, options, env, file, directory: terminal.io.cwd })
-    if (values['data-dir'] !== undefined) return values
+    const read = readValues({ command, options, env, file, directory: terminal.io.cwd })
+    if (read.values['data-dir'] !== undefined) return read
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error
     throw usage(error.message, { hint: `longhold kms ${command} --help lists the options`, cause: error })

@@ -36,6 +36,18 @@ test('reads what the service is started with: longhold.yaml, the environment, op
   expect(given.stdout).toContain('given.crt cannot be read (ENOENT)')
 })
 
+test('is said by kms serve --check-config, which starts nothing', async () => {
+  using space = new Workspace()
+  await space.ok(['init'])
+  const argv = ['kms', 'serve', '--check-config', '--max-connections', '7']
+  const { stdout } = await space.ok(argv)
+  expect(stdout).toMatch(/^configuration file: .*longhold\.yaml\ndata-dir +\S+ {2}\(data-dir of /u)
+  expect(stdout).toContain('max-connections      7  (--max-connections)')
+  expect(JSON.parse((await space.ok([...argv, '--json'])).stdout)).toMatchObject({ 'max-connections': 7 })
+  const wrong = await space.cli([...argv, '--tls-cert', 'gone.crt', '--tls-key', 'gone.key'])
+  expect([wrong.code, wrong.stderr]).toEqual([2, expect.stringContaining('gone.crt cannot be read')])
+})
+
 test('a name that is none is exit 2 with the one that was meant', async () => {
   using space = new Workspace()
   await space.ok(['init'])

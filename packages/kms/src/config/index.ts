@@ -5,6 +5,7 @@
  */
 
 export { ConfigError } from './config-error.ts'
+export { configText } from './config-text.ts'
 export { readValues } from './read-values.ts'
 export type { Given, ReadValues } from './read-values.ts'
 export { isSettingName, settingNames, settings } from './settings.ts'

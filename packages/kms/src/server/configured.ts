@@ -7,6 +7,7 @@ import { KmsClient } from '@longhold/core/kms'
 import { ConfigError } from '../config/config-error.ts'
 import type { Values } from '../config/settings.ts'
 import type { ServiceConfig } from './start.ts'
+import { readTlsFiles } from './tls-files.ts'
 
 /** @throws ConfigError for a file that cannot be read, or an address that is none. */
 export function serviceConfigOf(values: Values): ServiceConfig {
@@ -40,6 +41,16 @@ export function serviceConfigOf(values: Values): ServiceConfig {
     drainTimeoutMs: values['drain-timeout'],
     sealService: sealServiceOf(values),
   }
+}
+
+/**
+ * Looks at everything that can be known of a configuration without starting anything.
+ *
+ * @throws ConfigError as `serviceConfigOf`; ServiceError `bad_config` for certificate and key that cannot serve.
+ */
+export function checkConfig(values: Values): void {
+  const { tls } = serviceConfigOf(values)
+  if (tls !== undefined) readTlsFiles(tls)
 }
 
 function sealServiceOf(values: Values): ServiceConfig['sealService'] {
