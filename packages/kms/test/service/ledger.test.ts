@@ -27,7 +27,7 @@ async function filled() {
   await beginLedger(store)
   const under = await openLedger(store)
   const made = tableNames.flatMap((table) =>
-    [1, 2].map((name) => insert(table, sampleRow(table, name, name) as never)),
+    [1, 2].map((name) => insert(table, sampleRow(table, name, name) as never) as Change),
   )
   expect(await under.commit(insert('keys', keyRow('parent')), ...made)).toBe('done')
   const outside = new Database(path)
