@@ -7,6 +7,7 @@ import type { EncryptionContext } from '../format/context.ts'
 import { encodeValue } from '../format/value.ts'
 import type { TypedValue } from '../format/value.ts'
 import { checkBytes, checkOptions } from '../options.ts'
+import type { BodyKind } from './body-context.ts'
 import { checkPlaintextLength, recordContextOf, sealRecord } from './data-key.ts'
 import type { DataKey, RecordOptions } from './data-key.ts'
 import type { CachedKey } from './keyring-cache.ts'
@@ -182,9 +183,21 @@ export async function withIndexKey<T>(
   return read(indexKey)
 }
 
-/** A typed value, encoded, and what its record is bound to. */
+/** What one record holds, typed values encoded, and what it is bound to. */
 export interface EncodedValue extends RecordOptions {
   readonly plaintext: Uint8Array
+}
+
+/** Encrypts one record when there is room for it. */
+export async function encryptOne(
+  handle: DataKeyHandle,
+  { plaintext, recordContext }: EncodedValue,
+  bodyKind: BodyKind,
+): Promise<Uint8Array> {
+  const writer = privatesOf(handle).writer()
+  return await writer.whenReady({ messages: 1, bytes: plaintext.length }, () =>
+    sealRecord(writer.take(plaintext.length), plaintext, recordContext, { bodyKind }),
+  )
 }
 
 /** Encrypts values, all of them or none, when there is room for all. */

@@ -265,7 +265,7 @@ export class Writer {
     const why =
       failure instanceof Error
         ? `the next data key could not be prepared: ${failure.message}`
-        : 'await dataKey.ready({ messages, bytes }) first, for many records or large ones at once'
+        : 'for many records or large ones at once: keyring.encrypt, or await dataKey.ready({ messages, bytes }) first'
     const what =
       current === undefined
         ? 'no data key is ready'

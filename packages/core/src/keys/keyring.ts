@@ -3,16 +3,18 @@
  * forgotten by themselves; records name the one they are under by its key id.
  */
 
-import { toHex } from '../bytes.ts'
+import { copyBytes, toHex } from '../bytes.ts'
 import { LongholdError, badInput } from '../errors.ts'
+import { encodeValue } from '../format/value.ts'
 import type { TypedValue } from '../format/value.ts'
-import { checkOptions } from '../options.ts'
-import { DataKeyHandle } from './keyring-handle.ts'
+import { checkBytes, checkOptions } from '../options.ts'
+import { checkPlaintextLength } from './data-key.ts'
+import { DataKeyHandle, encryptOne } from './keyring-handle.ts'
 import type { HandleSource } from './keyring-handle.ts'
 import { BlindIndexKey, openIndexKey } from './keyring-index.ts'
 import { indexName } from './keyring-names.ts'
 import { openByKeyId, openByKeyIdSync, opening } from './keyring-open.ts'
-import { keyIdFrom, keyIdsFrom, ownerFrom, partsFrom } from './keyring-options.ts'
+import { keyIdFrom, keyIdsFrom, ownerFrom, partsFrom, recordOptionsFrom } from './keyring-options.ts'
 import type {
   KeyringOptions,
   KeyringRecordOptions,
@@ -82,6 +84,30 @@ export class Keyring {
    */
   handle(name: string, options: OwnerOptions = {}): DataKeyHandle {
     return this.#handle(name, options, 'Keyring.handle')
+  }
+
+  /**
+   * Encrypts one record (SPEC §6.1) under a data key of that name, as `DataKeyHandle.encrypt` does, but waits until there is
+   * room for it: for many that come at once, and for large ones. What is done to the plaintext meanwhile changes nothing.
+   *
+   * @param options.keyContext Whose data key it is, as for `dataKey`. Default none.
+   * @throws LongholdError what `dataKey` throws; `limit_exceeded` also above 64 MiB, or above what a data key is for.
+   */
+  async encrypt(name: string, plaintext: Uint8Array, options: KeyringRecordOptions): Promise<Uint8Array> {
+    checkBytes(plaintext, 'Keyring.encrypt: plaintext')
+    checkPlaintextLength(plaintext.length)
+    const { recordContext, ...owner } = recordOptionsFrom(options, 'Keyring.encrypt')
+    const handle = this.#handle(name, owner, 'Keyring.encrypt')
+    return await encryptOne(handle, { plaintext: copyBytes(plaintext), recordContext }, 'data')
+  }
+
+  /** Encrypts one typed value (SPEC §9); as `encrypt`. Throws LongholdError `bad_value`, too. */
+  async encryptValue(name: string, value: TypedValue, options: KeyringRecordOptions): Promise<Uint8Array> {
+    const { recordContext, ...owner } = recordOptionsFrom(options, 'Keyring.encryptValue')
+    const handle = this.#handle(name, owner, 'Keyring.encryptValue')
+    const plaintext = encodeValue(value)
+    checkPlaintextLength(plaintext.length)
+    return await encryptOne(handle, { plaintext, recordContext }, 'value')
   }
 
   /**
