@@ -42,7 +42,10 @@ export class BodyBudget {
       take: (bytes) => {
         const held = this.#held.get(principal) ?? 0
         if (held + bytes > this.#principalBytes) {
-          throw new RateLimited('this token has too many large requests under way', retryMs)
+          throw new RateLimited(
+            'this token, or its principal, has too many large requests under way',
+            retryMs,
+          )
         }
         if (this.#total + bytes > this.#totalBytes) {
           throw new RateLimited('the service has too many large requests under way', retryMs)

@@ -4,6 +4,7 @@ import type { Context } from 'hono'
 import { createMiddleware } from 'hono/factory'
 
 import { ServiceError } from '../service/errors.ts'
+import { sharerOf } from '../service/policy.ts'
 import type { BodyShare } from './body-budget.ts'
 import type { Env } from './env.ts'
 
@@ -22,7 +23,7 @@ export function jsonBody(maxBytes: number) {
     }
     // Before anybody is known, and where a service is sealed, bodies are few and small.
     const { shared, caller } = c.var as Partial<Env['Variables']>
-    const share = shared?.bodyBudget.share(caller?.principal.token ?? '')
+    const share = shared?.bodyBudget.share(caller === undefined ? '' : sharerOf(caller.principal))
     try {
       const text = await readText(c, maxBytes, share)
       checkJsonText(text)

@@ -48,7 +48,10 @@ export class RateLimit {
       if (oldest !== undefined) this.#buckets.delete(oldest)
     }
     if (bucket.left < 1) {
-      throw new RateLimited('this token asks more often than it may', (1 - bucket.left) / this.#perMs)
+      throw new RateLimited(
+        'this token, or its principal, asks more often than it may',
+        (1 - bucket.left) / this.#perMs,
+      )
     }
     bucket.left -= 1
   }

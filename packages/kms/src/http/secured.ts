@@ -7,6 +7,7 @@ import type { RouteConfig, RouteHandler } from '@hono/zod-openapi'
 import { createMiddleware } from 'hono/factory'
 
 import { ServiceError } from '../service/errors.ts'
+import { sharerOf } from '../service/policy.ts'
 import type { Service } from '../service/service.ts'
 import { dryRunName, isDryRun, answerDryRun } from './dry-run.ts'
 import type { App, Env } from './env.ts'
@@ -44,7 +45,7 @@ function guard(service: Service, { permission }: RouteRule) {
     const [, token] = /^Bearer (\S+)$/iu.exec(c.req.header('authorization') ?? '') ?? []
     const principal = await service.tokens.authenticate(token, peerAddress(c))
     // Before anything is written in the log for him.
-    c.get('shared').rateLimit.take(principal.token)
+    c.get('shared').rateLimit.take(sharerOf(principal))
     const caller = { principal, requestId: c.get('requestId'), permission }
     c.set('caller', caller)
     await service.authorise(caller, permission)

@@ -75,6 +75,12 @@ export interface Principal {
   readonly expiresAt: number | null
 }
 
+/** In whose name he takes his share of what is scarce: all tokens of a principal have one together. */
+export function sharerOf({ name, token }: Pick<Principal, 'name' | 'token'>): string {
+  // Ids of tokens have no space.
+  return name === null ? token : `principal ${name}`
+}
+
 /** Who asks, in which request. */
 export interface Caller {
   readonly principal: Principal

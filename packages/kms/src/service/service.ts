@@ -37,7 +37,7 @@ import type { FirstVersion, Keys } from './keys.ts'
 import { firstCommit } from './ledger.ts'
 import type { Ledger } from './ledger.ts'
 import { createOwnKeys, OwnKeys } from './own-keys.ts'
-import { permissions, requirePermission } from './policy.ts'
+import { permissions, requirePermission, sharerOf } from './policy.ts'
 import type { Caller } from './policy.ts'
 import { rewrap } from './rewrap.ts'
 import type { Rewrapped, RewrapItem } from './rewrap.ts'
@@ -389,7 +389,7 @@ export class Service {
   }
 
   #openerFor({ principal }: Caller) {
-    const [ledger, queue] = [this.#ledger, this.#queues.of(principal.token)]
+    const [ledger, queue] = [this.#ledger, this.#queues.of(sharerOf(principal))]
     return { ledger, identities: this.#identities, queue, usage: this.life.usage }
   }
 }

@@ -79,6 +79,21 @@ describe('the service', () => {
     expect(await ask(under, other, '/v1/keys')).toMatchObject({ status: 200 })
   })
 
+  test('counts all tokens of a principal together', async () => {
+    const under = await startTestService({ limits: { rateLimit: { requestsPerSecond: 0.01, burst: 10 } } })
+    const admin = under.client()
+    await admin.access.createPrincipal('billing')
+    await admin.access.createGrant({ principal: 'billing', permissions: ['keys.list'] })
+    const make = () => admin.createToken({ name: 'x', principal: 'billing', permissions: ['keys.list'] })
+    const [one, two] = [(await make()).token, (await make()).token]
+    for (let count = 0; count < 5; count++) {
+      for (const token of [one, two])
+        expect(await ask(under, token, '/v1/keys')).toMatchObject({ status: 200 })
+    }
+    for (const token of [one, two]) expect(await ask(under, token, '/v1/keys')).toMatchObject({ status: 429 })
+    expect(await ask(under, under.adminToken, '/v1/keys')).toMatchObject({ status: 200 })
+  })
+
   test('writes nothing in the log for a request that comes too often', async () => {
     const under = await startTestService({ limits: { rateLimit: { requestsPerSecond: 0.01, burst: 1 } } })
     const token = await under.token(['keys.list'])
