@@ -3,7 +3,7 @@
 import type { ReadValues } from './read-values.ts'
 import { settingNames } from './settings.ts'
 
-/** One line for each value, with who says so. */
+/** One line for each value, with who says so. Never throws. */
 export function configText({ values, origins }: ReadValues, file: string | undefined): string {
   const lines = settingNames.flatMap((name) => {
     const value = values[name]
