@@ -25,14 +25,22 @@ import { linesOf, parseLines } from './file-lines.ts'
 import { codeOf, lockFile } from './file-lock.ts'
 import { KeyTable } from './key-table.ts'
 
+/** One operation that waits to be written. */
+interface Change {
+  /** Throws what the operation throws; returns what tells its caller that it is durable. */
+  readonly apply: (table: KeyTable) => () => void
+  readonly reject: (error: unknown) => void
+}
+
 /** Wrapped keys in one file of NDJSON, `FILE.keys.ndjson` of SPEC §12. */
 export class FileKeyStore implements WrappedKeyStore {
   readonly #path: string
   readonly #unlock: () => void
   #table: KeyTable
   #isClosed = false
-  /** Changes are made one after the other. */
-  #last: Promise<unknown> = Promise.resolve()
+  /** Changes are made one after the other, and written together where they come together: each write is of the whole file. */
+  #waiting: Change[] = []
+  #writing: Promise<void> | undefined
 
   private constructor(path: string, unlock: () => void, table: KeyTable) {
     this.#path = path
@@ -104,7 +112,7 @@ export class FileKeyStore implements WrappedKeyStore {
   async close(): Promise<void> {
     if (this.#isClosed) return
     this.#isClosed = true
-    await this.#last
+    await this.#writing
     this.#unlock()
   }
 
@@ -120,19 +128,46 @@ export class FileKeyStore implements WrappedKeyStore {
 
   async #change<T>(operation: (table: KeyTable) => T): Promise<T> {
     this.#current()
-    const change = this.#changeAfter(this.#last, operation)
-    this.#last = change.catch(() => undefined) // the caller hears of it; the next change begins anew
-    return await change
+    const { promise, resolve, reject } = Promise.withResolvers<T>()
+    this.#waiting.push({
+      reject,
+      apply: (table) => {
+        const result = operation(table)
+        return () => resolve(result)
+      },
+    })
+    this.#writing ??= this.#writeWaiting()
+    return await promise
   }
 
-  async #changeAfter<T>(last: Promise<unknown>, operation: (table: KeyTable) => T): Promise<T> {
-    await last
-    // On a copy: what could not be written did not happen.
-    const next = this.#table.fork()
-    const result = operation(next)
-    if (next.isChanged) await translated(this.#path, () => replaceFile(this.#path, linesOf(next.entries())))
-    this.#table = next
-    return result
+  async #writeWaiting(): Promise<void> {
+    await Promise.resolve() // what is asked for in the same turn is written together
+    while (this.#waiting.length > 0) await this.#write(this.#waiting.splice(0))
+    this.#writing = undefined
+  }
+
+  /** On a copy: what could not be written did not happen, and what one of them refused changes nothing for the others. */
+  async #write(changes: readonly Change[]): Promise<void> {
+    let next = this.#table
+    let isChanged = false
+    const applied: { readonly done: () => void; readonly reject: (error: unknown) => void }[] = []
+    for (const { apply, reject } of changes) {
+      const fork = next.fork()
+      try {
+        applied.push({ done: apply(fork), reject })
+        next = fork
+        isChanged ||= fork.isChanged
+      } catch (error) {
+        reject(error)
+      }
+    }
+    try {
+      if (isChanged) await translated(this.#path, () => replaceFile(this.#path, linesOf(next.entries())))
+      this.#table = next
+      for (const { done } of applied) done()
+    } catch (error) {
+      for (const { reject } of applied) reject(error)
+    }
   }
 }
 

@@ -244,3 +244,53 @@ test('killed at any moment, what it said was stored is stored', async () => {
 test.each([undefined, null, '', 7, new URL('file:///keys.ndjson')])('%s is no path', async (path) => {
   expect(await codeOf(() => FileKeyStore.open(path as never))).toBe('bad_input')
 })
+
+describe('changes that come together', () => {
+  test('are written together, and what one refuses changes nothing for the others', async () => {
+    const path = newPath()
+    const store = await open(path)
+    await store.insertWriting(newKey(1), undefined)
+    const { ino } = statSync(path)
+    const [tagged, refused, other, again] = await Promise.allSettled([
+      store.setTag(filled(1, 16), filled(5, 32)),
+      store.insertWriting(newKey(1), undefined),
+      store.insertWriting(newKey(2, { name: 'other' }), undefined),
+      store.insertWriting(newKey(3), undefined),
+    ])
+    expect(tagged).toMatchObject({ value: true })
+    expect(refused).toMatchObject({ reason: { code: 'bad_input' } })
+    expect(other).toMatchObject({ value: { inserted: true } })
+    expect(again).toMatchObject({ value: { inserted: false, writing: { keyId: filled(1, 16) } } })
+    expect(statSync(path).ino).not.toBe(ino)
+    await store.close()
+    expect(await (await open(path)).page({ limit: 10 })).toMatchObject([
+      { tag: filled(5, 32) },
+      { name: 'other' },
+    ])
+  })
+
+  test('fail together when the file cannot be written, and none of them happened', async () => {
+    const path = join(folder, `${files++}`, 'keys.ndjson')
+    mkdirSync(join(path, '..'))
+    const store = await open(path)
+    await store.insertWriting(newKey(1), undefined)
+    mkdirSync(`${path}.tmp`) // stands in the way of what is written aside
+    const both = [
+      () => store.insertWriting(newKey(2, { name: 'b' }), undefined),
+      () => store.destroy(filled(1, 16)),
+    ]
+    expect(await Promise.all(both.map(codeOf))).toEqual(['unavailable', 'unavailable'])
+    expect(await store.page({ limit: 10 })).toMatchObject([{ keyId: filled(1, 16) }])
+    rmSync(`${path}.tmp`, { recursive: true })
+    expect(await store.destroy(filled(1, 16))).toBe(true)
+  })
+
+  test('are all written before close ends', async () => {
+    const path = newPath()
+    const store = await open(path)
+    const inserted = [1, 2, 3].map((n) => store.insertWriting(newKey(n, { name: `n${n}` }), undefined))
+    await store.close()
+    await Promise.all(inserted)
+    expect(await (await open(path)).page({ limit: 10 })).toHaveLength(3)
+  })
+})
