@@ -56,7 +56,8 @@ export async function writeLargeEnvelope(
   const ciphertextBytes = ciphertextSize(plaintextBytes, { recipients: detached ? 0 : 1 })
   await file.truncate(ciphertextBytes)
   await file.write(head, 0, head.length, 0)
-  await file.write(message.preamble, 0, message.preamble.length, head.length)
+  const { preamble } = message
+  await file.write(preamble, 0, preamble.length, head.length)
 
   const last = Math.floor(plaintextBytes / chunkBytes)
   const write = async (chunk: number, plaintext: Uint8Array) => {

@@ -7,7 +7,7 @@ import { concat, equalBytes, utf8, wipe } from '../bytes.ts'
 import { LongholdError, badInput } from '../errors.ts'
 import type { AeadKey, Hmac } from './backend-interface.ts'
 import { backend } from './backend.ts'
-import { hkdfExpand } from './kdf.ts'
+import { hkdfExpandInto } from './kdf.ts'
 
 export const chunkBytes = 16_384
 export const tagBytes = 16
@@ -19,6 +19,8 @@ export const preambleBytes: number = saltBytes + commitmentBytes
 export const sealedChunkBytes: number = chunkBytes + tagBytes
 const keyBytes = 32
 const nonceBytes = 12
+/** Key, base nonce and commitment take 76 bytes: two whole blocks of HKDF-Expand-SHA-512, so that none is cut. */
+const derivedBytes = 128
 /** Chunk numbers stay below this (2^38). */
 const chunkLimit = 2 ** 38
 
@@ -43,23 +45,48 @@ export function chunkOffset(chunk: number): number {
   return preambleBytes + chunk * sealedChunkBytes
 }
 
+/** What one message is sealed with. */
+export interface MessageKey {
+  readonly key: Uint8Array
+  readonly baseNonce: Uint8Array
+  readonly commitment: Uint8Array
+  /** The nonce of the chunk at hand. */
+  readonly nonce: Uint8Array
+  /** All of it, to be derived and to be wiped. */
+  readonly derived: Uint8Array
+}
+
+/** Message keys that were wiped, for the next message: making the views costs half as much as an HMAC. */
+const spareKeys: MessageKey[] = []
+const maxSpareKeys = 16
+
+function newMessageKey(): MessageKey {
+  const derived = new Uint8Array(derivedBytes)
+  const commitmentAt = keyBytes + nonceBytes
+  return {
+    key: derived.subarray(0, keyBytes),
+    baseNonce: derived.subarray(keyBytes, commitmentAt),
+    commitment: derived.subarray(commitmentAt, commitmentAt + commitmentBytes),
+    nonce: new Uint8Array(nonceBytes),
+    derived,
+  }
+}
+
 /** The key, base nonce and commitment of one message, bound to its context (in parts, which are joined). */
 export function deriveMessageKey(
   inputKey: Hmac,
   salt: Uint8Array,
   context: readonly Uint8Array[],
-): { derived: Uint8Array; key: Uint8Array; baseNonce: Uint8Array; commitment: Uint8Array } {
-  const derived = hkdfExpand(
-    inputKey,
-    [infoPrefix, salt, ...context],
-    keyBytes + nonceBytes + commitmentBytes,
-  )
-  return {
-    derived, // what to wipe
-    key: derived.subarray(0, keyBytes),
-    baseNonce: derived.subarray(keyBytes, keyBytes + nonceBytes),
-    commitment: derived.subarray(keyBytes + nonceBytes),
-  }
+): MessageKey {
+  const messageKey = spareKeys.pop() ?? newMessageKey()
+  hkdfExpandInto(inputKey, [infoPrefix, salt, ...context], messageKey.derived)
+  return messageKey
+}
+
+/** Once for each key, and by nobody who uses it afterwards: it may be the next message's. */
+function giveBack(messageKey: MessageKey): void {
+  wipe(messageKey.derived, messageKey.nonce)
+  if (spareKeys.length < maxSpareKeys) spareKeys.push(messageKey)
 }
 
 /** Base nonce XOR chunk number as a 96-bit big-endian integer, written into `nonce` where there is one. */
@@ -79,20 +106,14 @@ export function chunkNonce(
 
 /** The chunks of one message: sealed and opened in any order, each under the nonce of its number. */
 export class MessageCipher {
-  readonly #derived: Uint8Array
-  readonly #baseNonce: Uint8Array
-  /** Used again for each chunk. */
-  readonly #nonce = new Uint8Array(nonceBytes)
-  #aead: AeadKey | undefined
-  /** Salt ‖ commitment, 56 bytes. */
-  readonly preamble: Uint8Array
+  readonly #salt: Uint8Array
+  #messageKey: MessageKey | undefined
+  readonly #aead: AeadKey
 
   constructor(inputKey: Hmac, salt: Uint8Array, context: readonly Uint8Array[]) {
-    const { derived, key, baseNonce, commitment } = deriveMessageKey(inputKey, salt, context)
-    this.#derived = derived
-    this.#baseNonce = baseNonce
-    this.#aead = backend().aes256gcm(key)
-    this.preamble = concat(salt, commitment)
+    this.#salt = salt
+    this.#messageKey = deriveMessageKey(inputKey, salt, context)
+    this.#aead = backend().aes256gcm(this.#messageKey.key)
   }
 
   /** For a message that begins with `preamble`; `undefined` when key or context are not those it commits to. */
@@ -102,19 +123,24 @@ export class MessageCipher {
     context: readonly Uint8Array[],
   ): MessageCipher | undefined {
     const cipher = new MessageCipher(inputKey, preamble.subarray(0, saltBytes), context)
-    if (equalBytes(cipher.preamble, preamble)) return cipher
+    if (equalBytes(inUse(cipher.#messageKey).commitment, preamble.subarray(saltBytes))) return cipher
     cipher.wipe()
     return undefined
   }
 
+  /** Salt ‖ commitment, 56 bytes. */
+  get preamble(): Uint8Array {
+    return concat(this.#salt, inUse(this.#messageKey).commitment)
+  }
+
   /** Writes the sealed chunk into `out`, which has room for exactly 16 bytes more than the piece. */
   sealChunk(chunk: number, piece: Uint8Array, out: Uint8Array): void {
-    this.#key.seal(chunkNonce(this.#baseNonce, chunk, this.#nonce), piece, nothing, out)
+    this.#aead.seal(nonceOf(inUse(this.#messageKey), chunk), piece, nothing, out)
   }
 
   /** The chunk's plaintext in memory of its own; `undefined` when its tag is wrong. */
   openChunk(chunk: number, sealed: Uint8Array): Uint8Array | undefined {
-    return this.#key.open(chunkNonce(this.#baseNonce, chunk, this.#nonce), sealed, nothing)
+    return this.#aead.open(nonceOf(inUse(this.#messageKey), chunk), sealed, nothing)
   }
 
   /** The plaintext of chunks from `first` on, joined; `undefined` when the tag of one of them is wrong. */
@@ -137,17 +163,21 @@ export class MessageCipher {
     return plaintext
   }
 
-  /** Throws once it was wiped: a key of zeros would go on sealing. */
-  get #key(): AeadKey {
-    if (this.#aead === undefined) throw badInput('the key of this message was wiped')
-    return this.#aead
-  }
-
   /** Forgets the message key. Best effort. */
   wipe(): void {
-    wipe(this.#derived, this.#nonce)
-    this.#aead = undefined
+    if (this.#messageKey !== undefined) giveBack(this.#messageKey)
+    this.#messageKey = undefined
   }
+}
+
+/** Throws once the message was wiped: a key of zeros, or another message's, would go on sealing. */
+function inUse(messageKey: MessageKey | undefined): MessageKey {
+  if (messageKey === undefined) throw badInput('the key of this message was wiped')
+  return messageKey
+}
+
+function nonceOf({ baseNonce, nonce }: MessageKey, chunk: number): Uint8Array {
+  return chunkNonce(baseNonce, chunk, nonce)
 }
 
 /** Writes the body into `out`, which has room for exactly `bodyLength(plaintext.length)` bytes. */
@@ -161,14 +191,17 @@ export function sealBody(
   }: { salt: Uint8Array; context: readonly Uint8Array[]; plaintext: Uint8Array; out: Uint8Array },
 ): void {
   const cipher = new MessageCipher(inputKey, salt, context)
-  out.set(cipher.preamble)
-  // The last chunk is always short: a plaintext of a whole number of chunks ends with an empty one.
-  for (let chunk = 0; chunk * chunkBytes <= plaintext.length; chunk++) {
-    const piece = plaintext.subarray(chunk * chunkBytes, (chunk + 1) * chunkBytes)
-    const at = chunkOffset(chunk)
-    cipher.sealChunk(chunk, piece, out.subarray(at, at + piece.length + tagBytes))
+  try {
+    out.set(cipher.preamble)
+    // The last chunk is always short: a plaintext of a whole number of chunks ends with an empty one.
+    for (let chunk = 0; chunk * chunkBytes <= plaintext.length; chunk++) {
+      const piece = plaintext.subarray(chunk * chunkBytes, (chunk + 1) * chunkBytes)
+      const at = chunkOffset(chunk)
+      cipher.sealChunk(chunk, piece, out.subarray(at, at + piece.length + tagBytes))
+    }
+  } finally {
+    cipher.wipe()
   }
-  cipher.wipe()
 }
 
 /** The whole plaintext once every chunk has been checked, the final one included; `undefined` otherwise. */

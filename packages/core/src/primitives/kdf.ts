@@ -1,9 +1,11 @@
 /** HKDF-Expand (RFC 5869 §2.3) over a prepared HMAC key, which may be shorter than the hash: no Extract step. */
 
-import { u8, wipe } from '../bytes.ts'
+import { wipe } from '../bytes.ts'
 import type { Hmac } from './backend-interface.ts'
 
 const nothing = new Uint8Array()
+/** The number of a block, as one byte. */
+const counter = new Uint8Array(1)
 
 /**
  * The first `length` bytes of T(1) ‖ T(2) ‖ …, T(i) = HMAC(T(i−1) ‖ info ‖ u8(i)).
@@ -12,13 +14,20 @@ const nothing = new Uint8Array()
  */
 export function hkdfExpand(hmac: Hmac, info: readonly Uint8Array[], length: number): Uint8Array {
   const output = new Uint8Array(length)
+  hkdfExpandInto(hmac, info, output)
+  return output
+}
+
+/** The same, as many bytes as `output` has. */
+export function hkdfExpandInto(hmac: Hmac, info: readonly Uint8Array[], output: Uint8Array): void {
   let block: Uint8Array = nothing
-  for (let i = 1, filled = 0; filled < length; i++, filled += block.length) {
+  for (let i = 1, filled = 0; filled < output.length; i++, filled += block.length) {
     const previous = block
-    block = hmac.mac(previous, ...info, u8(i))
-    output.set(block.subarray(0, length - filled), filled)
-    wipe(previous)
+    counter[0] = i
+    block = hmac.mac(previous, ...info, counter)
+    const left = output.length - filled
+    output.set(block.length > left ? block.subarray(0, left) : block, filled)
+    previous.fill(0)
   }
   wipe(block)
-  return output
 }

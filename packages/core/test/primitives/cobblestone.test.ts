@@ -168,6 +168,27 @@ describeBackends(() => {
     expect(syncCodeOf(() => cipher.openChunk(0, out))).toBe('bad_input')
     expect(out).toEqual(new Uint8Array(20))
   })
+
+  test('a wiped cipher has nothing to do with the next message, which may use its memory', () => {
+    const cipherOf = (salt: number) => new MessageCipher(inputKey(filled(1)), filled(salt, 24), [])
+    const sealedBy = (cipher: MessageCipher) => {
+      const out = new Uint8Array(20)
+      cipher.sealChunk(5, filled(3, 4), out)
+      return toHex(out)
+    }
+    const [one, alive] = [cipherOf(2), cipherOf(3)]
+    const [expected, preamble] = [sealedBy(one), toHex(one.preamble)]
+    const ofTheLiving = sealedBy(alive)
+    one.wipe()
+    const again = cipherOf(2)
+    one.wipe()
+    const another = cipherOf(4)
+    expect(syncCodeOf(() => sealedBy(one))).toBe('bad_input')
+    expect(syncCodeOf(() => one.preamble)).toBe('bad_input')
+    expect([sealedBy(again), toHex(again.preamble)]).toEqual([expected, preamble])
+    expect(sealedBy(alive)).toBe(ofTheLiving)
+    expect(sealedBy(another)).not.toBe(expected)
+  })
 })
 
 describeBackends(() => {
