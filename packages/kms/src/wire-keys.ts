@@ -94,6 +94,7 @@ export const versionParams = z.strictObject({
     .transform(Number)
     .openapi({ example: '1' }),
 })
+export const publicKeyQuery = z.strictObject({ purpose: purpose.optional() })
 export const censusParams = z.strictObject({ key: keyName, consumer })
 export const aliasParams = z.strictObject({ alias: keyName })
 

@@ -1,6 +1,7 @@
 /** Public keys from the service: checked before anybody wraps for one. */
 
 import { concat, fromBase64url } from '../bytes.ts'
+import type { KeyPurpose } from './keys-wire.ts'
 import { unavailable, strangeAnswer } from './problems.ts'
 import { notSigned, PinnedIdentity } from './service-identity.ts'
 import type { PublicKeyBundle, SigningIdentity } from './wire.ts'
@@ -16,7 +17,7 @@ export interface BundlesOptions {
   readonly url: string
   /** SHA-256 of the public key of the service's signing identity; without it no signature is asked for. */
   readonly pinned: Uint8Array | undefined
-  readonly ask: (key: string) => Promise<PublicKeyBundle>
+  readonly ask: (key: string, purpose: KeyPurpose) => Promise<PublicKeyBundle>
   readonly askIdentity: () => Promise<SigningIdentity>
 }
 
@@ -46,8 +47,8 @@ export class Bundles {
    * @throws LongholdError `unavailable` for a bundle that is over, older than one seen before, or not signed by the
    * pinned identity.
    */
-  async get(name: string): Promise<PublicKeyBundle> {
-    const bundle = await this.#options.ask(name)
+  async get(name: string, purpose: KeyPurpose): Promise<PublicKeyBundle> {
+    const bundle = await this.#options.ask(name, purpose)
     const { url } = this.#options
     const parsed = parse(bundle)
     if (parsed === undefined) throw strangeAnswer(url)

@@ -135,7 +135,10 @@ export class KmsClient {
     this.#bundles = new Bundles({
       url: this.url,
       pinned: pin === undefined ? undefined : parsePin(pin),
-      ask: (key) => this.#ask('GET', `${keyPath(key)}/public-key`, `key ${key}`),
+      ask: (key, purpose) => {
+        const query = purpose === 'wrap' ? '' : `?purpose=${purpose}`
+        return this.#ask('GET', `${keyPath(key)}/public-key${query}`, `key ${key}`)
+      },
       askIdentity: () => this.#ask('GET', '/v1/sys/identity', 'signing identity: is it of an older release?'),
     })
     const requests: KeysRequests = {
@@ -193,9 +196,12 @@ export class KmsClient {
     return await this.keys.setVersionState(key, version, state)
   }
 
-  /** What a writer needs to wrap for this key. */
-  async publicKey(key: string): Promise<PublicKeyBundle> {
-    return await this.#bundles.get(key)
+  /**
+   * What a writer needs to wrap for this key; with `raw-kem`, what others need to encapsulate to one that was made for
+   * it. Asked for as the other, a key is refused: what is wrapped for a `raw-kem` key is never unwrapped.
+   */
+  async publicKey(key: string, purpose: KeyPurpose = 'wrap'): Promise<PublicKeyBundle> {
+    return await this.#bundles.get(key, purpose)
   }
 
   /** Whom the service signs as: compare the fingerprint with what its own machine says before you pin it. */

@@ -166,9 +166,15 @@ export class KmsIdentity implements Identity {
     return await this.#refreshing
   }
 
+  /** Of those the token may list, the keys that unwrap at all. */
+  async #listed(): Promise<string[]> {
+    const keys = await this.#client.listKeys()
+    return keys.filter(({ enabled, purpose }) => enabled && purpose === 'wrap').map(({ key }) => key)
+  }
+
   async #fetchOwned(): Promise<Owned> {
     const askedAtMs = Date.now()
-    const keys = this.#keys ?? (await this.#client.listKeys()).map(({ key }) => key)
+    const keys = this.#keys ?? (await this.#listed())
     const names = new Set<string>()
     let lifeMs = maxLifeMs
     let failure: LongholdError | undefined

@@ -29,7 +29,7 @@ describe('KmsIdentity', () => {
           not_after: new Date(issued + lifeMs).toISOString(),
         }
       }
-      if (asked.url.includes('/v1/keys')) return { items: [{ key: 'a' }] }
+      if (asked.url.includes('/v1/keys')) return { items: [{ key: 'a', enabled: true, purpose: 'wrap' }] }
       return echo(asked)
     })
   }
@@ -276,7 +276,8 @@ describe('keys of the second suite', () => {
     clientOf(({ url }) => {
       const key = /keys\/(\w+)\/public-key/u.exec(url)?.[1] ?? ''
       const identity = keys.get(key)
-      if (identity === undefined) return { items: [...keys.keys()].map((one) => ({ key: one })) }
+      if (identity === undefined)
+        return { items: [...keys.keys()].map((key) => ({ key, enabled: true, purpose: 'wrap' })) }
       return {
         key,
         version: 1,

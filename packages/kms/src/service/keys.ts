@@ -13,7 +13,7 @@ import { changedColumns, defaultDestroyWaitMs } from './key-settings.ts'
 import type { KeyChanges, KeySettings } from './key-settings.ts'
 import { allRows } from './key-store.ts'
 import type { Page, RowReads } from './key-store.ts'
-import { requireEnabled } from './key-uses.ts'
+import { requireEnabled, requirePurpose } from './key-uses.ts'
 import { keyNotFound, maySee, mayUse, permissionDenied, requireKey } from './policy.ts'
 import type { Caller, Subject } from './policy.ts'
 import type { Root } from './root.ts'
@@ -231,8 +231,11 @@ export class Keys {
   }
 
   /** What a writer needs. The public key is checked against the sealed seed, never taken from the row alone. */
-  async publicKey(caller: Caller, name: string): Promise<PublicKey> {
-    const { row, version, recipient } = await this.primary((await this.resolve(caller, name)).key)
+  async publicKey(caller: Caller, name: string, purpose: KeyRow['purpose'] = 'wrap'): Promise<PublicKey> {
+    const resolved = await this.resolve(caller, name)
+    // Data keys wrapped for a key that only decapsulates would be lost.
+    requirePurpose(resolved, purpose)
+    const { row, version, recipient } = await this.primary(resolved.key)
     const recipientIds = await this.#recipientIds(row)
     const issuedAt = this.#options.now()
     const { key, generation } = row

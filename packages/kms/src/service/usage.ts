@@ -4,7 +4,7 @@ import type { AuditEvent } from './audit-entry.ts'
 import type { AuditLog } from './audit-log.ts'
 import { insert, update } from './changes.ts'
 import type { Change } from './changes.ts'
-import { auditUnavailable } from './errors.ts'
+import { auditUnavailable, ServiceError } from './errors.ts'
 import type { RowReads } from './key-store.ts'
 import type { UsageRow } from './rows.ts'
 import { addUsage, dayOf, noUsage, UsageCounts } from './usage-counts.ts'
@@ -56,7 +56,7 @@ export class UsageLog {
       const changes = await Promise.all(
         fresh.map((one) => this.#change(one.key, one.version, usageOf(one, at))),
       )
-      if ((await audit.commit(event, changes)) === 'done') {
+      if ((await this.#commit(event, changes)) === 'done') {
         if (this.#days.size > maxKnown) this.#days.clear()
         for (const { key, version } of fresh) this.#days.set(nameOf(key, version), dayOf(at))
         for (const one of uses) {
@@ -98,6 +98,15 @@ export class UsageLog {
     } catch (error) {
       this.#counts.putBack(now)
       throw error
+    }
+  }
+
+  /** The entry matters to whoever waits, so that is what is said to be missing. */
+  async #commit(event: AuditEvent, changes: readonly Change[]): Promise<'done' | 'conflict'> {
+    try {
+      return await this.#options.audit.commit(event, changes)
+    } catch (error) {
+      throw error instanceof ServiceError && error.code === 'storage_unavailable' ? auditUnavailable() : error
     }
   }
 

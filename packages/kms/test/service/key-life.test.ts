@@ -1,5 +1,13 @@
-import { DataKey, defaultSuite, generateIdentity, Secret, unwrapDataKey, wrapDataKey } from '@longhold/core'
-import { kmsRecipient, openKeyPackage, sealKeyPackage } from '@longhold/core/kms'
+import {
+  DataKey,
+  defaultSuite,
+  generateIdentity,
+  parseRecipient,
+  Secret,
+  unwrapDataKey,
+  wrapDataKey,
+} from '@longhold/core'
+import { KmsIdentity, kmsRecipient, openKeyPackage, sealKeyPackage } from '@longhold/core/kms'
 import { describe, expect, test } from 'vitest'
 
 import { everyRow } from '../../src/service/key-store.ts'
@@ -199,7 +207,9 @@ describe('decapsulation', () => {
     const under = await startTestService()
     const client = under.client()
     await client.createKey({ key: 'raw', purpose: 'raw-kem' })
-    const { publicKey } = (await under.service.keys.publicKey(under.admin, 'raw')).recipient
+    await expect(kmsRecipient(client, 'raw')).rejects.toMatchObject({ code: 'bad_input' })
+    const bundle = await client.publicKey('raw', 'raw-kem')
+    const { publicKey } = parseRecipient(bundle.recipient)
     const { sharedSecret, encapsulatedKey } = defaultSuite.kem.encapsulationKey(publicKey).encapsulate()
     const secret = await client.keys.decapsulate('raw', 1, encapsulatedKey)
     expect(hexOf(secret)).toBe(Buffer.from(sharedSecret).toString('hex'))
@@ -222,7 +232,10 @@ describe('decapsulation', () => {
     const encapsulated = new Uint8Array(defaultSuite.kem.encapsulatedKeyBytes)
     await expect(client.keys.decapsulate('a', 1, encapsulated)).rejects.toMatchObject({ code: 'bad_input' })
     await client.createKey({ key: 'raw', purpose: 'raw-kem' })
-    const { dataKey, stanza, wrappedKey } = await wrapFor(client, ['raw'])
+    const { recipient } = await under.service.keys.publicKey(under.admin, 'raw', 'raw-kem')
+    const dataKey = DataKey.generate()
+    const wrappedKey = await wrapDataKey(dataKey, { recipients: [recipient] })
+    const stanza = stanzaOf(wrappedKey, 0)
     expect(await client.unwrap([{ stanza, keyId: dataKey.keyId }])).toMatchObject([
       { error: { code: 'unavailable' } },
     ])
@@ -234,6 +247,16 @@ describe('decapsulation', () => {
       { error: { code: 'unavailable' } },
     ])
   })
+})
+
+test('an identity of all keys a token may list is not stopped by those that do not unwrap', async () => {
+  const under = await startTestService({ keys: ['a', 'off'] })
+  const client = under.client()
+  const { dataKey, wrappedKey } = await wrapFor(client, ['a'])
+  await client.createKey({ key: 'raw', purpose: 'raw-kem' })
+  await client.keys.update('off', 1, { enabled: false })
+  const opened = await unwrapDataKey(wrappedKey, { identities: [new KmsIdentity(client)] })
+  expect(hexOf(opened)).toBe(hexOf(dataKey))
 })
 
 describe('usage', () => {

@@ -20,7 +20,7 @@ function json(method: string, body: unknown): RequestInit {
 /** The public key of a new key `raw`, which decapsulates. */
 async function rawKey({ service, admin }: TestService): Promise<{ publicKey: Uint8Array }> {
   await service.keys.create(admin, { key: 'raw', purpose: 'raw-kem' })
-  const { recipient } = await service.keys.publicKey(admin, 'raw')
+  const { recipient } = await service.keys.publicKey(admin, 'raw', 'raw-kem')
   return { publicKey: recipient.publicKey }
 }
 

@@ -6,7 +6,14 @@ import { toBase64url, toHex } from '@longhold/core'
 import { signBundle } from '../../service/bundle.ts'
 import type { KeySummary } from '../../service/keys.ts'
 import type { Service } from '../../service/service.ts'
-import { createKeyRequest, keyInfo, keyPage, keyParams, updateKeyRequest } from '../../wire-keys.ts'
+import {
+  createKeyRequest,
+  keyInfo,
+  keyPage,
+  keyParams,
+  publicKeyQuery,
+  updateKeyRequest,
+} from '../../wire-keys.ts'
 import { pageQuery, publicKeyBundle } from '../../wire.ts'
 import { describeKey, settingsOf, taggedKey } from '../describe-keys.ts'
 import { jsonAnswer, jsonRequest, problems, time } from '../documents.ts'
@@ -48,8 +55,9 @@ const getPublicKey = createRoute({
   method: 'get',
   path: '/v1/keys/{key}/public-key',
   summary: 'Read what writers need',
-  description: 'The key may be named by an alias.',
-  request: { params: keyParams },
+  description:
+    'The key may be named by an alias. A `raw-kem` key is asked for as one, so that nobody wraps for it.',
+  request: { params: keyParams, query: publicKeyQuery },
   responses: { 200: jsonAnswer(publicKeyBundle, 'What a writer needs'), ...problems },
 })
 
@@ -84,7 +92,7 @@ export function keyRoutes(app: App, service: Service): void {
 
   route(getPublicKey, async (c) => {
     const { key: name } = c.req.valid('param')
-    const bundle = await keys.publicKey(c.get('caller'), name)
+    const bundle = await keys.publicKey(c.get('caller'), name, c.req.valid('query').purpose)
     return c.json(
       {
         key: bundle.key,
