@@ -277,7 +277,7 @@ describe('keys of the second suite', () => {
       const key = /keys\/(\w+)\/public-key/u.exec(url)?.[1] ?? ''
       const identity = keys.get(key)
       if (identity === undefined)
-        return { items: [...keys.keys()].map((key) => ({ key, enabled: true, purpose: 'wrap' })) }
+        return { items: [...keys.keys()].map((one) => ({ key: one, enabled: true, purpose: 'wrap' })) }
       return {
         key,
         version: 1,
