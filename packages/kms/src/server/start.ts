@@ -12,6 +12,7 @@ import type { SharedOptions } from '../http/shared.ts'
 import type { Refusal, TlsSettings } from '../http/tls.ts'
 import { KeyFile } from '../seal/key-file.ts'
 import type { AuditReport } from '../service/audit-verify.ts'
+import { DatabaseClock } from '../service/database-clock.ts'
 import { ServiceError } from '../service/errors.ts'
 import type { KeyLifeSettings } from '../service/key-life.ts'
 import { everyRow } from '../service/key-store.ts'
@@ -103,9 +104,12 @@ export async function startService(config: ServiceConfig): Promise<RunningServic
   const slots = () => slotsOf(store)
   const anchor = paths.anchor === undefined ? undefined : new AnchorFile(paths.anchor)
   const onFault = ({ code, message }: ServiceError): void => log({ level: 'error', message, code })
+  let clock: DatabaseClock | undefined
   const open = async (opener: SlotOpener, failures: number): Promise<Service> => {
     const onUpkeep = upkeepLog(log)
+    clock ??= await DatabaseClock.open(store)
     const service = await Service.open({
+      now: clock.now,
       ...config.testing,
       store,
       opener,
@@ -132,6 +136,7 @@ export async function startService(config: ServiceConfig): Promise<RunningServic
     const graceMs = config.drainTimeoutMs ?? 10_000
     await Promise.all(listeners.map((listener) => listener.close(graceMs)))
     await gate.close()
+    clock?.close()
     await store.close()
     log({ level: 'info', message: 'stopped' })
   }

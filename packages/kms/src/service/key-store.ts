@@ -89,6 +89,8 @@ export interface Snapshot extends RowReads {
 export interface KeyStore extends RowReads {
   /** Throws too when no more can be written. */
   head(): Promise<HeadRow | undefined>
+  /** Milliseconds since 1970, by the clock of the database. */
+  now(): Promise<number>
   /** Those that exist, in any order. */
   versionsByRecipientId(recipientIds: readonly Uint8Array[]): Promise<Stored<VersionRow>[]>
   /** Every run that has an entry, whether or not it has a head. */

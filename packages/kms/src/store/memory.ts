@@ -42,6 +42,10 @@ export class MemoryStore implements KeyStore {
     return rowsOf(this.#state, table, page)
   }
 
+  async now(): Promise<number> {
+    return Date.now()
+  }
+
   async versionsByRecipientId(recipientIds: readonly Uint8Array[]): Promise<Stored<VersionRow>[]> {
     const wanted = new Set(recipientIds.map(hexOf))
     const versions = rowsOf(this.#state, 'versions', { limit: Number.POSITIVE_INFINITY })

@@ -241,6 +241,13 @@ export function keyStoreContract(name: string, open: () => Promise<StoreUnderTes
       expect((await versionsOf('a')).map(({ state }) => state)).toEqual(['unwrap_only', 'primary'])
     })
 
+    test('has a clock, in milliseconds since 1970', async () => {
+      const [before, shown, after] = [Date.now(), await store.now(), Date.now()]
+      // A server on another machine may be off; those of the tests are on this one.
+      expect(shown).toBeGreaterThanOrEqual(before - 1)
+      expect(shown).toBeLessThanOrEqual(after + 1)
+    })
+
     test('a snapshot sees what was there when it was taken', async () => {
       await writer.write(newKey('a'))
       const head = await store.head()

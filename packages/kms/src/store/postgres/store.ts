@@ -67,6 +67,13 @@ export class PostgresStore implements KeyStore {
     return await this.#reads.rows(table, page)
   }
 
+  async now(): Promise<number> {
+    // Not now(), which is the beginning of a transaction.
+    const shown = sql`select (extract(epoch from clock_timestamp()) * 1000)::bigint::text as ms`
+    const [row] = await translated(async () => this.#connection.db.execute<{ ms: string }>(shown, 'objects'))
+    return Number(row?.ms)
+  }
+
   async versionsByRecipientId(recipientIds: readonly Uint8Array[]): Promise<Stored<VersionRow>[]> {
     if (recipientIds.length === 0) return []
     const from: PgTable = versions

@@ -98,6 +98,10 @@ export class SqliteStore implements KeyStore {
     return await this.#reads.rows(table, page)
   }
 
+  async now(): Promise<number> {
+    return Date.now()
+  }
+
   async versionsByRecipientId(recipientIds: readonly Uint8Array[]): Promise<Stored<VersionRow>[]> {
     const found: Stored<VersionRow>[] = []
     for (const id of recipientIds) {
