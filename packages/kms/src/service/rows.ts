@@ -2,8 +2,9 @@
  * What the key service keeps: the rows of its tables, and nothing but facts about them. To add a table:
  *
  * 1. its row type here, its name in `Rows`, its columns and its key in `tables`;
- * 2. its Drizzle table under the same names, with `...mark()`, in each `store/<database>/schema.ts` and in the list of
- *    tables at the end of that file, then `pnpm run migrations` for each database (`NAME=what-changed`);
+ * 2. its Drizzle table under the same names, with `...mark()`, in `store/sqlite/schema.ts`, a line of `store/postgres/schema.ts`,
+ *    each of them in the list at the end of its file, then `NAME=what-changed pnpm run migrations` and the same with
+ *    `DATABASE=postgres`;
  * 3. nothing else. `reads.row('things', { thing })` and `reads.rows('things', page)` read it,
  *    `audit.commit(event, [insert('things', row), update('things', stored, { … }), remove('things', stored)])` changes
  *    it, and MACs, the cluster head, its verification and the contract suite cover it.
