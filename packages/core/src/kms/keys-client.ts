@@ -26,7 +26,7 @@ import type {
 
 /** How requests are sent. Every method throws what the client that lends it throws. */
 export interface KeysRequests {
-  /** @param what What is missing, should the answer be 404. */
+  /** The body of one answer. @param what What is missing, should the answer be 404. */
   ask<T>(method: string, path: string, what: string, request?: KeysRequest): Promise<T>
   /** The items of all pages. @param what What is missing, should the answer be 404. */
   askAll<T>(path: string, what: string): Promise<T[]>
