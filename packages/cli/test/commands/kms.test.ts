@@ -219,12 +219,13 @@ describe('with the key service', () => {
     const { wrappedKey, record } = detach(space.bytes('a.lh'))
     const db = new Database(space.file('app.db'))
     db.exec(
-      `create table longhold_data_keys (key_id blob primary key, wrapped_key blob, key_context text, updated_at text)`,
+      `create table longhold_data_keys (key_id blob primary key, name text, wrapped_key blob, key_context text, state text, updated_at text)`,
     )
-    db.prepare('insert into longhold_data_keys values (?, ?, ?, ?)').run(
+    db.prepare('insert into longhold_data_keys values (?, null, ?, ?, ?, ?)').run(
       wrappedKey.subarray(4, 20),
       wrappedKey,
       '{"dataset":"users"}',
+      'writing',
       '2026-01-01T00:00:00.000Z',
     )
     db.close()
