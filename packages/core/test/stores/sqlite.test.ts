@@ -7,6 +7,7 @@ import { drizzle } from 'drizzle-orm/better-sqlite3'
 import { afterAll, describe, expect, test } from 'vitest'
 
 import { toBase64url } from '../../src/bytes.ts'
+import type { LongholdError } from '../../src/errors.ts'
 import { SqliteKeyStore } from '../../src/stores/sqlite.ts'
 import { describeWrappedKeyStore, newKey, owner, wrappedKeyOf } from '../contracts/wrapped-key-store.ts'
 import { codeOf, refusalOf } from '../refusals.ts'
@@ -154,6 +155,9 @@ test('opens a Drizzle database on a synchronous driver, and says so of anything 
 
 test('does not open in a transaction', async () => {
   const db = drizzle({ client: database() })
-  const opening = db.transaction((tx) => refusalOf(() => SqliteKeyStore.open(tx)))
+  let opening: Promise<LongholdError> | undefined
+  db.transaction((tx) => {
+    opening = refusalOf(() => SqliteKeyStore.open(tx))
+  })
   expect(await opening).toMatchObject({ code: 'bad_input', message: expect.stringContaining('transaction') })
 })
