@@ -27,7 +27,7 @@ test('longhold kms audit reads the log, makes a checkpoint, and holds the log ag
   expect(verified.stdout).toMatch(/^whole: \d+ entries in 2 chains, and fits 1 checkpoint\n$/u)
   expect(problem(await space.ask(['kms', 'audit', 'verify']))).toContain('only against a checkpoint')
 
-  const altered = space.read('checkpoint.json').toString().replace('number', 'numbre')
+  const altered = space.read('checkpoint.json').replace('number', 'numbre')
   space.write('altered.json', altered)
   const refused = await space.ask(['kms', 'audit', 'verify', '--checkpoint', 'altered.json'])
   expect(problem(refused)).toMatch(/^[1-4] .*not signed by this service/u)

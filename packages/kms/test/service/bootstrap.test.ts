@@ -9,7 +9,7 @@ const forEver = { principal: null, permissions, keys: null, expiresAt: null }
 async function begin() {
   const under = await startTestService({ isBootstrap: true })
   const principal = await under.service.tokens.authenticate(under.adminToken)
-  return { ...under, caller: { principal, requestId: 'first' } }
+  return { ...under, caller: { principal, requestId: 'first', permission: null } }
 }
 
 describe('a bootstrap token', () => {
@@ -17,7 +17,7 @@ describe('a bootstrap token', () => {
     const { service, caller, adminToken } = await begin()
     const { text } = await service.tokens.create(caller, { ...forEver, name: 'admin' })
     const admin = await service.tokens.authenticate(text)
-    await service.authorise({ principal: admin, requestId: 'x' }, 'root.rotate')
+    await service.authorise({ principal: admin, requestId: 'x', permission: 'root.rotate' }, 'root.rotate')
     expect(admin.expiresAt).toBeNull()
     await expect(service.tokens.authenticate(adminToken)).rejects.toMatchObject({ code: 'unauthenticated' })
     // Also for a request that was on its way.

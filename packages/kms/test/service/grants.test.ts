@@ -155,10 +155,9 @@ describe('a grant with a number of uses', () => {
     const under = await withPrincipal({ uses: 1 }, {})
     const caller = await callerOf(under, 'app', all)
     for (let i = 0; i < 3; i++) await under.service.authorise(caller, 'unwrap')
-    expect((await under.service.grants.of('app')).map(({ usesLeft }) => usesLeft).toSorted()).toEqual([
-      1,
-      null,
-    ])
+    expect(new Set((await under.service.grants.of('app')).map(({ usesLeft }) => usesLeft))).toEqual(
+      new Set([1, null]),
+    )
   })
 
   test('cannot be handed on', async () => {
