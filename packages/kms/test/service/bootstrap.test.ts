@@ -74,7 +74,7 @@ describe('a bootstrap token', () => {
       expiresAt: Date.now() + 60_000,
     })
     const principal = await under.service.tokens.authenticate(text)
-    const caller = { principal, requestId: 'x' }
+    const caller = { principal, requestId: 'x', permission: null }
     await under.service.authorise(caller, 'keys.list')
     await expect(under.service.tokens.create(caller, { ...forEver, name: 'longer' })).rejects.toMatchObject({
       code: 'permission_denied',

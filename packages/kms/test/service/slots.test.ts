@@ -29,7 +29,7 @@ describe('slots', () => {
     for (const one of [opener, under.opener]) {
       const service = await Service.open({ store: under.store, opener: one, failures: 3 })
       const results = await service.unwrap(under.admin, [
-        { id: '1', keyId: dataKey.keyId, stanza: encodeStanza(stanza), context: {} },
+        { id: '1', keyId: dataKey.keyId, stanza: encodeStanza(stanza), context: [] },
       ])
       await service.close()
       expect(results).toMatchObject([{ answer: { key: 'a', version: 1 } }])
