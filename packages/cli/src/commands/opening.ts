@@ -121,20 +121,24 @@ function readable(name: string, reader: EncryptedReader): Plaintext {
   }
 }
 
-/** While one piece is written the next one is read and decrypted. */
+/** While one piece is written the next one is decrypted and the one after that is read. */
 async function* slices(reader: EncryptedReader): AsyncGenerator<Uint8Array> {
   const { size } = reader
   const slice = async (from: number): Promise<Uint8Array> =>
     await reader.slice(Math.min(from, size), Math.min(from + pieceBytes, size))
-  let next = slice(0)
+  const begin = (from: number): Promise<Uint8Array> => {
+    const piece = slice(from)
+    piece.catch(() => {}) // it is awaited in its turn, perhaps after it failed
+    return piece
+  }
+  let [next, afterNext] = [begin(0), begin(pieceBytes)]
   try {
     for (let at = 0; at < size; at += pieceBytes) {
       const piece = await next
-      next = slice(at + pieceBytes)
-      next.catch(() => {}) // it is awaited in its turn, perhaps after it failed
+      ;[next, afterNext] = [afterNext, begin(at + 2 * pieceBytes)]
       yield piece
     }
   } finally {
-    await next.catch(() => {})
+    await Promise.allSettled([next, afterNext])
   }
 }

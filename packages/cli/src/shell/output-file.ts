@@ -7,6 +7,7 @@ import type { FileHandle } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 
 import { CliError, codeOf, exit, fileError, usage } from './errors.ts'
+import { pieceBytes } from './input.ts'
 import type { Terminal } from './terminal.ts'
 
 export interface WriteOptions {
@@ -57,6 +58,7 @@ interface Place {
  * written, 4 when the disk is full.
  */
 export class OutputFile {
+  readonly runBytes = pieceBytes
   readonly #place: Place
   readonly #options: WriteOptions
   readonly #handle: FileHandle
@@ -85,11 +87,10 @@ export class OutputFile {
     })
   }
 
-  async write(bytes: Uint8Array): Promise<void> {
+  async write(...pieces: readonly Uint8Array[]): Promise<void> {
     await naming(this.#place.shown, async () => {
-      for (let at = 0; at < bytes.length;) {
-        at += (await this.#handle.write(bytes, at, bytes.length - at)).bytesWritten
-      }
+      let left = behind(pieces, 0)
+      while (left.length > 0) left = behind(left, (await this.#handle.writev(left)).bytesWritten)
     })
   }
 
@@ -118,6 +119,16 @@ export class OutputFile {
     this.#isOpen = false
     await this.#handle.close()
   }
+}
+
+/** What of the pieces is not written yet: a write may take a part of what it is given. */
+function behind(pieces: readonly Uint8Array[], written: number): Uint8Array[] {
+  let skipped = 0
+  return pieces.flatMap((piece) => {
+    const skip = Math.min(written - skipped, piece.length)
+    skipped += skip
+    return skip < piece.length ? [piece.subarray(skip)] : []
+  })
 }
 
 /** Errors of the file system as ours, under the name the person gave. */

@@ -48,7 +48,9 @@ export function wouldHitScreen(terminal: Terminal, { output }: OutputOptions): b
 
 /** Where bytes go in pieces. On standard output they are out at once, in a file with `commit`. */
 export interface Sink extends AsyncDisposable {
-  write(bytes: Uint8Array): Promise<void>
+  /** As many bytes as are worth one write: fewer wait for the next ones. */
+  readonly runBytes: number
+  write(...pieces: readonly Uint8Array[]): Promise<void>
   commit(): Promise<void>
 }
 
@@ -59,27 +61,37 @@ export async function openSink(terminal: Terminal, options: OutputOptions, mode:
     return await OutputFile.create(terminal, path, { overwrite: options.force === true, mode })
   }
   return {
-    write: async (bytes) => await terminal.write(bytes),
+    runBytes: 1, // somebody may be waiting for it
+    write: async (...pieces) => {
+      for (const piece of pieces) await terminal.write(piece)
+    },
     commit: async () => {},
     [Symbol.asyncDispose]: async () => {},
   }
 }
 
-/** Pours pieces that nobody else needs into a sink: while one is written the next one is made. */
+/** Pours pieces that nobody else needs into a sink: while some are written the next ones are made. */
 export async function pour(
   pieces: AsyncIterable<Uint8Array>,
   sink: Sink,
   see: (piece: Uint8Array) => void,
 ): Promise<void> {
   let writing = Promise.resolve()
+  let run: Uint8Array[] = []
+  let runBytes = 0
   for await (const piece of pieces) {
-    await writing
-    writing = sink.write(piece)
-    writing.catch(() => {}) // it is awaited in its turn, perhaps after it failed
     see(piece)
-    tidyAfter(piece.length)
+    run.push(piece)
+    runBytes += piece.length
+    if (runBytes < sink.runBytes) continue
+    await writing
+    writing = sink.write(...run)
+    writing.catch(() => {}) // it is awaited in its turn, perhaps after it failed
+    tidyAfter(runBytes)
+    ;[run, runBytes] = [[], 0]
   }
   await writing
+  await sink.write(...run)
   await sink.commit()
 }
 

@@ -1,10 +1,12 @@
 import { linkSync, mkdirSync, readFileSync, statSync } from 'node:fs'
+import { open } from 'node:fs/promises'
+import type { FileHandle } from 'node:fs/promises'
 import { PassThrough } from 'node:stream'
 
-import { describe, expect, test } from 'vitest'
+import { afterEach, describe, expect, test, vi } from 'vitest'
 
 import { readInput } from '../../src/shell/files.ts'
-import { writeOutput } from '../../src/shell/output-file.ts'
+import { OutputFile, writeOutput } from '../../src/shell/output-file.ts'
 import { Terminal } from '../../src/shell/terminal.ts'
 import { Workspace } from '../support/cli.ts'
 
@@ -75,4 +77,33 @@ describe('writing whole or not at all', () => {
     expect(space.list()).toEqual(['folder', 'taken'])
     expect(readFileSync(space.file('taken'), 'utf8')).toBe('x')
   })
+})
+
+describe('writing in pieces', () => {
+  afterEach(() => vi.restoreAllMocks())
+
+  test.each([1, 3, 4, 6, 100])(
+    'a file system that takes %d bytes at a time gets all of them',
+    async (most) => {
+      using space = new Workspace()
+      space.write('any', '')
+      const handle = await open(space.file('any'))
+      const prototype = Object.getPrototypeOf(handle) as FileHandle // as a handle has it
+      await handle.close()
+      const partly = vi.spyOn(prototype, 'writev').mockImplementation(async function (
+        this: FileHandle,
+        pieces,
+      ) {
+        const bytes = Buffer.concat(pieces as Uint8Array[]).subarray(0, most) // what OutputFile gives it
+        return { bytesWritten: (await this.write(bytes)).bytesWritten, buffers: pieces }
+      })
+      await using file = await OutputFile.create(terminalIn(space.path), 'file')
+      await file.write(Buffer.from('one'), Buffer.from(''), Buffer.from('two'), Buffer.from('three'))
+      await file.write()
+      await file.write(Buffer.from('four'))
+      await file.commit()
+      expect(space.read('file')).toBe('onetwothreefour')
+      expect(partly).toHaveBeenCalledTimes(Math.ceil(11 / most) + Math.ceil(4 / most))
+    },
+  )
 })
