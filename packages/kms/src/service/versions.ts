@@ -21,7 +21,9 @@ import { checkTransition } from './states.ts'
 import type { Timekeeper } from './timekeeper.ts'
 import type { Turns } from './turns.ts'
 
-const maxAttempts = 5
+/** A node that is busy with the same key is ahead of others each time, as long as it has more to do. */
+const maxAttempts = 100
+const maxPauseMs = 20
 
 export interface VersionsOptions {
   readonly reads: RowReads
@@ -274,6 +276,8 @@ export class Versions {
         const { write, result } = await plan(await time.latest())
         if (write === undefined) return result
         if ((await audit.commit(write.event, write.changes)) === 'done') return result
+        const pauseMs = Math.random() * Math.min(attempt, maxPauseMs)
+        await new Promise((resolve) => setTimeout(resolve, pauseMs))
       }
       throw new ServiceError('invalid_state', `the key ${key} is being changed by others`, {
         hint: 'try again',
