@@ -47,7 +47,7 @@ async function glue(from: string, to: string, transform: ByteTransform): Promise
   await source.pipeThrough(transform).pipeTo(Writable.toWeb(createWriteStream(to)))
 }
 
-/** Pieces of 1 MiB; while one is worked on the next one is read and the one before is written. */
+/** Reads of 1 MiB; while one is worked on the next one is read, and what came out before is written, a MiB at once. */
 async function pour(
   from: string,
   to: string,
@@ -56,11 +56,18 @@ async function pour(
   await using source = await open(from, 'r')
   await using target = await open(to, 'w')
   let writing = Promise.resolve()
+  let run: Uint8Array[] = []
+  let runBytes = 0
   for await (const piece of work(piecesOf(source))) {
+    run.push(piece)
+    runBytes += piece.length
+    if (runBytes < mebibyte) continue
     await writing
-    writing = writeAll(target, piece)
+    writing = writeAll(target, run, runBytes)
+    ;[run, runBytes] = [[], 0]
   }
   await writing
+  await writeAll(target, run, runBytes)
 }
 
 async function* piecesOf(file: FileHandle): AsyncGenerator<Uint8Array> {
@@ -76,8 +83,10 @@ async function* piecesOf(file: FileHandle): AsyncGenerator<Uint8Array> {
   }
 }
 
-async function writeAll(file: FileHandle, bytes: Uint8Array): Promise<void> {
-  for (let at = 0; at < bytes.length;) at += (await file.write(bytes, at)).bytesWritten
+async function writeAll(file: FileHandle, pieces: readonly Uint8Array[], length: number): Promise<void> {
+  if (length === 0) return
+  const { bytesWritten } = await file.writev(pieces)
+  if (bytesWritten !== length) throw new Error(`${bytesWritten} of ${length} bytes were written`)
 }
 
 function through(pieces: AsyncIterable<Uint8Array>, transform: ByteTransform): AsyncIterable<Uint8Array> {
