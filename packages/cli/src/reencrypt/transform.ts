@@ -148,7 +148,7 @@ function replacementFor(
   plaintext: Uint8Array,
 ): string | Uint8Array {
   const options = { recordContext: { table, column, id } }
-  let record = dataKey.encrypt(plaintext, options)
+  let record: Uint8Array = dataKey.encrypt(plaintext, options)
   if (testingAlter !== undefined) record = testingAlter(record)
   // The platform's own base64url: four times as fast as the portable one.
   const replacement = form === 'text' ? asBuffer(record).toString('base64url') : record

@@ -58,7 +58,7 @@ export class ChunkSealer {
     this.#cipher = cipher
   }
 
-  *push(bytes: Uint8Array): Generator<Uint8Array> {
+  *push(bytes: Uint8Array): Generator<Uint8Array<ArrayBuffer>> {
     for (const run of this.#pieces.take(bytes)) {
       const count = run.length / chunkBytes
       const sealed = new Uint8Array(count * sealedChunkBytes)
@@ -71,7 +71,7 @@ export class ChunkSealer {
   }
 
   /** The final chunk, always short, perhaps empty. */
-  end(): Uint8Array {
+  end(): Uint8Array<ArrayBuffer> {
     const { rest } = this.#pieces
     const sealed = new Uint8Array(rest.length + tagBytes)
     this.#cipher.sealChunk(this.#chunk, rest, sealed)
@@ -91,7 +91,7 @@ export class ChunkOpener {
   }
 
   /** @throws LongholdError `cannot_open`; what was released before it stays right. */
-  *push(bytes: Uint8Array): Generator<Uint8Array> {
+  *push(bytes: Uint8Array): Generator<Uint8Array<ArrayBuffer>> {
     for (const run of this.#pieces.take(bytes)) {
       for (let at = 0; at < run.length; at += sealedChunkBytes) {
         const opened = this.#cipher.openChunk(this.#chunk++, run.subarray(at, at + sealedChunkBytes))
@@ -106,7 +106,7 @@ export class ChunkOpener {
    *
    * @throws LongholdError `cannot_open` when the stream was cut off.
    */
-  end(): Uint8Array {
+  end(): Uint8Array<ArrayBuffer> {
     const { rest } = this.#pieces
     if (rest.length < tagBytes) throw cannotOpen()
     const opened = this.#cipher.openChunk(this.#chunk, rest)

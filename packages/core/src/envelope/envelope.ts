@@ -40,7 +40,10 @@ export interface DecryptOptions extends SuitesOption {
  * @throws LongholdError `bad_input`, `bad_context`, `limit_exceeded`; `unavailable` from a recipient that asks a
  * service.
  */
-export async function encrypt(plaintext: Uint8Array, options: EncryptOptions): Promise<Uint8Array> {
+export async function encrypt(
+  plaintext: Uint8Array,
+  options: EncryptOptions,
+): Promise<Uint8Array<ArrayBuffer>> {
   checkOptions(options, ['recipients', 'context', 'dataKey', 'suites'], 'encrypt')
   checkBytes(plaintext, 'encrypt: plaintext')
   checkPlaintextLength(plaintext.length)
@@ -66,7 +69,10 @@ export async function encrypt(plaintext: Uint8Array, options: EncryptOptions): P
  * @throws LongholdError `malformed`, `unsupported`, `not_a_recipient`, `limit_exceeded`, `bad_context`,
  * `unavailable`; `cannot_open` when the key or the context is another, or bytes were altered.
  */
-export async function decrypt(envelope: Uint8Array, options: DecryptOptions): Promise<Uint8Array> {
+export async function decrypt(
+  envelope: Uint8Array,
+  options: DecryptOptions,
+): Promise<Uint8Array<ArrayBuffer>> {
   checkOptions(options, ['identities', 'context', 'suites'], 'decrypt')
   checkBytes(envelope, 'decrypt: envelope')
   const suites = suiteTable(options.suites)

@@ -1,6 +1,6 @@
 /** Reading any part of a long envelope or record without reading the rest (SPEC §6.4). */
 
-import { copyBytes, isBytes, wipe } from '../bytes.ts'
+import { copyBytes, wipe } from '../bytes.ts'
 import { LongholdError, badInput, cannotOpen, malformed } from '../errors.ts'
 import { checkPrefix, minBodyBytes, prefixBytes } from '../format/container.ts'
 import { canonicalize } from '../format/context.ts'
@@ -9,7 +9,7 @@ import { DataKey, maxPlaintextBytes, recordContextOf } from '../keys/data-key.ts
 import type { RecordOptions } from '../keys/data-key.ts'
 import { suiteTable } from '../keys/suite.ts'
 import { openHeader } from '../keys/wrapped-key.ts'
-import { checkOptions } from '../options.ts'
+import { checkBytes, checkOptions } from '../options.ts'
 import { chunkBytes, chunkOffset, plaintextLength, preambleBytes } from '../primitives/cobblestone.ts'
 import type { MessageCipher } from '../primitives/cobblestone.ts'
 import type { DecryptOptions } from './envelope.ts'
@@ -130,7 +130,7 @@ export class EncryptedReader {
    *
    * @throws LongholdError `bad_input` when they do not lie within the plaintext, `limit_exceeded`, `cannot_open`.
    */
-  async slice(start = 0, end: number = this.size): Promise<Uint8Array> {
+  async slice(start = 0, end: number = this.size): Promise<Uint8Array<ArrayBuffer>> {
     this.#checkRange(start, end)
     if (end - start > maxPlaintextBytes) {
       throw new LongholdError(
@@ -157,10 +157,10 @@ export class EncryptedReader {
    *
    * @throws LongholdError `bad_input`; the stream fails with `cannot_open`.
    */
-  stream(start = 0, end: number = this.size): ReadableStream<Uint8Array> {
+  stream(start = 0, end: number = this.size): ReadableStream<Uint8Array<ArrayBuffer>> {
     this.#checkRange(start, end)
     let at = start
-    return new ReadableStream<Uint8Array>({
+    return new ReadableStream<Uint8Array<ArrayBuffer>>({
       pull: async (controller) => {
         if (at < end) {
           const next = Math.min(end, (Math.floor(at / chunkBytes) + chunksPerRead) * chunkBytes)
@@ -197,7 +197,7 @@ export class EncryptedReader {
     this.close()
   }
 
-  async #readChunks(first: number, last: number): Promise<Uint8Array> {
+  async #readChunks(first: number, last: number): Promise<Uint8Array<ArrayBuffer>> {
     const offset = this.#bodyAt + chunkOffset(first)
     const behind = Math.min(this.#bodyAt + chunkOffset(last + 1), this.#file.size)
     const sealed = await read(this.#file, offset, behind - offset)
@@ -220,8 +220,13 @@ function randomAccess(source: Blob | RandomAccessSource): RandomAccessSource {
   if (source instanceof Blob) {
     return {
       size: source.size,
-      read: async (offset, length) =>
-        new Uint8Array(await source.slice(offset, offset + length).arrayBuffer()),
+      async read(offset, length) {
+        try {
+          return new Uint8Array(await source.slice(offset, offset + length).arrayBuffer())
+        } catch {
+          throw cannotOpen() // a file behind the Blob that changed, or is gone
+        }
+      },
     }
   }
   const size = source?.size
@@ -233,8 +238,11 @@ function randomAccess(source: Blob | RandomAccessSource): RandomAccessSource {
 
 async function read(source: RandomAccessSource, offset: number, length: number): Promise<Uint8Array> {
   const bytes = await source.read(offset, length)
-  if (!isBytes(bytes) || bytes.length !== length) {
-    throw badInput(`the source did not give the ${length} bytes from ${offset} that it has`)
-  }
+  // Shared memory could change between the check of a tag and what is opened.
+  checkBytes(bytes, 'what the source gave')
+  if (bytes.length > length)
+    throw badInput(`the source gave ${bytes.length} bytes where ${length} were asked for`)
+  // Whoever may write to it can cut it while it is read: no mistake of the caller's.
+  if (bytes.length < length) throw cannotOpen()
   return bytes
 }

@@ -45,7 +45,10 @@ export interface DetachedEnvelope {
  * @returns A header of 49 bytes and 1,192 for each recipient of the default suite, and behind it the same body.
  * @throws LongholdError what `unwrapDataKey` and `wrapDataKey` throw.
  */
-export async function rewrap(wrappedKeyOrEnvelope: Uint8Array, options: RewrapOptions): Promise<Uint8Array> {
+export async function rewrap(
+  wrappedKeyOrEnvelope: Uint8Array,
+  options: RewrapOptions,
+): Promise<Uint8Array<ArrayBuffer>> {
   checkOptions(options, ['identities', 'recipients', 'keyContext', 'suites'], 'rewrap')
   checkBytes(wrappedKeyOrEnvelope, 'rewrap: wrappedKeyOrEnvelope')
   // Copied, and the context made canonical, before anything is awaited: a body or a list that the caller altered
@@ -92,7 +95,7 @@ export function detach(envelope: Uint8Array, options: SuitesOption = {}): Detach
  * @returns An envelope: 20 bytes less than both parts.
  * @throws LongholdError `malformed`, `unsupported`; `bad_input` when the key ids differ.
  */
-export function attach(parts: DetachedEnvelope, options: SuitesOption = {}): Uint8Array {
+export function attach(parts: DetachedEnvelope, options: SuitesOption = {}): Uint8Array<ArrayBuffer> {
   checkOptions(parts, ['wrappedKey', 'record'], 'attach')
   checkOptions(options, ['suites'], 'attach')
   const { wrappedKey, record } = parts
@@ -111,7 +114,7 @@ export function attach(parts: DetachedEnvelope, options: SuitesOption = {}): Uin
  * @throws LongholdError `malformed` when the bytes are none of the three, or shorter than their key id;
  * `unsupported` for another version, which may have its key id elsewhere.
  */
-export function keyIdOf(bytes: Uint8Array): Uint8Array {
+export function keyIdOf(bytes: Uint8Array): Uint8Array<ArrayBuffer> {
   checkBytes(bytes, 'keyIdOf: bytes')
   const end = prefixBytes + 16
   const kind = containerKind(bytes)

@@ -24,7 +24,7 @@ import { ChunkOpener, ChunkSealer } from './chunk-stream.ts'
 import type { DecryptOptions, EncryptOptions } from './envelope.ts'
 
 /** Bytes in, bytes out: `source.pipeThrough(…)`, or `Duplex.fromWeb(…)` for Node's streams. */
-export type ByteTransform = TransformStream<Uint8Array, Uint8Array>
+export type ByteTransform = TransformStream<Uint8Array, Uint8Array<ArrayBuffer>>
 
 /**
  * Encrypts a stream of any size, up to 4 PiB, for recipients (SPEC §5.2, §6.1). Gives the bytes of one envelope.
@@ -140,7 +140,7 @@ export function openMessage(
 }
 
 /** Transformers learn of a cancelled stream by `cancel`, which TypeScript's types do not have yet. */
-type CancellableTransformer = Transformer<Uint8Array, Uint8Array> & { cancel(): void }
+type CancellableTransformer = Transformer<Uint8Array, Uint8Array<ArrayBuffer>> & { cancel(): void }
 
 function sealing(begin: () => Promise<{ head: Uint8Array; cipher: MessageCipher }>): ByteTransform {
   let cipher: MessageCipher | undefined
@@ -180,6 +180,31 @@ function wipingOnError(cipher: MessageCipher | undefined, step: () => void): voi
   }
 }
 
+/** Bytes that come in pieces, perhaps one by one: room doubles, so that no byte is copied more than twice on average. */
+class Collected {
+  #room: Uint8Array = new Uint8Array()
+  #length = 0
+
+  /** All bytes so far, a view. */
+  add(bytes: Uint8Array): Uint8Array {
+    const length = this.#length + bytes.length
+    if (length > this.#room.length) {
+      const room = new Uint8Array(Math.max(length, 2 * this.#room.length))
+      room.set(this.#room.subarray(0, this.#length))
+      this.#room = room
+    }
+    this.#room.set(bytes, this.#length)
+    this.#length = length
+    return this.#room.subarray(0, length)
+  }
+
+  /** Views given out stay as they are. */
+  forget(): void {
+    this.#room = new Uint8Array()
+    this.#length = 0
+  }
+}
+
 interface Opening {
   /** Bytes in front of the body, as soon as they can be told. Throws what is wrong with them. */
   readonly measure: (bytes: Uint8Array) => number | undefined
@@ -188,22 +213,21 @@ interface Opening {
 }
 
 function opening({ measure, open, tooShort }: Opening): ByteTransform {
-  let collected: Uint8Array = new Uint8Array()
+  const beginning = new Collected()
   let cipher: MessageCipher | undefined
   let opener: ChunkOpener | undefined
   let isCancelled = false
 
   /** Opens the message once the smallest body is there (SPEC §5.3 step 6); gives the bytes behind the preamble. */
   async function begin(bytes: Uint8Array): Promise<Uint8Array | undefined> {
-    collected = concat(collected, bytes)
+    const collected = beginning.add(bytes)
     const headLength = measure(collected)
     if (headLength === undefined || collected.length < headLength + minBodyBytes) return undefined
     const bodyAt = headLength + preambleBytes
     cipher = await open(collected.subarray(0, headLength), collected.subarray(headLength, bodyAt))
     opener = new ChunkOpener(cipher)
-    const behind = collected.subarray(bodyAt)
-    collected = behind.subarray(0, 0)
-    return behind
+    beginning.forget()
+    return collected.subarray(bodyAt)
   }
 
   const transformer: CancellableTransformer = {

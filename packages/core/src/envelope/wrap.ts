@@ -35,7 +35,7 @@ export interface UnwrapOptions extends SuitesOption {
  * @throws LongholdError `bad_input`, `bad_context`, `limit_exceeded`; `unavailable` from a recipient that asks a
  * service.
  */
-export async function wrapDataKey(dataKey: DataKey, options: WrapOptions): Promise<Uint8Array> {
+export async function wrapDataKey(dataKey: DataKey, options: WrapOptions): Promise<Uint8Array<ArrayBuffer>> {
   checkOptions(options, ['recipients', 'keyContext', 'suites'], 'wrapDataKey')
   if (!(dataKey instanceof DataKey)) throw badInput('wrapDataKey: dataKey must be a DataKey')
   const { recipients, keyContext } = options

@@ -66,7 +66,7 @@ export class DataKey {
   }
 
   /** 16 bytes, a copy; a name, not a commitment (SPEC §3). */
-  get keyId(): Uint8Array {
+  get keyId(): Uint8Array<ArrayBuffer> {
     return copyBytes(this.#keyId)
   }
 
@@ -75,7 +75,7 @@ export class DataKey {
    *
    * @throws LongholdError `limit_exceeded` above 64 MiB, `bad_context`, `bad_input`.
    */
-  encrypt(plaintext: Uint8Array, options: RecordOptions): Uint8Array {
+  encrypt(plaintext: Uint8Array, options: RecordOptions): Uint8Array<ArrayBuffer> {
     checkBytes(plaintext, 'DataKey.encrypt: plaintext')
     return sealRecord(this, plaintext, recordContextOf(options, 'DataKey.encrypt'))
   }
@@ -86,7 +86,7 @@ export class DataKey {
    * @throws LongholdError `malformed`, `unsupported`, `limit_exceeded`, `bad_context`; `cannot_open` when the
    * data key or the context is another, or bytes were altered.
    */
-  decrypt(record: Uint8Array, options: RecordOptions): Uint8Array {
+  decrypt(record: Uint8Array, options: RecordOptions): Uint8Array<ArrayBuffer> {
     checkBytes(record, 'DataKey.decrypt: record')
     const context = recordContextOf(options, 'DataKey.decrypt')
     const { keyId, body } = decodeRecord(record)
@@ -99,7 +99,7 @@ export class DataKey {
    *
    * @throws LongholdError `bad_value` for a value that cannot be written, and what `encrypt` throws.
    */
-  encryptValue(value: TypedValue, options: RecordOptions): Uint8Array {
+  encryptValue(value: TypedValue, options: RecordOptions): Uint8Array<ArrayBuffer> {
     const context = recordContextOf(options, 'DataKey.encryptValue')
     return sealRecord(this, encodeValue(value), context, { bodyKind: 'value' })
   }
@@ -184,7 +184,7 @@ export function sealRecord(
   plaintext: Uint8Array,
   context: ContextInput,
   options?: SealOptions,
-): Uint8Array {
+): Uint8Array<ArrayBuffer> {
   return sealContainer('record', dataKey, dataKey.keyId, plaintext, context, options)
 }
 
@@ -196,7 +196,7 @@ export function sealContainer(
   plaintext: Uint8Array,
   context: ContextInput | undefined,
   options: SealOptions = {},
-): Uint8Array {
+): Uint8Array<ArrayBuffer> {
   checkPlaintextLength(plaintext.length)
   // Own properties alone: what somebody wrote onto Object.prototype must fix no salt.
   const { bodyKind, testingSalt } = { ...sealDefaults, ...options }
@@ -218,7 +218,7 @@ export function openBodyOf(
   body: Uint8Array,
   context: ContextInput | undefined,
   bodyKind: BodyKind = 'data',
-): Uint8Array {
+): Uint8Array<ArrayBuffer> {
   const canonical = canonicalize(context)
   checkPlaintextLength(plaintextLength(body.length) ?? 0)
   if (!equalBytes(keyId, dataKey.keyId)) throw cannotOpen()
@@ -246,8 +246,10 @@ export function checkPlaintextLength(length: number): void {
 /** @throws LongholdError `bad_input` when the context was not said. */
 export function recordContextOf(options: RecordOptions, where: string): ContextInput {
   checkOptions(options, ['recordContext'], where)
-  if (options?.recordContext === undefined) {
+  // Read once: a getter could answer another time that there is none.
+  const recordContext = options?.recordContext
+  if (recordContext === undefined) {
     throw badInput(`${where}: recordContext is required`, 'say {} when nothing is to be bound')
   }
-  return options.recordContext
+  return recordContext
 }

@@ -16,7 +16,7 @@ export interface AeadKey {
   seal(nonce: Uint8Array, plaintext: Uint8Array, aad: Uint8Array, out: Uint8Array): void
   /** The plaintext in memory of its own, shared with nothing; `undefined`, and nothing left of it, when the tag is
    *  wrong. */
-  open(nonce: Uint8Array, ciphertext: Uint8Array, aad: Uint8Array): Uint8Array | undefined
+  open(nonce: Uint8Array, ciphertext: Uint8Array, aad: Uint8Array): Uint8Array<ArrayBuffer> | undefined
 }
 
 /** ML-KEM (FIPS 203) in one parameter set. */

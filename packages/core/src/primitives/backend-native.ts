@@ -220,8 +220,9 @@ function importPrivate(crypto: NodeCryptoModule, keyType: KeyType, raw: Uint8Arr
 
 /** What a Buffer holds as a plain array, without a copy where it has its memory to itself: one that lies in a pool
  *  would show its neighbours through `buffer`. */
-function ownBytes(bytes: Buffer): Uint8Array {
-  if (bytes.length === bytes.buffer.byteLength) return new Uint8Array(bytes.buffer)
+function ownBytes(bytes: Buffer): Uint8Array<ArrayBuffer> {
+  // Made by Node, which shares no memory here.
+  if (bytes.length === bytes.buffer.byteLength) return new Uint8Array(bytes.buffer as ArrayBuffer)
   const copy = copyBytes(bytes)
   bytes.fill(0)
   return copy

@@ -139,12 +139,12 @@ export class MessageCipher {
   }
 
   /** The chunk's plaintext in memory of its own; `undefined` when its tag is wrong. */
-  openChunk(chunk: number, sealed: Uint8Array): Uint8Array | undefined {
+  openChunk(chunk: number, sealed: Uint8Array): Uint8Array<ArrayBuffer> | undefined {
     return this.#aead.open(nonceOf(inUse(this.#messageKey), chunk), sealed, nothing)
   }
 
   /** The plaintext of chunks from `first` on, joined; `undefined` when the tag of one of them is wrong. */
-  openChunks(first: number, sealed: Uint8Array): Uint8Array | undefined {
+  openChunks(first: number, sealed: Uint8Array): Uint8Array<ArrayBuffer> | undefined {
     if (sealed.length <= sealedChunkBytes) return this.openChunk(first, sealed)
     const count = Math.ceil(sealed.length / sealedChunkBytes)
     const plaintext = new Uint8Array(sealed.length - count * tagBytes)
@@ -208,7 +208,7 @@ export function sealBody(
 export function openBody(
   inputKey: Hmac,
   { context, body }: { context: readonly Uint8Array[]; body: Uint8Array },
-): Uint8Array | undefined {
+): Uint8Array<ArrayBuffer> | undefined {
   if (plaintextLength(body.length) === undefined) return undefined
   const cipher = MessageCipher.open(inputKey, body.subarray(0, preambleBytes), context)
   if (cipher === undefined) return undefined

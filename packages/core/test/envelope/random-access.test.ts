@@ -1,7 +1,12 @@
+import { openAsBlob } from 'node:fs'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+
 import { DataKey, encrypt, generateIdentity, openEncrypted, openEncryptedRecord } from '@longhold/core'
 import type { RandomAccessSource } from '@longhold/core'
 import fc from 'fast-check'
-import { expect, test } from 'vitest'
+import { expect, onTestFinished, test } from 'vitest'
 
 import { concat, equalBytes } from '../../src/bytes.ts'
 
@@ -127,7 +132,18 @@ test('ranges outside, a closed reader and a source that lies are refused', async
   await expect(reader.slice(0, 1)).rejects.toMatchObject({ code: 'bad_input' })
 
   const short = { size: envelope.length, read: async () => new Uint8Array(3) }
-  await expect(openEncrypted(short, reading)).rejects.toMatchObject({ code: 'bad_input' })
+  await expect(openEncrypted(short, reading)).rejects.toMatchObject({ code: 'cannot_open' })
+  const long = { size: envelope.length, read: async () => new Uint8Array(100_000) }
+  await expect(openEncrypted(long, reading)).rejects.toMatchObject({ code: 'bad_input' })
+  const shared = {
+    size: envelope.length,
+    async read(at: number, length: number) {
+      const bytes = new Uint8Array(new SharedArrayBuffer(length))
+      bytes.set(envelope.subarray(at, at + length))
+      return bytes
+    },
+  }
+  await expect(openEncrypted(shared, reading)).rejects.toMatchObject({ code: 'bad_input' })
   await expect(openEncrypted({ size: 5 } as never, reading)).rejects.toMatchObject({ code: 'bad_input' })
   await expect(openEncrypted(counting(envelope), { ...reading, contxt: {} } as never)).rejects.toMatchObject({
     code: 'bad_input',
@@ -166,7 +182,7 @@ test.each([1, -1, -200, -20_000, -envelope.length])(
   },
 )
 
-test('a source that gives less than it has is told so', async () => {
+test('a source that was cut after it was opened cannot be opened further, and what is there can', async () => {
   let held = envelope
   const source: RandomAccessSource = {
     size: envelope.length,
@@ -174,6 +190,16 @@ test('a source that gives less than it has is told so', async () => {
   }
   const reader = await openEncrypted(source, reading)
   held = envelope.subarray(0, envelope.length - 1)
-  await expect(reader.slice()).rejects.toMatchObject({ code: 'bad_input' })
+  await expect(reader.slice()).rejects.toMatchObject({ code: 'cannot_open' })
   expect(await reader.slice(0, 16_384)).toEqual(plaintext.subarray(0, 16_384))
+})
+
+test('a file behind a Blob that changed cannot be opened further', async () => {
+  const directory = await mkdtemp(join(tmpdir(), 'longhold-'))
+  onTestFinished(() => rm(directory, { recursive: true }))
+  const path = join(directory, 'a.lh')
+  await writeFile(path, envelope)
+  const reader = await openEncrypted(await openAsBlob(path), reading)
+  await writeFile(path, envelope.subarray(0, 5000))
+  await expect(reader.slice(20_000, 20_001)).rejects.toMatchObject({ code: 'cannot_open' })
 })

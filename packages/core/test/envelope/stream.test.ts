@@ -15,7 +15,7 @@ import {
   utf8,
 } from '@longhold/core'
 import type { ByteTransform } from '@longhold/core'
-import { expect, test } from 'vitest'
+import { expect, onTestFinished, test, vi } from 'vitest'
 
 import { concat } from '../../src/bytes.ts'
 
@@ -276,4 +276,17 @@ test.each(['text', undefined, [1, 2]])('a piece that is %s fails the stream, bot
     await expect(writer.write(new Uint8Array(1))).rejects.toMatchObject({ code: 'bad_input' })
     expect((await ended).error).toMatchObject({ code: 'bad_input' })
   }
+})
+
+test('a header that comes byte by byte is copied no more often than it doubles', async () => {
+  const others = Array.from({ length: 31 }, () => generateIdentity().recipient)
+  const envelope = await encrypt(pattern(10), { recipients: [...others, identity.recipient] })
+  const bytes = streamOf(pieces(envelope, 1))
+  const set = vi.spyOn(Uint8Array.prototype, 'set')
+  onTestFinished(() => set.mockRestore())
+  const opened = await new Response(bytes.pipeThrough(decryptStream({ identities: [identity] }))).bytes()
+  expect(opened).toEqual(pattern(10))
+  let copied = 0
+  for (const [source] of set.mock.calls) copied += source.length
+  expect(copied).toBeLessThan(5 * envelope.length)
 })
