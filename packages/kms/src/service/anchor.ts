@@ -46,12 +46,17 @@ export function rollbackOf(
     return rollback(`the anchor at ${place} is that of another cluster`)
   }
   if (head.epoch < anchor.epoch) {
-    return rollback(`the database is at epoch ${head.epoch}, and was at ${anchor.epoch} before`)
+    return putBack(head.epoch, anchor.epoch)
   }
   if (head.epoch === anchor.epoch && !equalBytes(head.mac, anchor.mac)) {
     return rollback(`the database is at epoch ${head.epoch}, and was another at the same epoch before`)
   }
   return undefined
+}
+
+/** @returns ServiceError `rollback_detected`. */
+export function putBack(epoch: number, before: number): ServiceError {
+  return rollback(`the database is at epoch ${epoch}, and was at ${before} before`)
 }
 
 function rollback(what: string): ServiceError {

@@ -6,7 +6,7 @@
 import { AnchorKeeper, rollbackOf } from './anchor.ts'
 import type { Anchor } from './anchor.ts'
 import { ServiceError } from './errors.ts'
-import type { KeyStore } from './key-store.ts'
+import type { HeadRow, KeyStore } from './key-store.ts'
 import { Ledger } from './ledger.ts'
 import type { RowMacs } from './row-mac.ts'
 import { RowWatch } from './row-watch.ts'
@@ -30,19 +30,25 @@ export class GuardedLedger {
   readonly #keeper: AnchorKeeper | undefined
   readonly #watch: RowWatch
   #fault: ServiceError | undefined
+  /** The newest that this process has seen, whatever the anchor says. */
+  #newest: HeadRow | undefined
 
   private constructor(options: GuardOptions) {
     const { store, macs, anchor, verifyEveryMs, onFault } = options
     this.#options = options
     this.#keeper = anchor && new AnchorKeeper(anchor, macs.clusterId, (error) => onFault?.(error))
     this.#watch = new RowWatch({
-      verify: () => verifyRows(store, macs),
+      verify: () => this.#verifyRows(),
       onViolation: (violation) => this.#freeze(violation),
       ...(verifyEveryMs === undefined ? {} : { everyMs: verifyEveryMs }),
     })
     this.ledger = new Ledger(store, macs, {
-      onCommitted: (head) => this.#keeper?.committed(head),
+      onCommitted: (head) => {
+        this.#see(head)
+        this.#keeper?.committed(head)
+      },
       onDoubt: () => this.#watch.request(),
+      onRollback: (fault) => this.#freeze(fault),
     })
   }
 
@@ -71,11 +77,11 @@ export class GuardedLedger {
   /**
    * Verifies all rows now.
    *
-   * @throws ServiceError `integrity_violation`, and the ledger is frozen; `storage_unavailable`.
+   * @throws ServiceError `integrity_violation` or `rollback_detected`, and the ledger is frozen; `storage_unavailable`.
    */
   async verify(): Promise<void> {
     try {
-      await verifyRows(this.#options.store, this.#options.macs)
+      await this.#verifyRows()
     } catch (error) {
       if (error instanceof ServiceError && error.code === 'integrity_violation') this.#freeze(error)
       throw error
@@ -92,6 +98,7 @@ export class GuardedLedger {
     const { store, macs, anchor } = this.#options
     try {
       const head = await verifyRows(store, macs)
+      this.#see(head)
       if (anchor === undefined) return
       const rollback = rollbackOf(macs.clusterId, head, await anchor.read(), anchor.place)
       if (rollback === undefined) this.#keeper?.committed(head)
@@ -100,6 +107,25 @@ export class GuardedLedger {
       if (!(error instanceof ServiceError) || error.code !== 'integrity_violation') throw error
       this.#freeze(error)
     }
+  }
+
+  /** Also finds a database that was put back whole, or replaced by one that went on elsewhere, while this process ran. */
+  async #verifyRows(): Promise<void> {
+    const { store, macs, anchor } = this.#options
+    const { clusterId } = macs
+    const before = this.#newest
+    const head = await verifyRows(store, macs)
+    const known = before && { ...before, clusterId }
+    const rollback = known && rollbackOf(clusterId, head, known, anchor?.place ?? 'this process')
+    if (rollback !== undefined) {
+      this.#freeze(rollback)
+      throw rollback
+    }
+    this.#see(head)
+  }
+
+  #see(head: HeadRow): void {
+    if (this.#newest === undefined || head.epoch > this.#newest.epoch) this.#newest = head
   }
 
   #freeze(fault: ServiceError): void {

@@ -3,6 +3,7 @@
  * cluster head moves with it in the same transaction.
  */
 
+import { putBack } from './anchor.ts'
 import type { AuditAppend } from './audit-chain.ts'
 import type { Change } from './changes.ts'
 import { HeadChange, openHead, sealHead } from './cluster-head.ts'
@@ -20,6 +21,8 @@ export interface LedgerEvents {
   readonly onCommitted?: (head: HeadRow) => void
   /** Somebody else wrote, or a row was not what this service wrote: all rows are to be verified. */
   readonly onDoubt?: () => void
+  /** The database is older than this process has seen it. */
+  readonly onRollback?: (fault: ServiceError) => void
 }
 
 /** What becomes of a write: see `Outcome`. */
@@ -33,6 +36,8 @@ export class Ledger implements RowReads {
   #fault: ServiceError | undefined
   /** As this process knows it; another may have moved it. */
   #head: ClusterHead | undefined
+  /** The highest that this process knows to be committed. */
+  #highestEpoch = 0
 
   /** @param macs Stay the caller's. */
   constructor(store: KeyStore, macs: RowMacs, events: LedgerEvents = {}) {
@@ -106,7 +111,7 @@ export class Ledger implements RowReads {
     const { change, ...planned } = this.#checked(() => plan(this.#macs, changes, audit))
     for (let attempt = 0; attempt < maxAttempts; attempt++) {
       this.requireSound()
-      const before = (this.#head ??= await this.head())
+      const before = (this.#head ??= await this.#headToday())
       const after = change.applyTo(before, Math.max(before.epoch, aboveEpoch) + 1)
       const commit = { ...planned, head: sealHead(this.#macs, after), expectedEpoch: before.epoch }
       this.#head = undefined
@@ -116,12 +121,28 @@ export class Ledger implements RowReads {
         continue
       }
       this.#head = outcome === 'done' ? after : before
-      if (outcome === 'done') this.#events.onCommitted?.(commit.head)
+      if (outcome === 'done') {
+        this.#highestEpoch = Math.max(this.#highestEpoch, after.epoch)
+        this.#events.onCommitted?.(commit.head)
+      }
       return outcome
     }
     throw new ServiceError('storage_unavailable', 'other writers were faster every time', {
       hint: 'try again',
     })
+  }
+
+  /** Never an older one than before: the next commit would make the rollback the truth, and move the anchor after it. */
+  async #headToday(): Promise<ClusterHead> {
+    const highest = this.#highestEpoch
+    const head = await this.head()
+    if (head.epoch < highest) {
+      const fault = putBack(head.epoch, highest)
+      this.#events.onRollback?.(fault)
+      throw fault
+    }
+    this.#highestEpoch = Math.max(this.#highestEpoch, head.epoch)
+    return head
   }
 
   /** Whether the rows are as the changes expect; nothing is written. What is unique in a database shows only there. */

@@ -2,12 +2,14 @@ import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { copyFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 
+import Database from 'better-sqlite3'
 import { describe, expect, onTestFinished, test } from 'vitest'
 
 import { AnchorKeeper } from '../../src/service/anchor.ts'
 import type { Anchor, AnchoredHead } from '../../src/service/anchor.ts'
 import { insert } from '../../src/service/changes.ts'
 import { ServiceError } from '../../src/service/errors.ts'
+import { tableNames } from '../../src/service/rows.ts'
 import { AnchorFile } from '../../src/store/anchor-file.ts'
 import { SqliteStore } from '../../src/store/sqlite/store.ts'
 import { temporaryDirectory } from '../support/files.ts'
@@ -79,6 +81,30 @@ describe('a database', () => {
       ...rollback,
       message: expect.stringMatching(/epoch 2, and was at 3/u) as string,
     })
+  })
+
+  test('that is put back whole while it is open is refused, and the anchor stays where it was', async () => {
+    const { path, anchor } = await anchored()
+    const tables = [...tableNames, 'cluster_head', 'audit_entries']
+    const outside = new Database(path)
+    onTestFinished(() => void outside.close())
+    outside.pragma('foreign_keys = OFF')
+    const opened = SqliteStore.open({ path })
+    onTestFinished(() => opened.close())
+    const under = await openLedger(opened, { anchor, ordinal: 10 })
+    await under.commit(insert('keys', keyRow('a')))
+    for (const table of tables) outside.exec(`create temp table old_${table} as select * from ${table}`)
+    await under.commit(insert('keys', keyRow('b')))
+    await under.commit(insert('keys', keyRow('c')))
+    for (const table of tables) {
+      outside.exec(`delete from ${table}; insert into ${table} select * from temp.old_${table}`)
+    }
+    // The first finds that the head moved, and must not go on from there.
+    await expect(under.commit(insert('keys', keyRow('d')))).rejects.toMatchObject(rollback)
+    expect(under.fault).toMatchObject(rollback)
+    await expect(under.verify()).rejects.toMatchObject(rollback)
+    await under.close()
+    expect((await anchor.read())?.epoch).toBe(4)
   })
 
   test('that was put back and went on elsewhere to the same epoch is refused', async () => {
