@@ -5,7 +5,7 @@ import { insert, remove, update } from './changes.ts'
 import { notFound, ServiceError } from './errors.ts'
 import type { Page, RowReads } from './key-store.ts'
 import type { Keys } from './keys.ts'
-import { maySee, permissionDenied } from './policy.ts'
+import { maySee, mayUse, permissionDenied } from './policy.ts'
 import type { Caller } from './policy.ts'
 import type { AliasRow, Stored } from './rows.ts'
 
@@ -24,36 +24,44 @@ export class Aliases {
   }
 
   /** Those whose key the caller may see, by name. */
-  async list({ principal }: Caller, { after, limit }: Page<string>): Promise<Stored<AliasRow>[]> {
+  async list(caller: Caller, { after, limit }: Page<string>): Promise<Stored<AliasRow>[]> {
     const found: Stored<AliasRow>[] = []
     let from = after
     for (;;) {
       const page = { after: from === undefined ? undefined : { alias: from }, limit }
       const rows = await this.#options.reads.rows('aliases', page)
-      found.push(...rows.filter(({ key }) => maySee(principal, key)))
+      for (const row of rows) if ((await this.#rightsOver(caller, row)).maySee) found.push(row)
       from = rows.at(-1)?.alias
       if (rows.length < limit || found.length >= limit) return found.slice(0, limit)
     }
   }
 
-  /** @throws ServiceError `not_found`, also when the caller may not see its key. */
-  async get({ principal }: Caller, alias: string): Promise<Stored<AliasRow>> {
+  /**
+   * @throws ServiceError `not_found`, also when the caller may not see its key; `permission_denied` when he may, and what
+   * the route is for is not allowed with that key.
+   */
+  async get(caller: Caller, alias: string): Promise<Stored<AliasRow>> {
     const row = await this.#options.reads.row('aliases', { alias })
-    if (row === undefined || !maySee(principal, row.key)) throw notFound(`the alias ${alias}`)
+    const rights = row && (await this.#rightsOver(caller, row))
+    if (row === undefined || rights?.maySee !== true) throw notFound(`the alias ${alias}`)
+    if (!rights.mayUse) throw permissionDenied(caller.permission ?? 'aliases.read')
     return row
   }
 
   /**
    * Points an alias at a key. Whoever wraps for the alias wraps for that key from then on.
    *
-   * @throws ServiceError `not_found` for a key the caller may not see; `permission_denied` for an alias of such a key, or
-   * a name outside his own; `invalid_state` for the name of a key.
+   * @throws ServiceError `not_found` for a key the caller may not see; `permission_denied` unless he may do this with both
+   * keys, that of now and that of before; `invalid_state` for the name of a key.
    */
   async put(caller: Caller, alias: string, key: string): Promise<AliasRow & { generation: number }> {
     const { reads, audit, keys, now } = this.#options
     await keys.row(caller, key)
     const before = await reads.row('aliases', { alias })
-    if (before !== undefined && !maySee(caller.principal, before.key)) throw permissionDenied('aliases.write')
+    // Or he would turn the writers of another key to his own.
+    if (before !== undefined && !(await this.#rightsOver(caller, before)).mayUse) {
+      throw permissionDenied('aliases.write')
+    }
     if ((await reads.row('keys', { key: alias })) !== undefined) {
       throw new ServiceError('invalid_state', `${alias} is the name of a key`, {
         hint: 'choose another name',
@@ -72,6 +80,20 @@ export class Aliases {
     const event = { action: 'alias.remove' as const, caller, alias, key: row.key }
     if ((await this.#options.audit.commit(event, [remove('aliases', row)])) === 'conflict') {
       throw changedMeanwhile(alias)
+    }
+  }
+
+  /** With the key that an alias stands for: whether it is there for the caller, and whether he may do this with it. */
+  async #rightsOver(
+    { principal, permission }: Caller,
+    { key }: AliasRow,
+  ): Promise<{ maySee: boolean; mayUse: boolean }> {
+    const labels = (await this.#options.reads.row('keys', { key }))?.labels ?? null
+    const isSeen = maySee(principal, key, labels)
+    const subject = { key, labels }
+    return {
+      maySee: isSeen,
+      mayUse: isSeen && (permission === null || mayUse(principal, permission, subject)),
     }
   }
 }

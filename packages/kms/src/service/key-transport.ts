@@ -16,7 +16,7 @@ import { requireUnwrapping } from './key-uses.ts'
 import { keyRow } from './keys.ts'
 import type { Keys, KeySummary, NewKey } from './keys.ts'
 import type { Ledger } from './ledger.ts'
-import { maySee } from './policy.ts'
+import { maySee, mayUse, permissionDenied } from './policy.ts'
 import type { Caller } from './policy.ts'
 import type { Root } from './root.ts'
 import type { KeyRow, Stored, VersionRow } from './rows.ts'
@@ -157,6 +157,8 @@ async function openerOf(
   if (row === undefined || key === undefined || !maySee(caller.principal, key.key, key.labels)) {
     throw notFound('the key the package is sealed for')
   }
+  // It is opened with this key's private key, and what comes out may be exported again.
+  if (!mayUse(caller.principal, 'keys.import', key)) throw permissionDenied('keys.import')
   requireUnwrapping(key, row, caller.principal, [])
   const seed = identities.copySeed(row)
   try {

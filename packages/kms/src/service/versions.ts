@@ -220,6 +220,11 @@ export class Versions {
   ): Promise<Step<VersionRow>> {
     const { key, version: number, state: from } = version
     checkTransition(from, to)
+    if (from === 'destroy_scheduled') {
+      throw new ServiceError('invalid_state', `version ${number} of ${key} is to be destroyed`, {
+        hint: 'call that off first: restore the version',
+      })
+    }
     if (from === 'primary' && to !== 'compromised') {
       throw new ServiceError('invalid_state', `version ${number} is the primary of ${key}`, {
         hint: 'rotate the key first: the old primary becomes unwrap_only by that',

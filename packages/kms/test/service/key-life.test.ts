@@ -121,6 +121,27 @@ describe('an alias', () => {
   })
 })
 
+test('an alias is turned, and ended, only by who may do that with the key it stands for', async () => {
+  const under = await startTestService({ keys: ['mine', 'theirs'] })
+  const { service, admin } = under
+  await service.life.aliases.put(admin, 'now', 'theirs')
+  await service.grants.createPrincipal(admin, 'writer', '')
+  const rule = { labels: null, context: null, notBefore: null, notAfter: null, networks: null, uses: null }
+  const grant = { principal: 'writer', effect: 'allow' as const, ...rule }
+  await service.grants.create(admin, { ...grant, permissions: ['wrap'], keys: ['theirs'] })
+  const own = ['aliases.read', 'aliases.write', 'aliases.remove'] as const
+  await service.grants.create(admin, { ...grant, permissions: own, keys: ['mine'] })
+  const wanted = { name: 'w', principal: 'writer', permissions: allBut(), keys: null, expiresAt: null }
+  const principal = await service.tokens.authenticate((await service.tokens.create(admin, wanted)).text)
+  const as = (permission: (typeof own)[number]) => ({ principal, requestId: 'r', permission })
+  await expect(service.life.aliases.put(as('aliases.write'), 'now', 'mine')).rejects.toMatchObject(denied)
+  await expect(service.life.aliases.remove(as('aliases.remove'), 'now')).rejects.toMatchObject(denied)
+  await expect(service.life.aliases.get(as('aliases.read'), 'now')).rejects.toMatchObject(denied)
+  expect(await service.keys.publicKey(admin, 'now')).toMatchObject({ key: 'theirs' })
+  await service.life.aliases.put(as('aliases.write'), 'other', 'mine')
+  await service.life.aliases.remove(as('aliases.remove'), 'other')
+})
+
 describe('data keys made by the service', () => {
   test('are wrapped for the primary version, and shown only when asked for', async () => {
     const under = await startTestService({ keys: ['a'] })
@@ -373,6 +394,26 @@ describe('packages', () => {
     const identity = version?.seed.use((seed) => LocalIdentity.fromSeed(seed))
     const opened = await unwrapDataKey(wrappedKey, { identities: identity === undefined ? [] : [identity] })
     expect(hexOf(opened)).toBe(hexOf(dataKey))
+  })
+
+  test('are opened with a key only for who may import with it, not for who sees it', async () => {
+    const under = await startTestService({ keys: ['transport'] })
+    const { service, admin } = under
+    await service.grants.createPrincipal(admin, 'writer', '')
+    const rule = { labels: null, context: null, notBefore: null, notAfter: null, networks: null, uses: null }
+    const grant = { principal: 'writer', effect: 'allow' as const, ...rule }
+    await service.grants.create(admin, { ...grant, permissions: ['wrap'], keys: ['transport'] })
+    await service.grants.create(admin, { ...grant, permissions: ['keys.import'], keys: ['mine'] })
+    const wanted = { name: 'w', principal: 'writer', permissions: allBut(), keys: null, expiresAt: null }
+    const principal = await service.tokens.authenticate((await service.tokens.create(admin, wanted)).text)
+    const seed = Secret.take(new Uint8Array(32).fill(7))
+    const version = { version: 1, kemId: 0x647a, state: 'primary' as const, createdAt: 0, seed }
+    const label = { key: 'payments', purpose: 'wrap' as const }
+    const sealed = await sealKeyPackage(label, [version], [await kmsRecipient(under.client(), 'transport')])
+    const caller = { principal, requestId: 'r', permission: 'keys.import' as const }
+    const taken = { sealed, packagedAs: 'payments' }
+    await expect(service.life.importKey(caller, { key: 'mine' }, taken)).rejects.toMatchObject(denied)
+    await service.life.importKey(admin, { key: 'payments' }, taken)
   })
 
   test('a destroyed private key does not come back in one', async () => {

@@ -170,6 +170,16 @@ describe('destruction', () => {
     expect(await states(under)).toEqual(['unwrap_only', 'primary'])
   })
 
+  test('is called off by restoring the version alone, not by setting its state', async () => {
+    const under = await start(2)
+    await set(under, 1, 'disabled')
+    await destroy(under, 1)
+    await expect(set(under, 1, 'disabled')).rejects.toMatchObject({ code: 'invalid_state' })
+    await under.service.life.versions.restore(under.admin, 'a', 1)
+    await destroy(under, 1)
+    expect(await states(under)).toEqual(['destroy_scheduled', 'primary'])
+  })
+
   test('of what unwraps or wraps is refused, and of what was changed since it was read', async () => {
     const under = await start(2)
     await expect(destroy(under, 1)).rejects.toMatchObject({ code: 'invalid_state' })
