@@ -63,7 +63,7 @@ export class Checkpoints {
       const row: CheckpointRow = { checkpoint: checkpoint + 1, line, createdAt: at }
       const event = { action: 'audit.checkpoint' as const, caller, checkpoint: row.checkpoint }
       if ((await audit.commit(event, [insert('checkpoints', row)])) === 'done') {
-        this.#epochAfter = (await ledger.head()).epoch
+        if (caller?.isDryRun !== true) this.#epochAfter = (await ledger.head()).epoch
         return row
       }
     }

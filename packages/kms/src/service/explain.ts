@@ -63,5 +63,11 @@ async function authorityOf(
   const row = token === undefined ? undefined : await ledger.row('tokens', { token })
   if (row === undefined) throw notFound('the token')
   if (row.revokedAt !== null && row.revokedAt <= at) return []
-  return await tokens.authorityOf(row)
+  try {
+    return await tokens.authorityOf(row)
+  } catch (error) {
+    // Its principal is switched off: an answer, and no word about the token of who asks.
+    if (error instanceof ServiceError && error.code === 'unauthenticated') return []
+    throw error
+  }
 }

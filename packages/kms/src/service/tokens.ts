@@ -196,7 +196,7 @@ export class Tokens {
     ) {
       throw new ServiceError('invalid_state', 'the token is revoked already')
     }
-    this.#revoked.add(token)
+    if (caller.isDryRun !== true) this.#revoked.add(token)
   }
 }
 

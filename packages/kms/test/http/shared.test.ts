@@ -73,6 +73,14 @@ describe('a dry run', () => {
     })
   })
 
+  test('of revoking a token leaves it as good as it was', async () => {
+    const under = await startTestService({ keys: ['a'] })
+    const token = await under.token(['keys.read'])
+    const path = `/v1/tokens/${token.split('_')[1] ?? ''}?dry_run=true`
+    expect(await ask(under, path, { method: 'DELETE' })).toMatchObject({ status: 200 })
+    expect(await ask(under, '/v1/keys/a', {}, token)).toMatchObject({ status: 200 })
+  })
+
   test('finds what the change would fail at', async () => {
     const under = await startTestService({ keys: ['a'] })
     const headers = { 'content-type': 'application/json' }

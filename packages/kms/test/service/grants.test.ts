@@ -312,4 +312,7 @@ test('what is explained is what is decided', async () => {
     at,
   })
   expect(ofToken.allowed).toBe(false)
+  await under.service.grants.setDisabled(under.admin, 'app', true)
+  const off = await under.service.explain({ token: principal.token, permission: 'keys.read', key: 'a', at })
+  expect(off).toEqual({ allowed: false, by: [], visible: false })
 })

@@ -86,8 +86,9 @@ export function sysRoutes(app: App, service: Service, gate: Gate, openers: SlotO
   route(readRotation, async (c) => c.json(describeRotation(await rotation.state()), 200))
 
   route(rotateRoot, async (c) => {
-    await rotation.begin(c.get('caller'))
-    rotation.runInBackground()
+    const caller = c.get('caller')
+    await rotation.begin(caller)
+    if (caller.isDryRun !== true) rotation.runInBackground()
     return c.json(describeRotation(await rotation.state()), 202)
   })
 }
