@@ -97,9 +97,37 @@ export interface Subject {
   readonly labels: Labels | null
 }
 
+/** What they allow is about the whole service: a rule for some keys does not allow it. */
+const keylessPermissions: ReadonlySet<Permission> = new Set<Permission>([
+  'clock.read',
+  'clock.accept',
+  'sys.seal',
+  'slots.list',
+  'slots.create',
+  'slots.remove',
+  'root.rotate',
+  'principals.create',
+  'principals.list',
+  'principals.update',
+  'grants.list',
+  'grants.delete',
+  'authz.explain',
+  'audit.read',
+  'audit.verify',
+  'audit.checkpoint',
+])
+
+export function isKeyless(permission: Permission): boolean {
+  return keylessPermissions.has(permission)
+}
+
 /** @throws ServiceError `permission_denied`. */
 export function requirePermission(principal: Principal, permission: Permission): void {
-  if (!mayEver(principal.authority, permission, principal)) throw permissionDenied(permission)
+  const { authority, address, at } = principal
+  const isAllowed = isKeyless(permission)
+    ? decide(authority, { permission, address, at }).allowed
+    : mayEver(authority, permission, principal)
+  if (!isAllowed) throw permissionDenied(permission)
 }
 
 export function permissionDenied(permission: Permission): ServiceError {

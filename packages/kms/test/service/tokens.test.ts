@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
 
 import type { NewToken } from '../../src/service/tokens.ts'
-import { startTestService } from '../support/service.ts'
+import { allBut, startTestService } from '../support/service.ts'
 import type { TestService } from '../support/service.ts'
 
 const page = { after: undefined, limit: 100 }
@@ -104,6 +104,17 @@ describe('a token', () => {
     await expect(create({ expiresAt: Date.now() - 1 })).rejects.toMatchObject({ code: 'malformed_request' })
     await expect(create({})).resolves.toBeDefined()
     await expect(create({ keys: [] })).resolves.toBeDefined()
+  })
+
+  test('for some keys does nothing that is about the whole service', async () => {
+    const under = await startTestService({ keys: ['a'] })
+    const { caller } = await callerWith(under, { permissions: allBut(), keys: ['a'] })
+    await under.service.authorise(caller, 'keys.read')
+    for (const permission of ['audit.read', 'slots.create', 'sys.seal', 'grants.delete'] as const) {
+      await expect(under.service.authorise(caller, permission), permission).rejects.toMatchObject({
+        code: 'permission_denied',
+      })
+    }
   })
 
   test('sees and ends only tokens with no rights beyond its own', async () => {
