@@ -13,6 +13,8 @@ export interface NamedRule extends Rule {
   readonly name: string
   /** It allows so many requests and no more. */
   readonly isLimited?: boolean
+  /** This request is none of them. */
+  readonly isUnpaid?: boolean
 }
 
 export type Layer = readonly NamedRule[]
@@ -27,7 +29,7 @@ export interface Decision {
 export function decide(authority: Authority, wish: Wish): Decision {
   const by: string[] = []
   for (const layer of authority) {
-    const matching = layer.filter((rule) => applies(rule, wish))
+    const matching = appliesToWish(layer, wish)
     const deciding = matching.find(({ effect }) => effect === 'deny') ?? matching[0]
     if (deciding === undefined) return { allowed: false, by: [] }
     if (deciding.effect === 'deny') return { allowed: false, by: [deciding.name] }
@@ -35,6 +37,11 @@ export function decide(authority: Authority, wish: Wish): Decision {
   }
   // No layer, no authority.
   return { allowed: authority.length > 0, by }
+}
+
+/** The rules of a layer that decide. */
+export function appliesToWish(layer: Layer, wish: Wish): NamedRule[] {
+  return layer.filter((rule) => rule.isUnpaid !== true && applies(rule, wish))
 }
 
 type Place = Pick<Wish, 'address' | 'at'>
@@ -56,14 +63,18 @@ export function mayEver(authority: Authority, permission: Permission, place: Pla
 }
 
 /**
- * The rule that pays for a request, in a layer in which nothing but rules with a number of uses allow it. The first of
- * them pays, whatever key the request turns out to be about.
+ * The rule that pays for a request of which nobody knows yet what it is about: the first with a number of uses, unless one
+ * without allows it whatever it is about.
  */
-export function payingRule(layer: Layer, permission: Permission, place: Place): string | undefined {
+export function payerOfAny(layer: Layer, permission: Permission, place: Place): Set<string> {
   const allowing = layer.filter(
     (rule) => rule.effect === 'allow' && rule.permissions.includes(permission) && appliesInPlace(rule, place),
   )
-  return allowing.every(({ isLimited }) => isLimited === true) ? allowing[0]?.name : undefined
+  const isFree = allowing.some(({ isLimited, keys, labels }) => {
+    return isLimited !== true && keys === null && labels === null
+  })
+  const payer = isFree ? undefined : allowing.find(({ isLimited }) => isLimited === true)
+  return new Set(payer === undefined ? [] : [payer.name])
 }
 
 /**

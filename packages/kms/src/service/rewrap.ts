@@ -22,6 +22,7 @@ import { notFound, ServiceError } from './errors.ts'
 import { requirePurpose, requireRewrapping } from './key-uses.ts'
 import { keyPattern } from './keys.ts'
 import type { Keys } from './keys.ts'
+import { pay } from './payment.ts'
 import { mayUse, permissionDenied } from './policy.ts'
 import type { Caller } from './policy.ts'
 import type { KeyRow } from './rows.ts'
@@ -71,14 +72,20 @@ export async function rewrap(
     caller.principal,
     parsed.flatMap((one) => (one.header instanceof ServiceError ? [] : one.header.addressees)),
   )
-  const plan = new Planner(options, caller, rows)
+  const paying = await pay(options.grants, caller, 'rewrap', async () =>
+    parsed.flatMap(({ item: { context }, header }) => {
+      const source = header instanceof ServiceError ? undefined : sourceOf(rows, header)
+      return source === undefined ? [] : [{ key: source.key, context }]
+    }),
+  )
+  const plan = new Planner(options, paying, rows)
   const settled = await Promise.allSettled(
     parsed.map(async ({ item, header }): Promise<ItemResult<Rewrapped>> => {
       const known = { id: item.id, context: item.context }
       if (header instanceof ServiceError)
         return { ...known, keyId: undefined, row: undefined, answer: header }
-      const source = plan.source(header)
-      const answer = await rewrapOne(options, caller, plan, header, source)
+      const source = sourceOf(rows, header)
+      const answer = await rewrapOne(options, paying, plan, header, source)
       return { ...known, keyId: header.keyId, row: source?.row, answer }
     }),
   )
@@ -124,6 +131,12 @@ function inTurn(recipient: PublicKeyRecipient, queue: DecapsulationQueue): Recip
   return { kemId, recipientId, wrap: (dataKey, bound) => queue.run(() => recipient.wrap(dataKey, bound)) }
 }
 
+/** The version that opens the header: of those the caller may know of, the first, in order, that still may. */
+function sourceOf(rows: ReadonlyMap<string, FoundVersion>, { addressees }: Parsed): FoundVersion | undefined {
+  const known = addressees.flatMap((addressee) => rows.get(stanzaName(addressee)) ?? [])
+  return known.find(({ row }) => versionStates[row.state].rewrapFrom) ?? known[0]
+}
+
 /** Decides who reads the new header. Keeps what it looked up for the rest of the batch. */
 class Planner {
   readonly #options: RewrapOptions
@@ -135,12 +148,6 @@ class Planner {
     this.#options = options
     this.#caller = caller
     this.#rows = rows
-  }
-
-  /** The version that opens the header: of those the caller may know of, the first, in order, that still may. */
-  source({ addressees }: Parsed): FoundVersion | undefined {
-    const known = addressees.flatMap((addressee) => this.#rows.get(stanzaName(addressee)) ?? [])
-    return known.find(({ row }) => versionStates[row.state].rewrapFrom) ?? known[0]
   }
 
   /**

@@ -14,7 +14,6 @@ import { auditHeads } from './audit-heads.ts'
 import { AuditLog } from './audit-log.ts'
 import { verifyAuditLog } from './audit-verify.ts'
 import type { AuditReport } from './audit-verify.ts'
-import { payingRule } from './authority.ts'
 import type { ItemResult } from './batch.ts'
 import { insert } from './changes.ts'
 import { faultsAgainst } from './checkpoint-audit.ts'
@@ -37,6 +36,7 @@ import type { FirstVersion, Keys } from './keys.ts'
 import { firstCommit } from './ledger.ts'
 import type { Ledger } from './ledger.ts'
 import { createOwnKeys, OwnKeys } from './own-keys.ts'
+import { aboutRoute, pay } from './payment.ts'
 import { permissions, requirePermission, sharerOf } from './policy.ts'
 import type { Caller } from './policy.ts'
 import { rewrap } from './rewrap.ts'
@@ -45,6 +45,7 @@ import { createRoot, openRoot } from './root-opening.ts'
 import { RootRotation } from './root-rotation.ts'
 import type { Root } from './root.ts'
 import { RowMacs } from './row-mac.ts'
+import { contextPermissions } from './rule.ts'
 import { isUnderNewestRoot } from './sealed-tables.ts'
 import { fingerprint, Signer } from './signing.ts'
 import type { SlotOpener } from './slot-opener.ts'
@@ -279,26 +280,20 @@ export class Service {
   /**
    * Whether the caller may use a route.
    *
+   * @param name Of the key in its address, or an alias.
+   * @returns The caller as the request goes on with him: see `pay`.
    * @throws ServiceError `permission_denied`, once that is in the log.
    */
-  async authorise(caller: Caller, permission: Permission): Promise<void> {
-    const { principal } = caller
+  async authorise(caller: Caller, permission: Permission, name?: string): Promise<Caller> {
     try {
-      requirePermission(principal, permission)
-      await this.#pay(caller, permission)
+      requirePermission(caller.principal, permission)
+      // Where there are contexts, what is to be opened says what it costs.
+      if (contextPermissions.includes(permission)) return caller
+      return await pay(this.grants, caller, permission, () => aboutRoute(this.#ledger, permission, name))
     } catch (error) {
       await this.recordDenied(caller, permission)
       throw error
     }
-  }
-
-  /** Counts the request where what allows it allows so many and no more. */
-  async #pay(caller: Caller, permission: Permission): Promise<void> {
-    const { authority, name } = caller.principal
-    const [, granted] = authority
-    if (name === null || granted === undefined || caller.isDryRun === true) return
-    const grant = payingRule(granted, permission, caller.principal)
-    if (grant !== undefined) await this.grants.spend(caller, name, grant)
   }
 
   /** A use of `permission` that was refused. */
@@ -390,7 +385,8 @@ export class Service {
 
   #openerFor({ principal }: Caller) {
     const [ledger, queue] = [this.#ledger, this.#queues.of(sharerOf(principal))]
-    return { ledger, identities: this.#identities, queue, usage: this.life.usage }
+    const { grants } = this
+    return { ledger, grants, identities: this.#identities, queue, usage: this.life.usage }
   }
 }
 

@@ -1,9 +1,10 @@
 import type { Permission } from '@longhold/core/kms'
 import { describe, expect, test } from 'vitest'
 
+import { ServiceError } from '../../src/service/errors.ts'
 import type { NewGrant } from '../../src/service/grants.ts'
 import type { Caller } from '../../src/service/policy.ts'
-import { startTestService } from '../support/service.ts'
+import { encodeStanza, startTestService, wrapFor } from '../support/service.ts'
 import type { TestService } from '../support/service.ts'
 
 const bare: Omit<NewGrant, 'principal' | 'permissions'> = {
@@ -57,7 +58,7 @@ describe('a token of a principal', () => {
   test('may do what both it and the grants allow', async () => {
     const under = await withPrincipal({ permissions: ['keys.read', 'unwrap'], keys: ['a'] })
     const whole = await callerOf(under, 'app', all)
-    await expect(under.service.authorise(whole, 'unwrap')).resolves.toBeUndefined()
+    await expect(under.service.authorise(whole, 'unwrap')).resolves.toBeDefined()
     await expect(under.service.authorise(whole, 'rewrap')).rejects.toMatchObject({
       code: 'permission_denied',
     })
@@ -126,7 +127,7 @@ describe('a token of a principal', () => {
     const under = await withPrincipal({ networks: ['10.0.0.0/8'] })
     const inside = await callerOf(under, 'app', all, { address: '::ffff:10.1.2.3' })
     const outside = await callerOf(under, 'app', all, { address: '192.168.0.1' })
-    await expect(under.service.authorise(inside, 'unwrap')).resolves.toBeUndefined()
+    await expect(under.service.authorise(inside, 'unwrap')).resolves.toBeDefined()
     await expect(under.service.authorise(outside, 'unwrap')).rejects.toMatchObject({
       code: 'permission_denied',
     })
@@ -138,26 +139,84 @@ describe('a token of a principal', () => {
   })
 })
 
+/** Requests of the principal to unwrap something wrapped for each of these keys; which key did, or why not. */
+async function unwrapping(under: TestService) {
+  const wrapped = new Map<string, Awaited<ReturnType<typeof wrapFor>>>()
+  for (const key of ['a', 'b']) wrapped.set(key, await wrapFor(under.client(), [key]))
+  const unwrap = async (...keys: string[]) => {
+    const caller = { ...(await callerOf(under, 'app', all)), permission: 'unwrap' as const }
+    const items = keys.flatMap((key, index) => {
+      const one = wrapped.get(key)
+      if (one === undefined) return []
+      const { keyId } = one.dataKey
+      return [{ id: String(index), keyId, stanza: encodeStanza(one.stanza), context: [] }]
+    })
+    const authorised = await under.service.authorise(caller, 'unwrap')
+    const results = await under.service.unwrap(authorised, items)
+    return results.map(({ answer }) => {
+      if (answer instanceof ServiceError) return answer.code
+      answer.dataKey.wipe()
+      return answer.key
+    })
+  }
+  return { unwrap }
+}
+
 describe('a grant with a number of uses', () => {
   test('allows so many requests and no more, also when they come at once', async () => {
-    const under = await withPrincipal({ uses: 3 })
+    const under = await withPrincipal({ permissions: ['keys.read'], uses: 3 })
     const callers = await Promise.all(Array.from({ length: 8 }, () => callerOf(under, 'app', all)))
     const results = await Promise.allSettled(
-      callers.map((caller) => under.service.authorise(caller, 'unwrap')),
+      callers.map((caller) => under.service.authorise(caller, 'keys.read', 'a')),
     )
     expect(results.filter(({ status }) => status === 'fulfilled')).toHaveLength(3)
-    await expect(under.service.authorise(await callerOf(under, 'app', all), 'unwrap')).rejects.toMatchObject({
-      code: 'permission_denied',
-    })
+    const late = under.service.authorise(await callerOf(under, 'app', all), 'keys.read', 'a')
+    await expect(late).rejects.toMatchObject({ code: 'permission_denied' })
   })
 
   test('is not used while another allows the same without a number', async () => {
-    const under = await withPrincipal({ uses: 1 }, {})
+    const under = await withPrincipal({ permissions: ['keys.read'], uses: 1 }, { permissions: ['keys.read'] })
     const caller = await callerOf(under, 'app', all)
-    for (let i = 0; i < 3; i++) await under.service.authorise(caller, 'unwrap')
+    for (let i = 0; i < 3; i++) await under.service.authorise(caller, 'keys.read', 'a')
     expect(new Set((await under.service.grants.of('app')).map(({ usesLeft }) => usesLeft))).toEqual(
       new Set([1, null]),
     )
+  })
+
+  test('is used by what it alone allows, whatever other keys another allows', async () => {
+    const under = await withPrincipal({ keys: ['a'], uses: 2 }, { keys: ['b'] })
+    const { unwrap } = await unwrapping(under)
+    expect(await unwrap('b')).toEqual(['b'])
+    expect(await unwrap('b', 'b')).toEqual(['b', 'b'])
+    expect(await unwrap('b', 'a', 'a')).toEqual(['b', 'a', 'a'])
+    expect(await unwrap('a')).toEqual(['a'])
+    expect(await unwrap('a')).toEqual(['not_found'])
+    expect(await unwrap('b', 'a')).toEqual(['b', 'not_found'])
+  })
+
+  test('does not pay for what another one was given for', async () => {
+    const under = await withPrincipal({ keys: ['a'], uses: 1 }, { keys: ['b'], uses: 9 })
+    const { unwrap } = await unwrapping(under)
+    expect(await unwrap('a')).toEqual(['a'])
+    expect(await unwrap('a')).toEqual(['not_found'])
+    expect(await unwrap('b')).toEqual(['b'])
+    const left = (await under.service.grants.of('app')).map(({ usesLeft }) => usesLeft)
+    expect(new Set(left)).toEqual(new Set([0, 8]))
+  })
+
+  test('allows nothing beside, in a request that it did not pay for', async () => {
+    const under = await withPrincipal(
+      { permissions: ['keys.read', 'keys.update'] },
+      { permissions: ['keys.label'], uses: 1 },
+    )
+    const caller = await callerOf(under, 'app', [...all, 'keys.update', 'keys.label'])
+    const updating = await under.service.authorise(
+      { ...caller, permission: 'keys.update' },
+      'keys.update',
+      'a',
+    )
+    const labelled = under.service.keys.update(updating, 'a', 1, { labels: { env: 'prod' } })
+    await expect(labelled).rejects.toMatchObject({ code: 'permission_denied' })
   })
 
   test('cannot be handed on', async () => {
