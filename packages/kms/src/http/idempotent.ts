@@ -3,6 +3,7 @@
 import { createMiddleware } from 'hono/factory'
 
 import { ServiceError } from '../service/errors.ts'
+import { sharerOf } from '../service/policy.ts'
 import type { Env } from './env.ts'
 import type { KeptAnswer } from './idempotency.ts'
 
@@ -23,12 +24,12 @@ export function idempotent(route: string, answersSecret: boolean) {
       throw new ServiceError('malformed_request', 'an idempotency key is 1 to 128 visible ASCII characters')
     }
     const { idempotency } = c.get('shared')
-    const owner = c.get('caller').principal.token
-    const name = JSON.stringify([owner, route, key])
+    const { principal } = c.get('caller')
+    const name = JSON.stringify([principal.token, route, key])
     const { pathname, search } = new URL(c.req.url)
     const text = (await (c.req.bodyCache.text as Promise<string> | undefined)) ?? ''
     const request = idempotency.mac(pathname, search, c.req.header('if-match') ?? '', text)
-    const kept = idempotency.begin(owner, name, request)
+    const kept = idempotency.begin(sharerOf(principal), name, request)
     if (kept !== undefined) return repeat(kept)
     let isDone = false
     try {

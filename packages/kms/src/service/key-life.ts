@@ -18,6 +18,7 @@ import type { ExportedKey } from './key-transport.ts'
 import { Keys } from './keys.ts'
 import type { KeySummary, NewKey } from './keys.ts'
 import type { Ledger } from './ledger.ts'
+import { sharerOf } from './policy.ts'
 import type { Caller } from './policy.ts'
 import { decapsulate } from './raw-kem.ts'
 import type { Root } from './root.ts'
@@ -94,7 +95,7 @@ export class KeyLife {
   /** Data keys made here and wrapped for the primary of a key, or of what an alias stands for. */
   issueDataKeys(caller: Caller, name: string, wanted: NewDataKeys): ReturnType<typeof issueDataKeys> {
     const { ledger: reads, audit, queues, now } = this.#options
-    const queue = queues.of(caller.principal.token)
+    const queue = queues.of(sharerOf(caller.principal))
     return issueDataKeys({ reads, audit, keys: this.keys, queue, now }, caller, name, wanted)
   }
 
@@ -102,7 +103,7 @@ export class KeyLife {
   decapsulate(caller: Caller, key: string, version: number, encapsulatedKey: Uint8Array): Promise<Secret> {
     const { identities, queues } = this.#options
     const { keys, versions, usage } = this
-    const queue = queues.of(caller.principal.token)
+    const queue = queues.of(sharerOf(caller.principal))
     return decapsulate({ keys, versions, usage, identities, queue }, caller, key, version, encapsulatedKey)
   }
 

@@ -12,7 +12,7 @@ import { notFound, ServiceError } from './errors.ts'
 import { sealVersion } from './identities.ts'
 import type { Identities } from './identities.ts'
 import { allRows } from './key-store.ts'
-import { requireUnwrapping } from './key-uses.ts'
+import { requireEnabled, requireUnwrapping } from './key-uses.ts'
 import { keyRow } from './keys.ts'
 import type { Keys, KeySummary, NewKey } from './keys.ts'
 import type { Ledger } from './ledger.ts'
@@ -43,7 +43,7 @@ const versionsPerTurn = 64
 /**
  * The seeds of a key, for whoever holds `recipient`. The key says for ever that it was exported.
  *
- * @throws ServiceError `invalid_state` unless the key is exportable, `malformed_request` for what is no recipient.
+ * @throws ServiceError `invalid_state` unless the key is enabled and exportable, `malformed_request` for what is no recipient.
  */
 export async function exportKey(
   { ledger, identities, audit, keys, now }: KeyTransportOptions,
@@ -53,6 +53,7 @@ export async function exportKey(
 ): Promise<ExportedKey> {
   const recipient = recipientOf(recipientText)
   const row = await keys.row(caller, key)
+  requireEnabled(row)
   if (!row.exportable) {
     throw new ServiceError('invalid_state', `the key ${key} is not exportable`, {
       hint: 'that is said when a key is made or edited, and who may export need not be who may say it',

@@ -80,7 +80,9 @@ export function applies(rule: Rule, wish: Wish): boolean {
 export function appliesInPlace(rule: Rule, { address, at }: Pick<Wish, 'address' | 'at'>): boolean {
   if (rule.notBefore !== null && at < rule.notBefore) return false
   if (rule.notAfter !== null && at >= rule.notAfter) return false
-  return rule.networks === null || isWithin(rule.networks, address)
+  if (rule.networks === null) return true
+  // Not over the network: it cannot be seen that a denial does not mean it.
+  return address === undefined ? rule.effect === 'deny' : isWithin(rule.networks, address)
 }
 
 export function appliesToKey({ effect, keys, labels }: Rule, key: KeyFacts | undefined): boolean {
@@ -178,7 +180,10 @@ export function checkRule(rule: Rule): void {
   if (rule.networks !== null) {
     if (rule.networks.length === 0) throw malformed('a rule for no network says nothing')
     if (rule.networks.length > maxNetworks) throw malformed(`at most ${maxNetworks} networks in a rule`)
-    rule.networks.forEach(parseNetwork)
+    for (const { address } of rule.networks.map(parseNetwork)) {
+      // Addresses of IPv4 are compared as such: a block of them in IPv6 would hold none, and a denial nobody.
+      if (/^::ffff:/iu.test(address)) throw malformed(`${address} is an address of IPv4: write it as one`)
+    }
   }
   if (rule.context !== null) checkContextRule(rule, rule.context)
 }

@@ -361,7 +361,9 @@ describe('packages', () => {
     await source.rotateKey('a')
     const recipient = (await kmsRecipient(target, 'transport')).toString()
     await expect(source.keys.exportKey('a', recipient)).rejects.toMatchObject({ code: 'bad_input' })
-    await source.keys.update('a', 2, { exportable: true })
+    await source.keys.update('a', 2, { exportable: true, enabled: false })
+    await expect(source.keys.exportKey('a', recipient)).rejects.toThrow('not enabled')
+    await source.keys.update('a', 3, { enabled: true })
     const exported = await source.keys.exportKey('a', recipient)
     expect(exported.versions).toEqual([
       { version: 1, state: 'unwrap_only' },

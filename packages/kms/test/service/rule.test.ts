@@ -71,6 +71,12 @@ describe('a rule applies when all its conditions hold', () => {
   })
 })
 
+test('a denial by network holds where no address is known', () => {
+  const denied = { ...rule, effect: 'deny' as const, networks: ['10.0.0.0/8'] }
+  expect(applies(denied, { ...wish, address: undefined })).toBe(true)
+  expect(applies(denied, { ...wish, address: '11.0.0.1' })).toBe(false)
+})
+
 test('networks: IPv4, IPv6, and IPv4 as a dual-stack listener reports it', () => {
   expect(isWithin(['10.0.0.0/8'], '::ffff:10.9.9.9')).toBe(true)
   expect(isWithin(['10.0.0.0/8'], '::FFFF:11.9.9.9')).toBe(false)
@@ -113,6 +119,7 @@ describe('a rule that says nothing, or can never hold, is refused:', () => {
     ['no labels', { labels: {} }],
     ['no networks', { networks: [] }],
     ['a network that is none', { networks: ['10.0.0.0'] }],
+    ['a network of IPv4 in IPv6', { networks: ['::ffff:10.0.0.0/104'] }],
     ['too many networks', { networks: Array.from({ length: 33 }, (_, i) => `10.${i}.0.0/16`) }],
     ['an end before its beginning', { notBefore: 10, notAfter: 10 }],
     [
