@@ -23,14 +23,14 @@ export class Aliases {
     this.#options = options
   }
 
-  /** Those whose key the caller may see, by name. */
+  /** Those whose key he may do this with, by name. */
   async list(caller: Caller, { after, limit }: Page<string>): Promise<Stored<AliasRow>[]> {
     const found: Stored<AliasRow>[] = []
     let from = after
     for (;;) {
       const page = { after: from === undefined ? undefined : { alias: from }, limit }
       const rows = await this.#options.reads.rows('aliases', page)
-      for (const row of rows) if ((await this.#rightsOver(caller, row)).maySee) found.push(row)
+      for (const row of rows) if ((await this.#rightsOver(caller, row)).mayUse) found.push(row)
       from = rows.at(-1)?.alias
       if (rows.length < limit || found.length >= limit) return found.slice(0, limit)
     }

@@ -183,7 +183,7 @@ export class Keys {
     return row
   }
 
-  /** The keys the caller may see, a page at a time. */
+  /** The keys the caller may list, a page at a time: what is said of them is more than that they are there. */
   async list({ principal }: Caller, { after, limit }: Page<string>): Promise<KeySummary[]> {
     const { reads } = this.#options
     const found: Stored<KeyRow>[] = []
@@ -191,7 +191,7 @@ export class Keys {
     for (;;) {
       const page = { after: from === undefined ? undefined : { key: from }, limit }
       const rows = await reads.rows('keys', page)
-      found.push(...rows.filter(({ key, labels }) => maySee(principal, key, labels)))
+      found.push(...rows.filter((row) => mayUse(principal, 'keys.list', row)))
       from = rows.at(-1)?.key
       if (rows.length < limit || found.length >= limit) break
     }

@@ -129,7 +129,7 @@ test('an alias is turned, and ended, only by who may do that with the key it sta
   const rule = { labels: null, context: null, notBefore: null, notAfter: null, networks: null, uses: null }
   const grant = { principal: 'writer', effect: 'allow' as const, ...rule }
   await service.grants.create(admin, { ...grant, permissions: ['wrap'], keys: ['theirs'] })
-  const own = ['aliases.read', 'aliases.write', 'aliases.remove'] as const
+  const own = ['aliases.list', 'aliases.read', 'aliases.write', 'aliases.remove', 'keys.list'] as const
   await service.grants.create(admin, { ...grant, permissions: own, keys: ['mine'] })
   const wanted = { name: 'w', principal: 'writer', permissions: allBut(), keys: null, expiresAt: null }
   const principal = await service.tokens.authenticate((await service.tokens.create(admin, wanted)).text)
@@ -139,6 +139,10 @@ test('an alias is turned, and ended, only by who may do that with the key it sta
   await expect(service.life.aliases.get(as('aliases.read'), 'now')).rejects.toMatchObject(denied)
   expect(await service.keys.publicKey(admin, 'now')).toMatchObject({ key: 'theirs' })
   await service.life.aliases.put(as('aliases.write'), 'other', 'mine')
+  const listed = await service.life.aliases.list(as('aliases.list'), { limit: 10 })
+  expect(listed.map(({ alias }) => alias)).toEqual(['other'])
+  const keys = await service.keys.list(as('keys.list'), { after: undefined, limit: 10 })
+  expect(keys.map(({ key }) => key)).toEqual(['mine'])
   await service.life.aliases.remove(as('aliases.remove'), 'other')
 })
 
