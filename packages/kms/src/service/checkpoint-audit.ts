@@ -1,4 +1,7 @@
-/** Holds the audit log against a checkpoint that was kept elsewhere: the log may have grown since, and nothing else. */
+/**
+ * Holds the audit log against a checkpoint that was kept elsewhere: the log may have grown since, and nothing else. And the
+ * versions that were final: what was compromised or destroyed then is so now.
+ */
 
 import { toHex } from '@longhold/core'
 
@@ -8,8 +11,11 @@ import type { KeyStore, RowReads } from './key-store.ts'
 
 export type AuditReader = RowReads & Pick<KeyStore, 'auditEntries'>
 
-/** One line for each chain that is not, or no longer, what the checkpoint saw. */
-export async function faultsAgainst({ number, chains }: Checkpoint, log: AuditReader): Promise<string[]> {
+/** One line for each chain and each version that is not, or no longer, what the checkpoint saw. */
+export async function faultsAgainst(
+  { number, chains, finalVersions }: Checkpoint,
+  log: AuditReader,
+): Promise<string[]> {
   const heads = new Map((await auditHeads(log)).map((head) => [head.run, head]))
   const faults: string[] = []
   for (const { run, seq, mac } of chains) {
@@ -21,6 +27,14 @@ export async function faultsAgainst({ number, chains }: Checkpoint, log: AuditRe
     } else if (seq > 0 && (await macAt(log, run, seq)) !== mac) {
       faults.push(`chain ${run}: entry ${seq} is not the one that checkpoint ${number} saw`)
     }
+  }
+  for (const { key, version, state } of finalVersions) {
+    const row = await log.row('versions', { key, version })
+    const isSo = state === 'destroyed' ? row?.state === 'destroyed' : row?.compromisedAt != null
+    if (isSo) continue
+    faults.push(
+      `version ${version} of ${key}: ${row?.state ?? 'missing'}, checkpoint ${number} saw it ${state}`,
+    )
   }
   return faults
 }

@@ -68,3 +68,18 @@ test.each<[string, (log: AuditReader, run: string) => Partial<AuditReader>, RegE
     faults.join('\n'),
   ).toBe(true)
 })
+
+test('a version that was final and is more again', async () => {
+  const { store, service, admin } = await startTestService({ keys: ['a'] })
+  await service.life.versions.setState(admin, 'a', 1, 'compromised')
+  const seen = { ...(await checkpointOf(store)), finalVersions: [] }
+  const final = (version: number, state: 'compromised' | 'destroyed') => ({ key: 'a', version, state })
+  const compromised = { ...seen, finalVersions: [final(1, 'compromised')] }
+  expect(await faultsAgainst(compromised, store)).toEqual([])
+  const more = [final(1, 'destroyed'), final(2, 'compromised'), final(3, 'compromised')]
+  expect(await faultsAgainst({ ...seen, finalVersions: more }, store)).toEqual([
+    'version 1 of a: compromised, checkpoint 7 saw it destroyed',
+    'version 2 of a: primary, checkpoint 7 saw it compromised',
+    'version 3 of a: missing, checkpoint 7 saw it compromised',
+  ])
+})
