@@ -14,7 +14,7 @@ import type { Caller } from './policy.ts'
 import type { KeyFacts, Wish } from './rule.ts'
 
 /** What a request is about: a key and a context, as far as it has them. */
-export type About = Pick<Wish, 'key' | 'context'>
+type About = Pick<Wish, 'key' | 'context'>
 
 /**
  * Takes what a request costs.
