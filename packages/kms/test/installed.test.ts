@@ -15,7 +15,7 @@ const shipped = readFileSync(join(import.meta.dirname, '..', 'deploy', 'kms.yaml
 
 test('is initialised, served, asked and looked at by the doctor', async () => {
   const root = temporaryDirectory()
-  for (const path of ['etc/longhold/root', 'var/lib/longhold', 'var/lib/longhold-anchor', 'run/longhold']) {
+  for (const path of ['etc/longhold/keys', 'var/lib/longhold', 'var/lib/longhold-anchor', 'run/longhold']) {
     mkdirSync(join(root, path), { recursive: true, mode: 0o700 })
   }
   const { certificate } = writeCertificate(join(root, 'etc/longhold'))
