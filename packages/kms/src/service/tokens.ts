@@ -132,6 +132,7 @@ export class Tokens {
       throw new ServiceError('malformed_request', 'the end of the token is in the past')
     }
     if (wanted.principal !== null) await grants.principal(wanted.principal)
+    else if (caller.principal.name !== null) throw outlivesPrincipal(caller.principal.name)
     const own = await ledger.row('tokens', { token: caller.principal.token })
     const bootstrap = own !== undefined && isBootstrap(own) ? own : undefined
     if (bootstrap !== undefined && bootstrap.revokedAt !== null) throw unauthenticated()
@@ -247,6 +248,13 @@ function coversNow(caller: Caller, row: TokenRow): boolean {
     notBefore: at,
     notAfter: at + 1,
     networks,
+  })
+}
+
+/** Nothing would end it when its maker's principal is switched off, or its grants are taken away. */
+function outlivesPrincipal(principal: string): ServiceError {
+  return new ServiceError('permission_denied', 'a token of a principal makes only tokens of principals', {
+    hint: `say for whom it is, as in --principal ${principal}`,
   })
 }
 

@@ -298,7 +298,10 @@ describe('nobody', () => {
     await expect(
       make({ principal: 'app', permissions: ['unwrap', 'rewrap'], keys: null }),
     ).resolves.toBeDefined()
-    await expect(make({ principal: null, permissions: ['unwrap'], keys: ['a'] })).resolves.toBeDefined()
+    // One without a principal would go on when the principal is switched off.
+    await expect(make({ principal: null, permissions: ['unwrap'], keys: ['a'] })).rejects.toMatchObject({
+      code: 'permission_denied',
+    })
     await expect(make({ principal: null, permissions: ['unwrap'], keys: null })).rejects.toMatchObject({
       code: 'permission_denied',
     })
