@@ -1,8 +1,8 @@
 import { z } from '@hono/zod-openapi'
+import { permissions } from '@longhold/core/kms'
 import { describe, expect, test } from 'vitest'
 
 import { keyPattern } from '../src/service/keys.ts'
-import { permissions } from '../src/service/policy.ts'
 import { versionStates } from '../src/service/states.ts'
 import { createKeyRequest, versionInfo } from '../src/wire-keys.ts'
 import { createTokenRequest, unwrapRequest, wire } from '../src/wire.ts'

@@ -9,58 +9,6 @@ import { notFound, ServiceError } from './errors.ts'
 import { contextPermissions } from './rule.ts'
 import type { Labels } from './rule.ts'
 
-/** Every permission there is. */
-export const permissions = [
-  'keys.create',
-  'keys.list',
-  'keys.read',
-  'keys.update',
-  'keys.label',
-  'keys.rotate',
-  'keys.usage',
-  'keys.import',
-  'keys.export',
-  'versions.list',
-  'versions.read',
-  'versions.update',
-  'versions.destroy',
-  'versions.restore',
-  'versions.check',
-  'aliases.list',
-  'aliases.read',
-  'aliases.write',
-  'aliases.remove',
-  'census.read',
-  'census.write',
-  'census.remove',
-  'data-keys.create',
-  'decapsulate',
-  'clock.read',
-  'clock.accept',
-  'wrap',
-  'unwrap',
-  'unwrap.compromised',
-  'rewrap',
-  'tokens.create',
-  'tokens.list',
-  'tokens.revoke',
-  'sys.seal',
-  'slots.list',
-  'slots.create',
-  'slots.remove',
-  'root.rotate',
-  'principals.create',
-  'principals.list',
-  'principals.update',
-  'grants.create',
-  'grants.list',
-  'grants.delete',
-  'authz.explain',
-  'audit.read',
-  'audit.verify',
-  'audit.checkpoint',
-] as const satisfies readonly Permission[]
-
 /** Who asks: a token, and what it may do. */
 export interface Principal {
   /** The id of the token. */

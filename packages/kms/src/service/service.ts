@@ -3,6 +3,7 @@
 import { randomBytes } from 'node:crypto'
 
 import { PublicKeyRecipient, toHex } from '@longhold/core'
+import { permissions } from '@longhold/core/kms'
 import type { Permission } from '@longhold/core/kms'
 
 import type { Anchor } from './anchor.ts'
@@ -37,7 +38,7 @@ import { firstCommit } from './ledger.ts'
 import type { Ledger } from './ledger.ts'
 import { createOwnKeys, OwnKeys } from './own-keys.ts'
 import { aboutRoute, pay } from './payment.ts'
-import { permissions, requirePermission, sharerOf } from './policy.ts'
+import { requirePermission, sharerOf } from './policy.ts'
 import type { Caller } from './policy.ts'
 import { rewrap } from './rewrap.ts'
 import type { Rewrapped, RewrapItem } from './rewrap.ts'

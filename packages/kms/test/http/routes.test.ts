@@ -1,11 +1,11 @@
 import { generateIdentity } from '@longhold/core'
+import { permissions } from '@longhold/core/kms'
 import type { Permission } from '@longhold/core/kms'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 
 import { publicRoutes, routeTable } from '../../src/http/route-table.ts'
 import type { RouteName } from '../../src/http/route-table.ts'
 import { auditHeads } from '../../src/service/audit-heads.ts'
-import { permissions } from '../../src/service/policy.ts'
 import { requests } from '../support/requests.ts'
 import type { Sent } from '../support/requests.ts'
 import { allBut, startTestService } from '../support/service.ts'
