@@ -12,7 +12,8 @@
  *   takes what `await enc.row(table, values)` makes, and nothing else: a plain value is an error of types, and at run
  *   time one that names the column. So is comparing the column with anything, which would silently match nothing.
  *
- * What Drizzle does not pass through the column cannot be refused here: patterns (`like`), placeholders and raw SQL.
+ * What Drizzle does not pass through the column cannot be refused here: comparisons with NULL or with another column,
+ * patterns (`like`), placeholders and raw SQL. They match nothing, as ciphertexts do.
  */
 
 import { Column, Table, eq, getColumnTable, getTableColumns, inArray, is, sql } from 'drizzle-orm'
@@ -119,7 +120,10 @@ export class EncryptedColumns<D extends Dialect> {
     return this.#column(name, 'string', options)
   }
 
-  /** Anything `JSON.stringify` has a text for (SPEC §9). As `text`. */
+  /**
+   * What JSON can hold (SPEC §9); a Map, NaN or bytes in it are `bad_value`, for `JSON.stringify` would lose them. As
+   * `text`.
+   */
   json<T = unknown>(name: string, options: ColumnOptions<T> = {}): EncryptedBuilder<D, T> {
     return this.#column(name, 'json', options)
   }

@@ -8,7 +8,7 @@ import { checkBytes } from '../options.ts'
 export type TypedValue =
   | { readonly type: 'bytes'; readonly value: Uint8Array }
   | { readonly type: 'string'; readonly value: string }
-  /** Anything `JSON.stringify` has a text for. */
+  /** What JSON can hold. Properties that are `undefined` are left out, and `toJSON` counts, as in `JSON.stringify`. */
   | { readonly type: 'json'; readonly value: unknown }
   | { readonly type: 'boolean'; readonly value: boolean }
   /** Any double; every NaN becomes the one NaN, −0 is kept. */
@@ -90,13 +90,36 @@ export function decodeValue(bytes: Uint8Array): TypedValue {
 
 function encodeJson(value: unknown): Uint8Array | undefined {
   try {
-    // The type says string; undefined, functions and symbols have no text.
-    const text = JSON.stringify(value) as string | undefined
+    // The type says string; undefined has no text.
+    const text = JSON.stringify(value, keptByJson) as string | undefined
     return text === undefined ? undefined : utf8(text)
   } catch {
-    return undefined // a cycle, or a bigint
+    return undefined // a cycle, a bigint, or what is lost
   }
 }
+
+/** `JSON.stringify` writes null or {} for what it cannot hold, and the value would be gone without a word. */
+function keptByJson(this: { readonly [name: string]: unknown }, name: string, value: unknown): unknown {
+  const isLost =
+    (value === null && this[name] instanceof Date) || // an invalid one
+    typeof value === 'function' ||
+    typeof value === 'symbol' ||
+    (typeof value === 'number' && !Number.isFinite(value)) ||
+    (value === undefined && Array.isArray(this)) ||
+    (typeof value === 'object' && value !== null && !isPlain(value))
+  if (isLost) throw badValue('JSON cannot hold it')
+  return value
+}
+
+/** An array, an object, or one of a class that says what it is by its properties; no Map, Set, Promise, or bytes. */
+function isPlain(value: object): boolean {
+  if (Array.isArray(value)) return true
+  const tag = Object.prototype.toString.call(value)
+  return tag === '[object Object]' || boxed.has(tag)
+}
+
+/** `JSON.stringify` unwraps them. */
+const boxed: ReadonlySet<string> = new Set(['[object Number]', '[object String]', '[object Boolean]'])
 
 function decodeJson(payload: Uint8Array): unknown {
   const text = fromUtf8(payload)

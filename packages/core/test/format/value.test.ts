@@ -56,6 +56,19 @@ test('the corners of each type', () => {
   expect(encodeValue({ type: 'bigint', value: 128n })).toEqual(Uint8Array.of(5, 0, 0x80))
   expect(encodeValue({ type: 'bigint', value: -129n })).toEqual(Uint8Array.of(5, 0xff, 0x7f))
   expect(roundTrip({ type: 'json', value: { b: 1, a: [null, 'é'] } }).value).toEqual({ b: 1, a: [null, 'é'] })
+  const made = {
+    at: new Date(0),
+    of: new (class {
+      name = 'a'
+    })(),
+    left: undefined,
+    size: Object(2),
+  }
+  expect(roundTrip({ type: 'json', value: made }).value).toEqual({
+    at: '1970-01-01T00:00:00.000Z',
+    of: { name: 'a' },
+    size: 2,
+  })
 })
 
 const cycle: unknown[] = []
@@ -71,6 +84,16 @@ test.each([
   ['a function as JSON', { type: 'json', value: () => 1 }],
   ['a bigint as JSON', { type: 'json', value: 1n }],
   ['a cycle as JSON', { type: 'json', value: cycle }],
+  ['NaN in JSON', { type: 'json', value: { dose: Number.NaN } }],
+  ['infinity as JSON', { type: 'json', value: Number.POSITIVE_INFINITY }],
+  ['a Map in JSON', { type: 'json', value: [new Map([['a', 1]])] }],
+  ['a Set in JSON', { type: 'json', value: { some: new Set([1]) } }],
+  ['a promise in JSON', { type: 'json', value: { some: Promise.resolve(1) } }],
+  ['bytes in JSON', { type: 'json', value: { some: new Uint8Array(2) } }],
+  ['an invalid date in JSON', { type: 'json', value: { some: new Date(Number.NaN) } }],
+  ['a function in JSON', { type: 'json', value: { some: () => 1 } }],
+  ['a symbol in JSON', { type: 'json', value: [Symbol('some')] }],
+  ['a gap in a list of JSON', { type: 'json', value: [1, undefined] }],
   ['a boolean that is a number', { type: 'boolean', value: 1 }],
   ['bytes that are an array', { type: 'bytes', value: [1] }],
   ['no type', { type: 'uuid', value: 'x' }],
