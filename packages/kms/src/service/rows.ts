@@ -2,9 +2,8 @@
  * What the key service keeps: the rows of its tables, and nothing but facts about them. To add a table:
  *
  * 1. its row type here, its name in `Rows`, its columns and its key in `tables`;
- * 2. its Drizzle table under the same names, with `...mark()`, in `store/sqlite/schema.ts`, a line of `store/postgres/schema.ts`,
- *    each of them in the list at the end of its file, then `NAME=what-changed pnpm run migrations` and the same with
- *    `DATABASE=postgres`;
+ * 2. two lines in `store/sqlite/schema.ts` and the same in `store/postgres/schema.ts`, one of them in the list at the
+ *    end, then `NAME=what-changed pnpm run migrations` and the same with `DATABASE=postgres`;
  * 3. nothing else. `reads.row('things', { thing })` and `reads.rows('things', page)` read it,
  *    `audit.commit(event, [insert('things', row), update('things', stored, { … }), remove('things', stored)])` changes
  *    it, and MACs, the cluster head, its verification and the contract suite cover it.
@@ -13,8 +12,7 @@
  * never undefined. Times are milliseconds since 1970.
  */
 
-import type { Permission } from '@longhold/core/kms'
-
+import type { GrantRow, PrincipalRow, TokenRow } from './access-rows.ts'
 import type {
   AliasRow,
   CensusRow,
@@ -26,10 +24,10 @@ import type {
   UsageRow,
   VersionRow,
 } from './key-rows.ts'
-import type { Rule } from './rule.ts'
 import type { SlotKind } from './slot-opener.ts'
 
 // One place to import rows from, whichever file they are in.
+export type { GrantRow, PrincipalRow, TokenRow } from './access-rows.ts'
 export type {
   AliasRow,
   CensusRow,
@@ -95,47 +93,6 @@ export interface OwnKeyRow {
   readonly rootVersion: number
   readonly sealed: Uint8Array
   readonly createdAt: number
-}
-
-export interface TokenRow {
-  /** 24 hexadecimal digits. */
-  readonly token: string
-  readonly name: string
-  /** Whose it is; null: it stands for itself. */
-  readonly principal: string | null
-  /** HMAC of the secret under the pepper of `pepperVersion`. */
-  readonly secretMac: Uint8Array
-  readonly pepperVersion: number
-  readonly permissions: readonly Permission[]
-  readonly keys: readonly string[] | null
-  readonly createdAt: number
-  readonly expiresAt: number | null
-  readonly revokedAt: number | null
-  /** The token that made it; null for the first. */
-  readonly createdBy: string | null
-}
-
-/** Somebody who has grants. */
-export interface PrincipalRow {
-  readonly principal: string
-  readonly description: string
-  /** While it is set, no token of the principal is accepted. */
-  readonly disabledAt: number | null
-  readonly createdAt: number
-  /** A token. */
-  readonly createdBy: string
-}
-
-/** One rule of a principal. */
-export interface GrantRow extends Rule {
-  readonly principal: string
-  /** 24 hexadecimal digits. */
-  readonly grant: string
-  /** null: any number. */
-  readonly usesLeft: number | null
-  readonly createdAt: number
-  /** A token. */
-  readonly createdBy: string
 }
 
 /** A checkpoint, for whoever takes it elsewhere. */
@@ -210,11 +167,15 @@ interface KeyColumns {
 export type KeyOf<T extends TableName> = Pick<Rows[T], KeyColumns[T] & keyof Rows[T]>
 
 export type ColumnKind = 'text' | 'number' | 'boolean' | 'bytes' | 'json'
+/** With `?` where the value may be null. */
+export type ColumnFact = ColumnKind | `${ColumnKind}?`
 
 interface Table<T extends TableName> {
   /** In the order of pages. */
   readonly key: readonly (KeyColumns[T] & keyof Rows[T])[]
-  readonly columns: Readonly<Record<keyof Rows[T], ColumnKind>>
+  readonly columns: {
+    readonly [C in keyof Rows[T]]: null extends Rows[T][C] ? `${ColumnKind}?` : ColumnKind
+  }
 }
 
 export const tables: { readonly [T in TableName]: Table<T> } = {
@@ -223,7 +184,7 @@ export const tables: { readonly [T in TableName]: Table<T> } = {
     columns: {
       clusterId: 'bytes',
       rootVersion: 'number',
-      nextRootVersion: 'number',
+      nextRootVersion: 'number?',
       minSlots: 'number',
       createdAt: 'number',
     },
@@ -241,7 +202,7 @@ export const tables: { readonly [T in TableName]: Table<T> } = {
       sealedAuth: 'bytes',
       rootVersion: 'number',
       sealedRoot: 'bytes',
-      nextRoot: 'bytes',
+      nextRoot: 'bytes?',
       createdAt: 'number',
     },
   },
@@ -269,11 +230,11 @@ export const tables: { readonly [T in TableName]: Table<T> } = {
       labels: 'json',
       destroyAfterMs: 'number',
       exportable: 'boolean',
-      exportedAt: 'number',
+      exportedAt: 'number?',
       imported: 'boolean',
       issuedOnly: 'boolean',
       createdAt: 'number',
-      rotatedAt: 'number',
+      rotatedAt: 'number?',
     },
   },
   versions: {
@@ -289,8 +250,8 @@ export const tables: { readonly [T in TableName]: Table<T> } = {
       sealedSeed: 'bytes',
       createdAt: 'number',
       stateChangedAt: 'number',
-      compromisedAt: 'number',
-      destroyAt: 'number',
+      compromisedAt: 'number?',
+      destroyAt: 'number?',
     },
   },
   schedules: { key: ['key'], columns: { key: 'text', everyMs: 'number', nextAt: 'number' } },
@@ -308,7 +269,7 @@ export const tables: { readonly [T in TableName]: Table<T> } = {
   },
   census: {
     key: ['key', 'consumer'],
-    columns: { key: 'text', consumer: 'text', counts: 'json', takenAt: 'number' },
+    columns: { key: 'text', consumer: 'text', counts: 'json?', takenAt: 'number?' },
   },
   issued_data_keys: {
     key: ['key', 'keyId'],
@@ -316,22 +277,22 @@ export const tables: { readonly [T in TableName]: Table<T> } = {
   },
   clock: {
     key: ['clock'],
-    columns: { clock: 'text', latest: 'number', shown: 'number', jumpSeenAt: 'number', jumpByMs: 'number' },
+    columns: { clock: 'text', latest: 'number', shown: 'number', jumpSeenAt: 'number?', jumpByMs: 'number?' },
   },
   tokens: {
     key: ['token'],
     columns: {
       token: 'text',
       name: 'text',
-      principal: 'text',
+      principal: 'text?',
       secretMac: 'bytes',
       pepperVersion: 'number',
       permissions: 'json',
-      keys: 'json',
+      keys: 'json?',
       createdAt: 'number',
-      expiresAt: 'number',
-      revokedAt: 'number',
-      createdBy: 'text',
+      expiresAt: 'number?',
+      revokedAt: 'number?',
+      createdBy: 'text?',
     },
   },
   principals: {
@@ -339,7 +300,7 @@ export const tables: { readonly [T in TableName]: Table<T> } = {
     columns: {
       principal: 'text',
       description: 'text',
-      disabledAt: 'number',
+      disabledAt: 'number?',
       createdAt: 'number',
       createdBy: 'text',
     },
@@ -351,13 +312,13 @@ export const tables: { readonly [T in TableName]: Table<T> } = {
       grant: 'text',
       effect: 'text',
       permissions: 'json',
-      keys: 'json',
-      labels: 'json',
-      context: 'json',
-      notBefore: 'number',
-      notAfter: 'number',
-      networks: 'json',
-      usesLeft: 'number',
+      keys: 'json?',
+      labels: 'json?',
+      context: 'json?',
+      notBefore: 'number?',
+      notAfter: 'number?',
+      networks: 'json?',
+      usesLeft: 'number?',
       createdAt: 'number',
       createdBy: 'text',
     },
@@ -382,6 +343,13 @@ export const tables: { readonly [T in TableName]: Table<T> } = {
 
 // The keys of the table are exactly the names.
 export const tableNames = Object.keys(tables) as TableName[]
+
+/** What a column holds, and whether it may be null. */
+export function columnFact(fact: ColumnFact): { readonly kind: ColumnKind; readonly isNullable: boolean } {
+  const isNullable = fact.endsWith('?')
+  // A fact is a kind, with the mark or without.
+  return { kind: (isNullable ? fact.slice(0, -1) : fact) as ColumnKind, isNullable }
+}
 
 /** The columns of a table in the order of their names. */
 export function columnsOf(table: TableName): string[] {

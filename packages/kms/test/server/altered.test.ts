@@ -43,7 +43,6 @@ describe('a service whose database was altered while it was stopped', () => {
     const under = await initialised()
     expect((await served(under)).codes).toEqual([answered, answered, answered])
     const outside = new Database(under.database)
-    outside.pragma('foreign_keys = OFF')
     expect(outside.prepare(statement).run().changes).toBe(1)
     outside.close()
     const { codes, errors } = await served(under)

@@ -88,7 +88,6 @@ describe('a database', () => {
     const tables = [...tableNames, 'cluster_head', 'audit_entries']
     const outside = new Database(path)
     onTestFinished(() => void outside.close())
-    outside.pragma('foreign_keys = OFF')
     const opened = SqliteStore.open({ path })
     onTestFinished(() => opened.close())
     const under = await openLedger(opened, { anchor, ordinal: 10 })

@@ -32,7 +32,6 @@ async function filled() {
   expect(await under.commit(insert('keys', keyRow('parent')), ...made)).toBe('done')
   const outside = new Database(path)
   onTestFinished(() => void outside.close())
-  outside.pragma('foreign_keys = OFF')
   return { ...under, under, store, outside }
 }
 

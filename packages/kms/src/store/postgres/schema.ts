@@ -5,10 +5,11 @@
 
 import { sql } from 'drizzle-orm'
 import { bigint, boolean, customType, json, pgSchema, primaryKey, uniqueIndex } from 'drizzle-orm/pg-core'
-import type { AnyPgColumnBuilder, ExtraConfigColumn, PgTable } from 'drizzle-orm/pg-core'
+import type { AnyPgColumnBuilder, PgTable } from 'drizzle-orm/pg-core'
 
-import { keyColumnsOf, tables } from '../../service/rows.ts'
-import type { ColumnKind, TableName } from '../../service/rows.ts'
+import type { TableName } from '../../service/rows.ts'
+import { columnNamed, columnsFor, keyOf, uniqueIndexesOf } from '../sql/columns.ts'
+import type { ColumnBuilders } from '../sql/columns.ts'
 
 export const longholdKms = pgSchema('longhold_kms')
 
@@ -19,7 +20,7 @@ const bytea = customType<{ data: Uint8Array; driverData: Uint8Array }>({
 /** Compared by its bytes, whatever the database's language is. */
 const text = customType<{ data: string; driverData: string }>({ dataType: () => 'text collate "C"' })
 
-const builders: Readonly<Record<ColumnKind, (name: string) => AnyPgColumnBuilder>> = {
+const builders: ColumnBuilders<AnyPgColumnBuilder> = {
   text: (name) => text(name),
   number: (name) => bigint(name, { mode: 'number' }),
   boolean: (name) => boolean(name),
@@ -53,14 +54,7 @@ export const cluster = rowTable('cluster')
 export const slots = rowTable('slots')
 export const ownKeys = rowTable('own_keys')
 export const keys = rowTable('keys')
-export const versions = longholdKms.table('versions', columnsFor('versions'), (table) => [
-  ...keyOf('versions', table),
-  uniqueIndex('versions_recipient_id').on(column(table, 'recipientId')),
-  // The database too knows that a key has one primary.
-  uniqueIndex('versions_one_primary')
-    .on(column(table, 'key'))
-    .where(sql`state = 'primary'`),
-])
+export const versions = rowTable('versions')
 export const schedules = rowTable('schedules')
 export const destructions = rowTable('destructions')
 export const aliases = rowTable('aliases')
@@ -72,10 +66,7 @@ export const tokens = rowTable('tokens')
 export const principals = rowTable('principals')
 export const grants = rowTable('grants')
 export const checkpoints = rowTable('checkpoints')
-export const auditHeads = longholdKms.table('audit_heads', columnsFor('audit_heads'), (table) => [
-  ...keyOf('audit_heads', table),
-  uniqueIndex('audit_heads_ordinal').on(column(table, 'ordinal')),
-])
+export const auditHeads = rowTable('audit_heads')
 
 /** Each table of `service/rows.ts`, under its name there. */
 export const rowTables = {
@@ -99,34 +90,11 @@ export const rowTables = {
 } satisfies Record<TableName, PgTable>
 
 function rowTable(name: TableName) {
-  return longholdKms.table(name, columnsFor(name), (table) => keyOf(name, table))
-}
-
-/** What may be null is said by the type of the row, and held by its MAC. */
-function columnsFor(table: TableName): Record<string, AnyPgColumnBuilder> {
-  // The columns of the key are not null by being that.
-  const content = Object.entries(tables[table].columns).map(([name, kind]) => [
-    name,
-    builders[kind](snake(name)),
+  return longholdKms.table(name, columnsFor(name, builders), (columns) => [
+    primaryKey({ columns: keyOf(name, columns) }),
+    ...uniqueIndexesOf(name).map(({ name: index, on, where }) => {
+      const unique = uniqueIndex(index).on(columnNamed(columns, on))
+      return where === undefined ? unique : unique.where(sql.raw(where))
+    }),
   ])
-  return {
-    ...(Object.fromEntries(content) as Record<string, AnyPgColumnBuilder>),
-    generation: bigint({ mode: 'number' }).notNull(),
-    mac: bytea('mac').notNull(),
-  }
-}
-
-function keyOf(name: TableName, table: Readonly<Record<string, ExtraConfigColumn>>) {
-  const [first, ...others] = keyColumnsOf(name).map((key) => column(table, key))
-  return first === undefined ? [] : [primaryKey({ columns: [first, ...others] })]
-}
-
-function column(table: Readonly<Record<string, ExtraConfigColumn>>, name: string): ExtraConfigColumn {
-  const found = table[name]
-  if (found === undefined) throw new TypeError(`no such column: ${name}`)
-  return found
-}
-
-function snake(name: string): string {
-  return name.replace(/[A-Z]/gu, (letter) => `_${letter.toLowerCase()}`)
 }

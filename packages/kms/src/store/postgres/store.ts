@@ -16,11 +16,13 @@ import type {
   Snapshot,
 } from '../../service/key-store.ts'
 import type { KeyOf, Rows, Stored, TableName, VersionRow } from '../../service/rows.ts'
+import { columnNamed } from '../sql/columns.ts'
+import { plain, rowFrom } from '../sql/rows.ts'
 import { openPool, translated } from './connection.ts'
 import type { Connection } from './connection.ts'
 import { migrateDatabase } from './migrate.ts'
 import { auditEntries, versions } from './schema.ts'
-import { plain, rowFrom, TableReads } from './table-reads.ts'
+import { TableReads } from './table-reads.ts'
 import { runCommit } from './writes.ts'
 
 export interface PostgresStoreOptions {
@@ -77,8 +79,8 @@ export class PostgresStore implements KeyStore {
   async versionsByRecipientId(recipientIds: readonly Uint8Array[]): Promise<Stored<VersionRow>[]> {
     if (recipientIds.length === 0) return []
     const from: PgTable = versions
-    const columns: Readonly<Record<string, Column>> = getTableColumns(versions)
-    const isOne = columns['recipientId'] && inArray(columns['recipientId'], [...recipientIds])
+    const column: Column = columnNamed(getTableColumns(versions), 'recipientId')
+    const isOne = inArray(column, [...recipientIds])
     const rows = await translated(async () => this.#connection.db.select().from(from).where(isOne))
     return rows.map((row) => rowFrom('versions', row))
   }

@@ -4,21 +4,12 @@ import { and, eq, getTableColumns } from 'drizzle-orm'
 import type { PgColumn, PgTable } from 'drizzle-orm/pg-core'
 
 import type { Commit, Outcome, RowWrite } from '../../service/key-store.ts'
+import { isRow, keyColumnsIn, Refusal } from '../sql/rows.ts'
 import { postgresCode, readCommitted, retried } from './connection.ts'
 import type { Database, Transaction } from './connection.ts'
 import { auditEntries, clusterHead, rowTables } from './schema.ts'
-import { isRow } from './table-reads.ts'
 
 const uniqueViolation = '23505'
-
-/** Ends a transaction with nothing written. */
-class Refusal extends Error {
-  readonly outcome: Exclude<Outcome, 'done'>
-  constructor(outcome: Exclude<Outcome, 'done'>) {
-    super(outcome)
-    this.outcome = outcome
-  }
-}
 
 /** @throws ServiceError `storage_unavailable`. */
 export async function runCommit(db: Database, commit: Commit): Promise<Outcome> {
@@ -63,7 +54,7 @@ async function makeWrite(tx: Transaction, write: RowWrite): Promise<boolean> {
   const generation = columns['generation']
   if (generation === undefined) return false
   const key = 'removed' in write ? write.removed : write.row
-  const isIt = and(isRow(write.table, key), eq(generation, write.expected))
+  const isIt = and(isRow(keyColumnsIn(rowTables, write.table), { ...key }), eq(generation, write.expected))
   const returning = { generation }
   if ('removed' in write) return (await tx.delete(table).where(isIt).returning(returning)).length === 1
   // A row has the columns of its table, and of a table that is not known drizzle takes any.

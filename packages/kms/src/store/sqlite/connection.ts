@@ -33,7 +33,6 @@ export function openConnection(
         client.pragma('synchronous = FULL')
         client.pragma('secure_delete = ON')
       }
-      client.pragma('foreign_keys = ON')
       return { client, db: drizzle({ client }) }
     } catch (error) {
       client.close()

@@ -1,6 +1,6 @@
 /** SQLite, embedded: reads on the calling thread (WAL), all writes through one writer in a thread of its own. */
 
-import { and, asc, eq, gt, sql } from 'drizzle-orm'
+import { and, asc, eq, getTableColumns, gt, sql } from 'drizzle-orm'
 
 import type {
   AuditRow,
@@ -13,12 +13,14 @@ import type {
   Snapshot,
 } from '../../service/key-store.ts'
 import type { KeyOf, Rows, Stored, TableName, VersionRow } from '../../service/rows.ts'
+import { columnNamed } from '../sql/columns.ts'
+import { plain, rowFrom } from '../sql/rows.ts'
 import { createPrivateFile, openConnection, storageUnavailable, translated } from './connection.ts'
 import type { Connection } from './connection.ts'
 import { lockDatabase } from './lock.ts'
 import { migrateDatabase } from './migrate.ts'
 import { auditEntries, versions } from './schema.ts'
-import { plain, rowFrom, TableReads } from './table-reads.ts'
+import { TableReads } from './table-reads.ts'
 import { WriterThread } from './writer-thread.ts'
 
 export interface SqliteStoreOptions {
@@ -54,7 +56,7 @@ export class SqliteStore implements KeyStore {
       reader.db
         .select()
         .from(versions)
-        .where(eq(versions.recipientId, sql.placeholder('recipientId')))
+        .where(eq(columnNamed(getTableColumns(versions), 'recipientId'), sql.placeholder('recipientId')))
         .prepare(),
     )
     this.#writer = writer

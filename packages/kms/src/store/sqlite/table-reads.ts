@@ -1,12 +1,13 @@
 /** Reads of any table. Those by key are prepared once: preparing costs several times what running does. */
 
-import { and, asc, eq, getTableColumns, gt, sql } from 'drizzle-orm'
-import type { Column, SQL } from 'drizzle-orm'
+import { asc, sql } from 'drizzle-orm'
+import type { Placeholder, SQL } from 'drizzle-orm'
 import type { SQLiteTable } from 'drizzle-orm/sqlite-core'
 
 import type { HeadRow, RowPage, RowReads } from '../../service/key-store.ts'
-import { keyColumnsOf, tableNames, tables } from '../../service/rows.ts'
+import { keyColumnsOf, tableNames } from '../../service/rows.ts'
 import type { KeyOf, Rows, Stored, TableName } from '../../service/rows.ts'
+import { isInPage, isRow, keyColumnsIn, plain, rowFrom } from '../sql/rows.ts'
 import { translated } from './connection.ts'
 import type { Connection } from './connection.ts'
 import { clusterHead, rowTables } from './schema.ts'
@@ -44,8 +45,13 @@ export class TableReads implements RowReads {
   async borrowedRows<T extends TableName>(table: T, page: RowPage<T>): Promise<Stored<Rows[T]>[]> {
     const { within, after, limit } = page
     const rows: unknown = translated(() => {
-      if (within !== undefined)
-        return selectPage(this.#db, table, pageCondition(table, page)).limit(limit).all()
+      if (within !== undefined) {
+        const isOne = isInPage(keyColumnsIn(rowTables, table), {
+          within: buffers(within),
+          after: after && buffers(after),
+        })
+        return selectPage(this.#db, table, isOne).limit(limit).all()
+      }
       const pages = this.#pages.get(table) ?? prepareWholePages(this.#db, table)
       this.#pages.set(table, pages)
       return after === undefined ? pages.first.all({ limit }) : pages.next.all({ ...buffers(after), limit })
@@ -62,7 +68,7 @@ interface WholePages {
 
 function selectPage(db: Connection['db'], table: TableName, condition: SQL | undefined) {
   const from: SQLiteTable = rowTables[table]
-  const order = keyColumnsIn(table).map(([, column]) => asc(column))
+  const order = keyColumnsIn(rowTables, table).map(([, column]) => asc(column))
   return db
     .select()
     .from(from)
@@ -71,88 +77,26 @@ function selectPage(db: Connection['db'], table: TableName, condition: SQL | und
 }
 
 function prepareWholePages(db: Connection['db'], table: TableName): WholePages {
-  const columns = keyColumnsIn(table)
-  const names = sql.join(
-    columns.map(([, column]) => sql`${column}`),
-    sql`, `,
-  )
-  const values = sql.join(
-    columns.map(([name]) => sql`${sql.placeholder(name)}`),
-    sql`, `,
-  )
+  const after = isInPage(keyColumnsIn(rowTables, table), { after: keyPlaceholders(table) })
   const limit = sql.placeholder('limit')
   return {
     first: selectPage(db, table, undefined).limit(limit).prepare(),
-    next: selectPage(db, table, sql`(${names}) > (${values})`)
-      .limit(limit)
-      .prepare(),
+    next: selectPage(db, table, after).limit(limit).prepare(),
   }
 }
 
 function prepareByKey(db: Connection['db'], table: TableName) {
   const from: SQLiteTable = rowTables[table]
-  const isIt = keyColumnsIn(table).map(([name, column]) => eq(column, sql.placeholder(name)))
   return db
     .select()
     .from(from)
-    .where(and(...isIt))
+    .where(isRow(keyColumnsIn(rowTables, table), keyPlaceholders(table)))
     .prepare()
 }
 
-function pageCondition<T extends TableName>(table: T, { within = {}, after }: RowPage<T>): SQL | undefined {
-  const columns = keyColumnsIn(table)
-  const fixed = columns.filter(([name]) => name in within)
-  const free = columns.filter(([name]) => !(name in within))
-  const valueOf = (of: object, name: string) => buffers(of)[name]
-  const conditions = fixed.map(([name, column]) => eq(column, valueOf(within, name)))
-  if (after === undefined) return and(...conditions)
-  const [[name, column] = [], ...others] = free
-  if (name === undefined || column === undefined || others.length === 0) {
-    return and(...conditions, column && gt(column, valueOf(after, name ?? '')))
-  }
-  const names = sql.join(
-    free.map(([, one]) => sql`${one}`),
-    sql`, `,
-  )
-  const values = sql.join(
-    free.map(([one, of]) => sql.param(valueOf(after, one), of)),
-    sql`, `,
-  )
-  return and(...conditions, sql`(${names}) > (${values})`)
-}
-
-/** The columns that name a row: their names in rows, and themselves. */
-export function keyColumnsIn(table: TableName): (readonly [string, Column])[] {
-  const columns: Readonly<Record<string, Column>> = getTableColumns(rowTables[table])
-  return keyColumnsOf(table).flatMap((name) => {
-    const column = columns[name]
-    return column === undefined ? [] : [[name, column] as const]
-  })
-}
-
-const byteColumns = new Map(
-  tableNames.map((table) => [
-    table,
-    [
-      'mac',
-      ...Object.entries(tables[table].columns).flatMap(([name, kind]) => (kind === 'bytes' ? [name] : [])),
-    ],
-  ]),
-)
-
-/** What drizzle made of a row of this table, with bytes of its own: the driver's Buffers may share memory. */
-export function rowFrom<T extends TableName>(table: T, row: object): Stored<Rows[T]> {
-  const values = { ...row } as Record<string, unknown>
-  for (const name of byteColumns.get(table) ?? []) {
-    const value = values[name]
-    if (value instanceof Uint8Array) values[name] = plain(value)
-  }
-  // The schema has the columns of the table, which the contract suite writes and reads.
-  return values as unknown as Stored<Rows[T]>
-}
-
-export function plain(bytes: Uint8Array): Uint8Array {
-  return new Uint8Array(bytes)
+/** For the columns that name a row. */
+export function keyPlaceholders(table: TableName): Record<string, Placeholder> {
+  return Object.fromEntries(keyColumnsOf(table).map((name) => [name, sql.placeholder(name)]))
 }
 
 /** The driver takes Buffers; bytes that came from another thread are plain arrays. */

@@ -7,10 +7,12 @@ import type { SQLiteTable } from 'drizzle-orm/sqlite-core'
 import type { Commit, Outcome, RowWrite } from '../../service/key-store.ts'
 import { tableNames } from '../../service/rows.ts'
 import type { TableName } from '../../service/rows.ts'
+import { columnNamed } from '../sql/columns.ts'
+import { isRow, keyColumnsIn, Refusal } from '../sql/rows.ts'
 import { sqliteCode } from './connection.ts'
 import type { Connection } from './connection.ts'
 import { auditEntries, clusterHead, rowTables } from './schema.ts'
-import { buffers, keyColumnsIn } from './table-reads.ts'
+import { buffers, keyPlaceholders } from './table-reads.ts'
 
 interface Statement {
   run(values: Record<string, unknown>): { readonly changes: number }
@@ -56,8 +58,8 @@ function prepareTable(db: Connection['db'], table: TableName): TableStatements {
   const into: SQLiteTable = rowTables[table]
   const columns: Readonly<Record<string, Column>> = getTableColumns(rowTables[table])
   const isIt = and(
-    ...keyColumnsIn(table).map(([name, column]) => eq(column, sql.placeholder(name))),
-    ...(columns['generation'] === undefined ? [] : [eq(columns['generation'], sql.placeholder('expected'))]),
+    isRow(keyColumnsIn(rowTables, table), keyPlaceholders(table)),
+    eq(columnNamed(columns, 'generation'), sql.placeholder('expected')),
   )
   return {
     insert: db.insert(into).values(placeholders(into)).onConflictDoNothing().prepare(),
@@ -70,15 +72,6 @@ function prepareTable(db: Connection['db'], table: TableName): TableStatements {
 function placeholders(table: SQLiteTable): Record<string, Placeholder> {
   const names = Object.keys(getTableColumns(table))
   return Object.fromEntries(names.map((name) => [name, sql.placeholder(name)]))
-}
-
-/** Ends a transaction with nothing written. */
-class Refusal extends Error {
-  readonly outcome: Exclude<Outcome, 'done'>
-  constructor(outcome: Exclude<Outcome, 'done'>) {
-    super(outcome)
-    this.outcome = outcome
-  }
 }
 
 export function runCommit(writes: Writes, commit: Commit): Outcome {

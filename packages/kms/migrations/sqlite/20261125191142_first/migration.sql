@@ -1,5 +1,5 @@
 CREATE TABLE `aliases` (
-	`alias` text PRIMARY KEY,
+	`alias` text PRIMARY KEY NOT NULL,
 	`key` text NOT NULL,
 	`created_at` integer NOT NULL,
 	`changed_at` integer NOT NULL,
@@ -16,7 +16,7 @@ CREATE TABLE `audit_entries` (
 );
 --> statement-breakpoint
 CREATE TABLE `audit_heads` (
-	`run` text PRIMARY KEY,
+	`run` text PRIMARY KEY NOT NULL,
 	`ordinal` integer NOT NULL,
 	`seq` integer NOT NULL,
 	`last_mac` blob NOT NULL,
@@ -46,7 +46,7 @@ CREATE TABLE `checkpoints` (
 );
 --> statement-breakpoint
 CREATE TABLE `clock` (
-	`clock` text PRIMARY KEY,
+	`clock` text PRIMARY KEY NOT NULL,
 	`latest` integer NOT NULL,
 	`shown` integer NOT NULL,
 	`jump_seen_at` integer,
@@ -56,7 +56,7 @@ CREATE TABLE `clock` (
 );
 --> statement-breakpoint
 CREATE TABLE `cluster` (
-	`cluster_id` blob PRIMARY KEY,
+	`cluster_id` blob PRIMARY KEY NOT NULL,
 	`root_version` integer NOT NULL,
 	`next_root_version` integer,
 	`min_slots` integer NOT NULL,
@@ -112,7 +112,7 @@ CREATE TABLE `issued_data_keys` (
 );
 --> statement-breakpoint
 CREATE TABLE `keys` (
-	`key` text PRIMARY KEY,
+	`key` text PRIMARY KEY NOT NULL,
 	`purpose` text NOT NULL,
 	`kem_id` integer NOT NULL,
 	`enabled` integer NOT NULL,
@@ -144,7 +144,7 @@ CREATE TABLE `own_keys` (
 );
 --> statement-breakpoint
 CREATE TABLE `principals` (
-	`principal` text PRIMARY KEY,
+	`principal` text PRIMARY KEY NOT NULL,
 	`description` text NOT NULL,
 	`disabled_at` integer,
 	`created_at` integer NOT NULL,
@@ -154,7 +154,7 @@ CREATE TABLE `principals` (
 );
 --> statement-breakpoint
 CREATE TABLE `schedules` (
-	`key` text PRIMARY KEY,
+	`key` text PRIMARY KEY NOT NULL,
 	`every_ms` integer NOT NULL,
 	`next_at` integer NOT NULL,
 	`generation` integer NOT NULL,
@@ -162,7 +162,7 @@ CREATE TABLE `schedules` (
 );
 --> statement-breakpoint
 CREATE TABLE `slots` (
-	`slot` text PRIMARY KEY,
+	`slot` text PRIMARY KEY NOT NULL,
 	`kind` text NOT NULL,
 	`label` text NOT NULL,
 	`kem_id` integer NOT NULL,
@@ -179,7 +179,7 @@ CREATE TABLE `slots` (
 );
 --> statement-breakpoint
 CREATE TABLE `tokens` (
-	`token` text PRIMARY KEY,
+	`token` text PRIMARY KEY NOT NULL,
 	`name` text NOT NULL,
 	`principal` text,
 	`secret_mac` blob NOT NULL,
@@ -220,10 +220,9 @@ CREATE TABLE `versions` (
 	`destroy_at` integer,
 	`generation` integer NOT NULL,
 	`mac` blob NOT NULL,
-	CONSTRAINT `versions_pk` PRIMARY KEY(`key`, `version`),
-	CONSTRAINT `fk_versions_key_keys_key_fk` FOREIGN KEY (`key`) REFERENCES `keys`(`key`)
+	CONSTRAINT `versions_pk` PRIMARY KEY(`key`, `version`)
 );
 --> statement-breakpoint
 CREATE UNIQUE INDEX `audit_heads_ordinal` ON `audit_heads` (`ordinal`);--> statement-breakpoint
 CREATE UNIQUE INDEX `versions_recipient_id` ON `versions` (`recipient_id`);--> statement-breakpoint
-CREATE UNIQUE INDEX `versions_one_primary` ON `versions` (`key`) WHERE "versions"."state" = 'primary';
+CREATE UNIQUE INDEX `versions_one_primary` ON `versions` (`key`) WHERE state = 'primary';

@@ -2,9 +2,9 @@ CREATE SCHEMA "longhold_kms";
 --> statement-breakpoint
 CREATE TABLE "longhold_kms"."aliases" (
 	"alias" text collate "C" PRIMARY KEY,
-	"key" text collate "C",
-	"created_at" bigint,
-	"changed_at" bigint,
+	"key" text collate "C" NOT NULL,
+	"created_at" bigint NOT NULL,
+	"changed_at" bigint NOT NULL,
 	"generation" bigint NOT NULL,
 	"mac" bytea NOT NULL
 );
@@ -19,12 +19,12 @@ CREATE TABLE "longhold_kms"."audit_entries" (
 --> statement-breakpoint
 CREATE TABLE "longhold_kms"."audit_heads" (
 	"run" text collate "C" PRIMARY KEY,
-	"ordinal" bigint,
-	"seq" bigint,
-	"last_mac" bytea,
-	"head_mac" bytea,
-	"chain_key_version" bigint,
-	"started_at" bigint,
+	"ordinal" bigint NOT NULL,
+	"seq" bigint NOT NULL,
+	"last_mac" bytea NOT NULL,
+	"head_mac" bytea NOT NULL,
+	"chain_key_version" bigint NOT NULL,
+	"started_at" bigint NOT NULL,
 	"generation" bigint NOT NULL,
 	"mac" bytea NOT NULL
 );
@@ -41,16 +41,16 @@ CREATE TABLE "longhold_kms"."census" (
 --> statement-breakpoint
 CREATE TABLE "longhold_kms"."checkpoints" (
 	"checkpoint" bigint PRIMARY KEY,
-	"line" text collate "C",
-	"created_at" bigint,
+	"line" text collate "C" NOT NULL,
+	"created_at" bigint NOT NULL,
 	"generation" bigint NOT NULL,
 	"mac" bytea NOT NULL
 );
 --> statement-breakpoint
 CREATE TABLE "longhold_kms"."clock" (
 	"clock" text collate "C" PRIMARY KEY,
-	"latest" bigint,
-	"shown" bigint,
+	"latest" bigint NOT NULL,
+	"shown" bigint NOT NULL,
 	"jump_seen_at" bigint,
 	"jump_by_ms" bigint,
 	"generation" bigint NOT NULL,
@@ -59,10 +59,10 @@ CREATE TABLE "longhold_kms"."clock" (
 --> statement-breakpoint
 CREATE TABLE "longhold_kms"."cluster" (
 	"cluster_id" bytea PRIMARY KEY,
-	"root_version" bigint,
+	"root_version" bigint NOT NULL,
 	"next_root_version" bigint,
-	"min_slots" bigint,
-	"created_at" bigint,
+	"min_slots" bigint NOT NULL,
+	"created_at" bigint NOT NULL,
 	"generation" bigint NOT NULL,
 	"mac" bytea NOT NULL
 );
@@ -78,7 +78,7 @@ CREATE TABLE "longhold_kms"."cluster_head" (
 CREATE TABLE "longhold_kms"."destructions" (
 	"key" text collate "C",
 	"version" bigint,
-	"destroy_at" bigint,
+	"destroy_at" bigint NOT NULL,
 	"generation" bigint NOT NULL,
 	"mac" bytea NOT NULL,
 	CONSTRAINT "destructions_pkey" PRIMARY KEY("key","version")
@@ -87,8 +87,8 @@ CREATE TABLE "longhold_kms"."destructions" (
 CREATE TABLE "longhold_kms"."grants" (
 	"principal" text collate "C",
 	"grant" text collate "C",
-	"effect" text collate "C",
-	"permissions" json,
+	"effect" text collate "C" NOT NULL,
+	"permissions" json NOT NULL,
 	"keys" json,
 	"labels" json,
 	"context" json,
@@ -96,8 +96,8 @@ CREATE TABLE "longhold_kms"."grants" (
 	"not_after" bigint,
 	"networks" json,
 	"uses_left" bigint,
-	"created_at" bigint,
-	"created_by" text collate "C",
+	"created_at" bigint NOT NULL,
+	"created_by" text collate "C" NOT NULL,
 	"generation" bigint NOT NULL,
 	"mac" bytea NOT NULL,
 	CONSTRAINT "grants_pkey" PRIMARY KEY("principal","grant")
@@ -106,8 +106,8 @@ CREATE TABLE "longhold_kms"."grants" (
 CREATE TABLE "longhold_kms"."issued_data_keys" (
 	"key" text collate "C",
 	"key_id" text collate "C",
-	"version" bigint,
-	"issued_at" bigint,
+	"version" bigint NOT NULL,
+	"issued_at" bigint NOT NULL,
 	"generation" bigint NOT NULL,
 	"mac" bytea NOT NULL,
 	CONSTRAINT "issued_data_keys_pkey" PRIMARY KEY("key","key_id")
@@ -115,20 +115,20 @@ CREATE TABLE "longhold_kms"."issued_data_keys" (
 --> statement-breakpoint
 CREATE TABLE "longhold_kms"."keys" (
 	"key" text collate "C" PRIMARY KEY,
-	"purpose" text collate "C",
-	"kem_id" bigint,
-	"enabled" boolean,
-	"latest_version" bigint,
-	"primary_version" bigint,
-	"min_unwrap_version" bigint,
-	"rewrap_to" json,
-	"labels" json,
-	"destroy_after_ms" bigint,
-	"exportable" boolean,
+	"purpose" text collate "C" NOT NULL,
+	"kem_id" bigint NOT NULL,
+	"enabled" boolean NOT NULL,
+	"latest_version" bigint NOT NULL,
+	"primary_version" bigint NOT NULL,
+	"min_unwrap_version" bigint NOT NULL,
+	"rewrap_to" json NOT NULL,
+	"labels" json NOT NULL,
+	"destroy_after_ms" bigint NOT NULL,
+	"exportable" boolean NOT NULL,
 	"exported_at" bigint,
-	"imported" boolean,
-	"issued_only" boolean,
-	"created_at" bigint,
+	"imported" boolean NOT NULL,
+	"issued_only" boolean NOT NULL,
+	"created_at" bigint NOT NULL,
 	"rotated_at" bigint,
 	"generation" bigint NOT NULL,
 	"mac" bytea NOT NULL
@@ -137,9 +137,9 @@ CREATE TABLE "longhold_kms"."keys" (
 CREATE TABLE "longhold_kms"."own_keys" (
 	"purpose" text collate "C",
 	"version" bigint,
-	"root_version" bigint,
-	"sealed" bytea,
-	"created_at" bigint,
+	"root_version" bigint NOT NULL,
+	"sealed" bytea NOT NULL,
+	"created_at" bigint NOT NULL,
 	"generation" bigint NOT NULL,
 	"mac" bytea NOT NULL,
 	CONSTRAINT "own_keys_pkey" PRIMARY KEY("purpose","version")
@@ -147,48 +147,48 @@ CREATE TABLE "longhold_kms"."own_keys" (
 --> statement-breakpoint
 CREATE TABLE "longhold_kms"."principals" (
 	"principal" text collate "C" PRIMARY KEY,
-	"description" text collate "C",
+	"description" text collate "C" NOT NULL,
 	"disabled_at" bigint,
-	"created_at" bigint,
-	"created_by" text collate "C",
+	"created_at" bigint NOT NULL,
+	"created_by" text collate "C" NOT NULL,
 	"generation" bigint NOT NULL,
 	"mac" bytea NOT NULL
 );
 --> statement-breakpoint
 CREATE TABLE "longhold_kms"."schedules" (
 	"key" text collate "C" PRIMARY KEY,
-	"every_ms" bigint,
-	"next_at" bigint,
+	"every_ms" bigint NOT NULL,
+	"next_at" bigint NOT NULL,
 	"generation" bigint NOT NULL,
 	"mac" bytea NOT NULL
 );
 --> statement-breakpoint
 CREATE TABLE "longhold_kms"."slots" (
 	"slot" text collate "C" PRIMARY KEY,
-	"kind" text collate "C",
-	"label" text collate "C",
-	"kem_id" bigint,
-	"public_key" bytea,
-	"sealed_secret" bytea,
-	"auth_root_version" bigint,
-	"sealed_auth" bytea,
-	"root_version" bigint,
-	"sealed_root" bytea,
+	"kind" text collate "C" NOT NULL,
+	"label" text collate "C" NOT NULL,
+	"kem_id" bigint NOT NULL,
+	"public_key" bytea NOT NULL,
+	"sealed_secret" bytea NOT NULL,
+	"auth_root_version" bigint NOT NULL,
+	"sealed_auth" bytea NOT NULL,
+	"root_version" bigint NOT NULL,
+	"sealed_root" bytea NOT NULL,
 	"next_root" bytea,
-	"created_at" bigint,
+	"created_at" bigint NOT NULL,
 	"generation" bigint NOT NULL,
 	"mac" bytea NOT NULL
 );
 --> statement-breakpoint
 CREATE TABLE "longhold_kms"."tokens" (
 	"token" text collate "C" PRIMARY KEY,
-	"name" text collate "C",
+	"name" text collate "C" NOT NULL,
 	"principal" text collate "C",
-	"secret_mac" bytea,
-	"pepper_version" bigint,
-	"permissions" json,
+	"secret_mac" bytea NOT NULL,
+	"pepper_version" bigint NOT NULL,
+	"permissions" json NOT NULL,
 	"keys" json,
-	"created_at" bigint,
+	"created_at" bigint NOT NULL,
 	"expires_at" bigint,
 	"revoked_at" bigint,
 	"created_by" text collate "C",
@@ -199,9 +199,9 @@ CREATE TABLE "longhold_kms"."tokens" (
 CREATE TABLE "longhold_kms"."usage" (
 	"key" text collate "C",
 	"version" bigint,
-	"total" bigint,
-	"last_used_at" bigint,
-	"days" json,
+	"total" bigint NOT NULL,
+	"last_used_at" bigint NOT NULL,
+	"days" json NOT NULL,
 	"generation" bigint NOT NULL,
 	"mac" bytea NOT NULL,
 	CONSTRAINT "usage_pkey" PRIMARY KEY("key","version")
@@ -210,14 +210,14 @@ CREATE TABLE "longhold_kms"."usage" (
 CREATE TABLE "longhold_kms"."versions" (
 	"key" text collate "C",
 	"version" bigint,
-	"state" text collate "C",
-	"kem_id" bigint,
-	"public_key" bytea,
-	"recipient_id" bytea,
-	"root_version" bigint,
-	"sealed_seed" bytea,
-	"created_at" bigint,
-	"state_changed_at" bigint,
+	"state" text collate "C" NOT NULL,
+	"kem_id" bigint NOT NULL,
+	"public_key" bytea NOT NULL,
+	"recipient_id" bytea NOT NULL,
+	"root_version" bigint NOT NULL,
+	"sealed_seed" bytea NOT NULL,
+	"created_at" bigint NOT NULL,
+	"state_changed_at" bigint NOT NULL,
 	"compromised_at" bigint,
 	"destroy_at" bigint,
 	"generation" bigint NOT NULL,
