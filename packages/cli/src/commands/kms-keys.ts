@@ -81,7 +81,9 @@ function updateCommand(terminal: Terminal) {
     .summary('change what is said of a key')
     .description(
       'Changes what is said of a key; what is not named stays. Labels are given whole: those that are not named go, ' +
-        'and changing them takes the permission keys.label too.',
+        'and changing them takes the permission keys.label too. What loosens the protection of the key (more of ' +
+        '--rewrap-to, --exportable, --not-issued-only, a lower --min-unwrap-version, a shorter --destroy-after) takes ' +
+        'keys.policy.',
     )
     .argument('<key>', 'the name of the key')
     .addOption(new Option('--min-unwrap-version <n>', 'versions below it do not unwrap').argParser(toVersion))

@@ -9,6 +9,9 @@ export const permissions = [
   'keys.list',
   'keys.read',
   'keys.update',
+  // Loosen what protects a key, in addition to creating, importing or editing it: more targets of a rewrap, exportable,
+  // data keys from elsewhere, older versions that unwrap, a shorter wait before destruction.
+  'keys.policy',
   // Say labels of a key, in addition to creating or editing it: grants go by them.
   'keys.label',
   'keys.rotate',

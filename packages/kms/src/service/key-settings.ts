@@ -21,6 +21,20 @@ export interface KeySettings {
   readonly issuedOnly?: boolean | undefined
 }
 
+/** Of a key of which nothing is said. */
+export const unsaidSettings: Protection = {
+  rewrapTo: [],
+  exportable: false,
+  issuedOnly: false,
+  minUnwrapVersion: 1,
+  destroyAfterMs: defaultDestroyWaitMs,
+}
+
+type Protection = Pick<
+  KeyRow,
+  'rewrapTo' | 'exportable' | 'issuedOnly' | 'minUnwrapVersion' | 'destroyAfterMs'
+>
+
 export interface KeyChanges extends KeySettings {
   readonly enabled?: boolean | undefined
   readonly minUnwrapVersion?: number | undefined
@@ -47,6 +61,21 @@ export function changedColumns(changes: KeyChanges, row: KeyRow, shortestWaitMs:
     ...(enabled === undefined ? {} : { enabled }),
     ...(minUnwrapVersion === undefined ? {} : { minUnwrapVersion }),
   }
+}
+
+/**
+ * Whether less protects the key afterwards: it, or its data keys, may go where they could not, or it is destroyed
+ * sooner.
+ */
+export function loosens(changes: KeyChanges, row: Protection): boolean {
+  const { rewrapTo = [], destroyAfterMs, exportable, issuedOnly, minUnwrapVersion } = changes
+  return (
+    rewrapTo.some((target) => !row.rewrapTo.includes(target)) ||
+    (exportable === true && !row.exportable) ||
+    (issuedOnly === false && row.issuedOnly) ||
+    (minUnwrapVersion !== undefined && minUnwrapVersion < row.minUnwrapVersion) ||
+    (destroyAfterMs !== undefined && destroyAfterMs < row.destroyAfterMs)
+  )
 }
 
 function checkWait(waitMs: number, shortestMs: number): void {

@@ -9,18 +9,18 @@ import { integrityViolation, notFound, ServiceError } from './errors.ts'
 import { preconditionFailed, requireGeneration } from './expected-generation.ts'
 import { createVersion } from './identities.ts'
 import type { Identities } from './identities.ts'
-import { changedColumns, defaultDestroyWaitMs } from './key-settings.ts'
+import { changedColumns, loosens, unsaidSettings } from './key-settings.ts'
 import type { KeyChanges, KeySettings } from './key-settings.ts'
 import { allRows } from './key-store.ts'
 import type { Page, RowReads } from './key-store.ts'
 import { requireEnabled, requirePurpose } from './key-uses.ts'
-import { keyNotFound, maySee, mayUse, permissionDenied, requireKey } from './policy.ts'
-import type { Caller, Subject } from './policy.ts'
+import { requireLabels } from './labels.ts'
+import { keyNotFound, maySee, mayUse, permissionDenied, requireBeside, requireKey } from './policy.ts'
+import type { Caller } from './policy.ts'
 import type { Root } from './root.ts'
 import { startSchedule } from './rotation-schedule.ts'
 import type { RotationSchedule } from './rotation-schedule.ts'
 import type { KeyRow, Stored, VersionRow } from './rows.ts'
-import type { Labels } from './rule.ts'
 import { requireEnoughSlots } from './slots.ts'
 import { unwrappingStates } from './states.ts'
 import type { Turns } from './turns.ts'
@@ -75,14 +75,10 @@ export function keyRow(
     enabled: true,
     latestVersion: version,
     primaryVersion: version,
-    minUnwrapVersion: 1,
-    rewrapTo: [],
     labels: {},
-    destroyAfterMs: defaultDestroyWaitMs,
-    exportable: false,
+    ...unsaidSettings,
     exportedAt: null,
     imported: false,
-    issuedOnly: false,
     createdAt,
     rotatedAt: null,
   }
@@ -120,9 +116,11 @@ export class Keys {
   /** Whether the caller may make this key, and there can be one of its name. */
   async checkNew(caller: Caller, wanted: NewKey, permission: 'keys.create' | 'keys.import'): Promise<void> {
     const { reads } = this.#options
-    const subject = { key: wanted.key, labels: wanted.labels ?? {} }
+    const { key, labels } = wanted
+    const subject = { key, labels: labels ?? {} }
     if (!mayUse(caller.principal, permission, subject)) throw permissionDenied(permission)
-    if (wanted.labels !== undefined) this.#checkLabels(caller, subject, wanted.labels)
+    if (labels !== undefined) await requireLabels(reads, caller, { key, labels: {} }, labels)
+    if (loosens(wanted, unsaidSettings)) requireBeside(caller, 'keys.policy', subject)
     await requireEnoughSlots(reads)
     await this.#checkTargets(caller, wanted.rewrapTo ?? [])
     if ((await reads.row('aliases', { alias: wanted.key })) !== undefined) {
@@ -210,7 +208,8 @@ export class Keys {
     const { reads, audit, now, shortestDestroyWaitMs } = this.#options
     const row = await this.row(caller, key)
     requireGeneration(`the key ${key}`, row.generation, expected)
-    if (wanted.labels !== undefined) this.#checkLabels(caller, row, wanted.labels)
+    if (wanted.labels !== undefined) await requireLabels(reads, caller, row, wanted.labels)
+    if (loosens(wanted, row)) requireBeside(caller, 'keys.policy', row)
     await this.#checkTargets(caller, wanted.rewrapTo ?? [])
     if (Object.values(wanted).every((value) => value === undefined)) {
       throw new ServiceError('malformed_request', 'nothing is to be changed')
@@ -286,12 +285,6 @@ export class Keys {
   async #summary(row: Stored<KeyRow>): Promise<KeySummary> {
     const schedule = await this.#options.reads.row('schedules', { key: row.key })
     return { ...row, schedule: schedule ?? null }
-  }
-
-  /** Grants go by labels: who changes them must be allowed that before and after. */
-  #checkLabels({ principal }: Caller, { key, labels: before }: Subject, labels: Labels): void {
-    if ([before, labels].every((each) => mayUse(principal, 'keys.label', { key, labels: each }))) return
-    throw permissionDenied('keys.label')
   }
 
   /** Only keys that are there: a name to come could be taken by anybody. */

@@ -114,6 +114,15 @@ export function requireKey({ principal, permission }: Caller, subject: Subject):
   if (!mayUse(principal, permission, subject)) throw permissionDenied(permission)
 }
 
+/**
+ * For what takes a permission beside that of its route.
+ *
+ * @throws ServiceError `permission_denied`.
+ */
+export function requireBeside({ principal }: Caller, permission: Permission, subject: Subject): void {
+  if (!mayUse(principal, permission, subject)) throw permissionDenied(permission)
+}
+
 export function keyNotFound(key: string): ServiceError {
   return notFound(`the key ${key}`)
 }

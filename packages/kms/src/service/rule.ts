@@ -85,7 +85,10 @@ export function appliesInPlace(rule: Rule, { address, at }: Pick<Wish, 'address'
   return address === undefined ? rule.effect === 'deny' : isWithin(rule.networks, address)
 }
 
-export function appliesToKey({ effect, keys, labels }: Rule, key: KeyFacts | undefined): boolean {
+export function appliesToKey(
+  { effect, keys, labels }: Pick<Rule, 'effect' | 'keys' | 'labels'>,
+  key: KeyFacts | undefined,
+): boolean {
   if (keys !== null && (key === undefined || !keys.includes(key.key))) return false
   if (labels === null) return true
   if (key === undefined) return false

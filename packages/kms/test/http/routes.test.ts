@@ -31,7 +31,7 @@ async function sendThis(under: TestService, [path, init]: Sent, token: string | 
 
 const names = Object.keys(routeTable) as RouteName[]
 /** Of no route: taken beside that of a route, for some of what it does. */
-const additional: readonly Permission[] = ['keys.label', 'unwrap.compromised']
+const additional: readonly Permission[] = ['keys.policy', 'keys.label', 'unwrap.compromised']
 
 describe('the table of routes', () => {
   test('names every route of the app, and no other', async () => {
@@ -100,6 +100,7 @@ describe('keys that a token may not see', () => {
   const paths: readonly (readonly [string, string, unknown?])[] = [
     ['GET', '/v1/keys/KEY'],
     ['PATCH', '/v1/keys/KEY', { exportable: true }],
+    ['PATCH', '/v1/keys/KEY', { enabled: false }],
     ['POST', '/v1/keys/KEY/rotate'],
     ['GET', '/v1/keys/KEY/usage'],
     ['POST', '/v1/keys/KEY/export', { recipient: generateIdentity().recipient.toString() }],

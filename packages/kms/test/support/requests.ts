@@ -31,7 +31,7 @@ export const requests: Readonly<Record<RouteName, (under: TestService) => Sent |
   'GET /v1/keys/{key}': () => ['/v1/keys/a', {}],
   'PATCH /v1/keys/{key}': () => [
     '/v1/keys/a',
-    { ...json('PATCH', { exportable: true }), headers: { ...jsonType, 'if-match': '"2"' } },
+    { ...json('PATCH', { enabled: false }), headers: { ...jsonType, 'if-match': '"2"' } },
   ],
   'GET /v1/keys/{key}/usage': () => ['/v1/keys/a/usage', {}],
   'POST /v1/keys/import': async (under) => {

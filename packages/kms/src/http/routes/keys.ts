@@ -47,7 +47,10 @@ const updateKey = createRoute({
   method: 'patch',
   path: '/v1/keys/{key}',
   summary: 'Change what is said of a key',
-  description: 'Takes `If-Match`. Labels take the permission `keys.label` too.',
+  description:
+    'Takes `If-Match`. Labels take the permission `keys.label` too; what loosens the protection of the key — more of ' +
+    '`rewrap_to`, `exportable`, no longer `issued_only`, a lower `min_unwrap_version`, a shorter `destroy_after_seconds` — ' +
+    'takes `keys.policy`.',
   request: { params: keyParams, body: jsonRequest(updateKeyRequest) },
   responses: { 200: jsonAnswer(keyInfo, 'The key as it is now'), ...problems },
 })

@@ -1,0 +1,189 @@
+import { generateIdentity } from '@longhold/core'
+import type { Permission } from '@longhold/core/kms'
+import { describe, expect, test } from 'vitest'
+
+import type { KeyChanges } from '../../src/service/key-settings.ts'
+import type { Caller } from '../../src/service/policy.ts'
+import { allBut, startTestService } from '../support/service.ts'
+import type { TestService } from '../support/service.ts'
+
+const denied = { code: 'permission_denied' }
+const hour = 3_600_000
+const day = 24 * hour
+const bare = { keys: null, labels: null, context: null, notBefore: null, notAfter: null, networks: null }
+
+async function callerOf(
+  under: TestService,
+  permissions: readonly Permission[],
+  { principal = null, keys = null }: { principal?: string | null; keys?: readonly string[] | null } = {},
+): Promise<Caller> {
+  const wanted = { name: 'test', principal, permissions, keys, expiresAt: null }
+  const { text } = await under.service.tokens.create(under.admin, wanted)
+  return { principal: await under.service.tokens.authenticate(text), requestId: 'r', permission: null }
+}
+
+describe('what loosens the protection of a key takes keys.policy', () => {
+  test.each<[string, KeyChanges, KeyChanges]>([
+    ['a target of a rewrap more', { rewrapTo: ['b'] }, { rewrapTo: ['b', 'mine'] }],
+    ['exportable', {}, { exportable: true }],
+    ['data keys from elsewhere', { issuedOnly: true }, { issuedOnly: false }],
+    ['older versions that unwrap', { minUnwrapVersion: 2 }, { minUnwrapVersion: 1 }],
+    ['a shorter wait before destruction', {}, { destroyAfterMs: 8 * day }],
+  ])('%s', async (_, before, loosened) => {
+    const under = await startTestService({ keys: ['a', 'b', 'mine'] })
+    const { keys, life } = under.service
+    await life.versions.rotate(under.admin, 'a')
+    const { generation } = await keys.update(under.admin, 'a', 2, { rotateEveryMs: null, ...before })
+    const without = await callerOf(under, allBut('keys.policy'))
+    await expect(keys.update(without, 'a', generation, loosened)).rejects.toMatchObject(denied)
+    // Hidden among what he may.
+    const mixed = { rotateEveryMs: 30 * day, ...loosened }
+    await expect(keys.update(without, 'a', generation, mixed)).rejects.toMatchObject(denied)
+    expect(await keys.get(under.admin, 'a')).toMatchObject({ generation, ...before })
+    const holder = await callerOf(under, ['keys.update', 'keys.policy', 'keys.read'])
+    expect(await keys.update(holder, 'a', generation, loosened)).toMatchObject(loosened)
+    // And back again without it.
+    await keys.update(without, 'a', generation + 1, { enabled: false, ...before })
+  })
+
+  test.each<[string, KeyChanges]>([
+    ['a target fewer', { rewrapTo: [] }],
+    ['the same targets', { rewrapTo: ['b'] }],
+    ['not exportable', { exportable: false }],
+    ['only data keys made here', { issuedOnly: true }],
+    ['fewer versions that unwrap', { minUnwrapVersion: 2 }],
+    ['a longer wait', { destroyAfterMs: 40 * day }],
+    ['neither', { enabled: false, rotateEveryMs: 30 * day }],
+  ])('%s does not', async (_, tightened) => {
+    const under = await startTestService({ keys: ['b'] })
+    const { keys, life } = under.service
+    await keys.create(under.admin, { key: 'a', rewrapTo: ['b'], exportable: true })
+    await life.versions.rotate(under.admin, 'a')
+    const without = await callerOf(under, ['keys.update'])
+    await expect(keys.update(without, 'a', 2, tightened)).resolves.toMatchObject({ generation: 3 })
+  })
+
+  test('also where a key is made', async () => {
+    const under = await startTestService({ keys: ['mine'] })
+    const without = await callerOf(under, allBut('keys.policy'))
+    for (const loose of [{ rewrapTo: ['mine'] }, { exportable: true }, { destroyAfterMs: 8 * day }]) {
+      await expect(under.service.keys.create(without, { key: 'a', ...loose })).rejects.toMatchObject(denied)
+    }
+    const strict = { key: 'a', issuedOnly: true, destroyAfterMs: 40 * day }
+    await expect(under.service.keys.create(without, strict)).resolves.toMatchObject({ issuedOnly: true })
+  })
+
+  test('so that who may edit keys, export and rewrap gets nothing out', async () => {
+    const under = await startTestService({ keys: ['a', 'mine'] })
+    const mallory = under.client(
+      await under.token(
+        ['keys.update', 'keys.export', 'keys.read', 'rewrap', 'wrap', 'unwrap'],
+        ['a', 'mine'],
+      ),
+    )
+    const forbidden = { code: 'unavailable' }
+    await expect(mallory.keys.update('a', 1, { exportable: true })).rejects.toMatchObject(forbidden)
+    await expect(mallory.keys.update('a', 1, { rewrap_to: ['mine'] })).rejects.toMatchObject(forbidden)
+    const recipient = generateIdentity().recipient.toString()
+    await expect(mallory.keys.exportKey('a', recipient)).rejects.toThrow('not exportable')
+  })
+
+  test('and If-Match, like every edit', async () => {
+    const under = await startTestService({ keys: ['a'] })
+    const edit = async (headers: Record<string, string>) => {
+      const response = await under.app.request('/v1/keys/a', {
+        method: 'PATCH',
+        headers: {
+          authorization: `Bearer ${under.adminToken}`,
+          'content-type': 'application/json',
+          ...headers,
+        },
+        body: '{"exportable":true}',
+      })
+      return response.status
+    }
+    expect(await edit({})).toBe(428)
+    expect(await edit({ 'if-match': '*' })).toBe(428)
+    expect(await edit({ 'if-match': '"7"' })).toBe(412)
+    expect(await edit({ 'if-match': '"1"' })).toBe(200)
+  })
+})
+
+describe('who labels a key gives what grants say of such keys', () => {
+  const labelling: readonly Permission[] = ['keys.update', 'keys.label', 'grants.create']
+
+  /** A principal `app` that may unwrap with keys of the label, and may not export them. */
+  async function withLabelGrants() {
+    const under = await startTestService({ keys: ['prod'] })
+    const { grants } = under.service
+    await grants.createPrincipal(under.admin, 'app', '')
+    const rule = { principal: 'app', ...bare, labels: { env: 'test' }, uses: null }
+    const allow = await grants.create(under.admin, { ...rule, effect: 'allow', permissions: ['unwrap'] })
+    return { under, rule, allow }
+  }
+
+  test('and must hold it himself, for the key as it was', async () => {
+    const { under } = await withLabelGrants()
+    const { keys } = under.service
+    const label = async (caller: Caller) => await keys.update(caller, 'prod', 1, { labels: { env: 'test' } })
+    await expect(label(await callerOf(under, labelling))).rejects.toThrow('unwrap')
+    await expect(label(await callerOf(under, ['keys.update', 'keys.label', 'unwrap']))).rejects.toThrow(
+      'grants.create',
+    )
+    const holder = await callerOf(under, [...labelling, 'unwrap'])
+    await expect(label(holder)).resolves.toMatchObject({ labels: { env: 'test' } })
+  })
+
+  test('so that nobody brings keys to himself', async () => {
+    const { under, rule } = await withLabelGrants()
+    // He may unwrap with test keys, and label all keys.
+    await under.service.grants.create(under.admin, {
+      ...rule,
+      labels: null,
+      effect: 'allow',
+      permissions: labelling,
+    })
+    const caller = await callerOf(under, [...labelling, 'unwrap'], { principal: 'app' })
+    const labelled = under.service.keys.update(caller, 'prod', 1, { labels: { env: 'test' } })
+    await expect(labelled).rejects.toMatchObject(denied)
+    const made = under.service.keys.create(await callerOf(under, [...labelling, 'keys.create']), {
+      key: 'new',
+      labels: { env: 'test' },
+    })
+    await expect(made).rejects.toMatchObject(denied)
+  })
+
+  test('or takes a denial off himself', async () => {
+    const { under, rule } = await withLabelGrants()
+    const { keys, grants } = under.service
+    await keys.update(under.admin, 'prod', 1, { labels: { env: 'prod' } })
+    await grants.create(under.admin, {
+      ...rule,
+      labels: null,
+      effect: 'allow',
+      permissions: [...labelling, 'unwrap'],
+    })
+    await grants.create(under.admin, {
+      ...rule,
+      labels: { env: 'prod' },
+      effect: 'deny',
+      permissions: ['unwrap'],
+    })
+    const caller = await callerOf(under, [...labelling, 'unwrap'], { principal: 'app' })
+    await expect(keys.update(caller, 'prod', 2, { labels: {} })).rejects.toMatchObject(denied)
+    // Nor does somebody else for him, who does not hold it.
+    await expect(
+      keys.update(await callerOf(under, labelling), 'prod', 2, { labels: {} }),
+    ).rejects.toMatchObject(denied)
+  })
+
+  test('but what ends by it, or is over, he need not hold', async () => {
+    const { under, allow } = await withLabelGrants()
+    const { keys, grants } = under.service
+    const caller = await callerOf(under, labelling)
+    await keys.update(under.admin, 'prod', 1, { labels: { env: 'test' } })
+    await keys.update(caller, 'prod', 2, { labels: { team: 'x' } })
+    await grants.remove(under.admin, 'app', allow.grant)
+    await keys.update(caller, 'prod', 3, { labels: { env: 'test' } })
+  })
+})
