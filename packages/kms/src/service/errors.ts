@@ -12,6 +12,9 @@ export type StartCode =
   | 'not_loopback'
   | 'address_in_use'
   | 'bad_config'
+  | 'bad_backup'
+  | 'wrong_identity'
+  | 'wrong_service'
 
 /** Every error the service throws on purpose. No message holds a secret or a driver's text. */
 export class ServiceError extends Error {

@@ -79,6 +79,18 @@ export interface RowReads {
 /** Everything as it was at one moment. Bytes of its rows are to be read only. */
 export interface Snapshot extends RowReads {
   head(): Promise<HeadRow | undefined>
+  /** Ascending. */
+  auditEntries(run: string, page: Page<number>): Promise<AuditRow[]>
+  close(): Promise<void>
+}
+
+/** Writes an empty store from end to end, all or nothing: nothing of it is there before `finish`. */
+export interface Filling {
+  /** In the order of `tableNames`. */
+  rows<T extends TableName>(table: T, rows: readonly Stored<Rows[T]>[]): Promise<void>
+  entries(entries: readonly AuditRow[]): Promise<void>
+  finish(head: HeadRow): Promise<void>
+  /** Without `finish` before it, nothing was written. */
   close(): Promise<void>
 }
 
@@ -101,6 +113,8 @@ export interface KeyStore extends RowReads {
   commit(commit: Commit): Promise<Outcome>
 
   snapshot(): Promise<Snapshot>
+  /** @throws ServiceError `already_initialised` where anything is in the store. */
+  fill(): Promise<Filling>
   /** Waits for the writes in flight. */
   close(): Promise<void>
 }

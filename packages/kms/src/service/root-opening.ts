@@ -30,7 +30,14 @@ export async function createRoot({ opener, minSlots, now }: NewRoot): Promise<{
   const slot = await makeSlot(root, { label: 'first', opener }, now)
   return {
     root,
-    cluster: { clusterId, rootVersion: 1, nextRootVersion: null, minSlots, createdAt: now },
+    cluster: {
+      clusterId,
+      rootVersion: 1,
+      nextRootVersion: null,
+      minSlots,
+      createdAt: now,
+      restoredAt: null,
+    },
     slot,
   }
 }

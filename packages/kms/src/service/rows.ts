@@ -13,6 +13,7 @@
  */
 
 import type { GrantRow, PrincipalRow, TokenRow } from './access-rows.ts'
+import type { BackupRow } from './backup-rows.ts'
 import type {
   AliasRow,
   CensusRow,
@@ -28,6 +29,7 @@ import type { SlotKind } from './slot-opener.ts'
 
 // One place to import rows from, whichever file they are in.
 export type { GrantRow, PrincipalRow, TokenRow } from './access-rows.ts'
+export type { BackupRow } from './backup-rows.ts'
 export type {
   AliasRow,
   CensusRow,
@@ -61,6 +63,8 @@ export interface ClusterRow {
   /** How many slots there must be before the first key, and from then on. */
   readonly minSlots: number
   readonly createdAt: number
+  /** When it was last restored from a backup: what was used and counted just before is not known. */
+  readonly restoredAt: number | null
 }
 
 /** The root key as one slot keeps it (`slot-secret.ts`). */
@@ -137,6 +141,7 @@ export interface Rows {
   principals: PrincipalRow
   grants: GrantRow
   checkpoints: CheckpointRow
+  backups: BackupRow
   audit_heads: AuditHeadRow
 }
 
@@ -160,6 +165,7 @@ interface KeyColumns {
   principals: 'principal'
   grants: 'principal' | 'grant'
   checkpoints: 'checkpoint'
+  backups: 'backup'
   audit_heads: 'run'
 }
 
@@ -187,6 +193,7 @@ export const tables: { readonly [T in TableName]: Table<T> } = {
       nextRootVersion: 'number?',
       minSlots: 'number',
       createdAt: 'number',
+      restoredAt: 'number?',
     },
   },
   slots: {
@@ -326,6 +333,20 @@ export const tables: { readonly [T in TableName]: Table<T> } = {
   checkpoints: {
     key: ['checkpoint'],
     columns: { checkpoint: 'number', line: 'text', createdAt: 'number' },
+  },
+  backups: {
+    key: ['backup'],
+    columns: {
+      backup: 'text',
+      takenAt: 'number',
+      expiresAt: 'number',
+      recipientIds: 'json',
+      fileName: 'text?',
+      epoch: 'number?',
+      byteLength: 'number?',
+      sha256: 'bytes?',
+      confirmedAt: 'number?',
+    },
   },
   audit_heads: {
     key: ['run'],

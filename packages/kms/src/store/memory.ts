@@ -1,8 +1,10 @@
 /** A store in memory: what the contract means, in the fewest words. It forgets everything when the process ends. */
 
+import { notEmpty, twice } from '../service/filling-errors.ts'
 import type {
   AuditRow,
   Commit,
+  Filling,
   HeadRow,
   KeyStore,
   Outcome,
@@ -56,9 +58,8 @@ export class MemoryStore implements KeyStore {
     return [...new Set(this.#state.entries.map(({ run }) => run))]
   }
 
-  async auditEntries(run: string, { after = 0, limit }: Page<number>): Promise<AuditRow[]> {
-    const entries = this.#state.entries.filter((entry) => entry.run === run && entry.seq > after)
-    return structuredClone(entries.toSorted((a, b) => a.seq - b.seq).slice(0, limit))
+  async auditEntries(run: string, { after, limit }: Page<number>): Promise<AuditRow[]> {
+    return entriesOf(this.#state, run, { after, limit })
   }
 
   async commit(commit: Commit): Promise<Outcome> {
@@ -85,6 +86,30 @@ export class MemoryStore implements KeyStore {
       head: async () => state.head,
       row: async (table, key) => rowOf(state, table, key),
       rows: async (table, page) => rowsOf(state, table, page),
+      auditEntries: async (run, page) => entriesOf(state, run, page),
+      close: async () => undefined,
+    }
+  }
+
+  async fill(): Promise<Filling> {
+    const { tables, entries } = this.#state
+    const filled = [...tables].find(([, rows]) => rows.size > 0)?.[0] ?? (entries.length > 0 ? 'entries' : '')
+    if (this.#state.head !== undefined || filled !== '') throw notEmpty(filled)
+    const written = new Map(tableNames.map((table) => [table, new Map()]))
+    const appended: AuditRow[] = []
+    return {
+      async rows(table, rows) {
+        for (const row of structuredClone(rows)) {
+          // `table` says of which kind the rows are.
+          if (!applied(written, { table, row, expected: null } as RowWrite)) throw twice(table)
+        }
+      },
+      entries: async (more) => void appended.push(...structuredClone(more)),
+      finish: async (head) => {
+        for (const [table, rows] of written) for (const [id, row] of rows) tables.get(table)?.set(id, row)
+        entries.push(...appended)
+        this.#state.head = structuredClone(head)
+      },
       close: async () => undefined,
     }
   }
@@ -111,6 +136,11 @@ function rowsOf<T extends TableName>(
     .toSorted((a, b) => compareRows(columns, a, b))
     .slice(0, limit)
   return structuredClone(rows) as unknown as Stored<Rows[T]>[]
+}
+
+function entriesOf(state: State, run: string, { after = 0, limit }: Page<number>): AuditRow[] {
+  const entries = state.entries.filter((entry) => entry.run === run && entry.seq > after)
+  return structuredClone(entries.toSorted((a, b) => a.seq - b.seq).slice(0, limit))
 }
 
 /** Makes one write; false, and nothing, where the rows are not as it expects. */

@@ -257,9 +257,61 @@ export function keyStoreContract(name: string, open: () => Promise<StoreUnderTes
         expect((await snapshot.rows('keys', { limit: 10 })).map(({ key }) => key)).toEqual(['a'])
         expect(await snapshot.row('keys', { key: 'b' })).toBeUndefined()
         expect(await store.row('keys', { key: 'b' })).toBeDefined()
+        const entries = await snapshot.auditEntries(writer.run, { limit: 10 })
+        expect(entries).toHaveLength(1)
+        expect(await store.auditEntries(writer.run, { limit: 10 })).toHaveLength(2)
+        expect(entries).toEqual(await store.auditEntries(writer.run, { limit: 1 }))
       } finally {
         await snapshot.close()
       }
+    })
+
+    test('is filled with everything or nothing', async () => {
+      await writer.write(newKey('a'))
+      const content = await contentsOf(store)
+      const entries = await store.auditEntries(writer.run, { limit: 10 })
+      const head = await store.head()
+      if (head === undefined) throw new Error('nothing was written')
+      const other = await open()
+      try {
+        const empty = await contentsOf(other.store)
+        const fill = async (ending: 'finish' | 'give up') => {
+          const filling = await other.store.fill()
+          try {
+            for (const table of tableNames)
+              await filling.rows(table, await store.rows(table, { limit: 1000 }))
+            await filling.entries(entries)
+            if (ending === 'finish') await filling.finish(head)
+          } finally {
+            await filling.close()
+          }
+        }
+        await fill('give up')
+        expect(await contentsOf(other.store)).toEqual(empty)
+        await fill('finish')
+        expect(await contentsOf(other.store)).toEqual(content)
+        expect(await other.store.auditEntries(writer.run, { limit: 10 })).toEqual(entries)
+        expect(await other.store.head()).toEqual(head)
+        await expect(other.store.fill()).rejects.toMatchObject({
+          code: 'already_initialised',
+          message: expect.stringContaining('keys') as string,
+        })
+        expect(await contentsOf(other.store)).toEqual(content)
+      } finally {
+        await other.close()
+      }
+    })
+
+    test('is not filled with two rows in the place of one', async () => {
+      const [{ row }] = newKey('a')
+      const filling = await store.fill()
+      try {
+        await filling.rows('keys', [row])
+        await expect(filling.rows('keys', [row])).rejects.toMatchObject({ code: 'bad_backup' })
+      } finally {
+        await filling.close()
+      }
+      expect(await store.rows('keys', { limit: 10 })).toEqual([])
     })
   })
 }

@@ -23,6 +23,7 @@ export function commitNamed(name: string): Commit {
         nextRootVersion: null,
         minSlots: 1,
         createdAt: 1000,
+        restoredAt: null,
       }),
       inserted('tokens', tokenRow('00'.repeat(12))),
       ...newKey('first'),

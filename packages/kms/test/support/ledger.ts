@@ -43,6 +43,7 @@ export async function beginLedger(store: KeyStore, macs = testMacs()): Promise<v
     nextRootVersion: null,
     minSlots: 1,
     createdAt: 0,
+    restoredAt: null,
   })
   await store.commit(firstCommit(macs, [cluster], extend(testChain(), undefined, ['{}'])))
 }

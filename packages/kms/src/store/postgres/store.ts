@@ -1,6 +1,6 @@
 /** PostgreSQL: one database for any number of nodes. */
 
-import { and, asc, eq, getTableColumns, gt, inArray, sql } from 'drizzle-orm'
+import { getTableColumns, inArray, sql } from 'drizzle-orm'
 import type { Column } from 'drizzle-orm'
 import { drizzle } from 'drizzle-orm/node-postgres'
 import type { PgTable } from 'drizzle-orm/pg-core'
@@ -8,6 +8,7 @@ import type { PgTable } from 'drizzle-orm/pg-core'
 import type {
   AuditRow,
   Commit,
+  Filling,
   HeadRow,
   KeyStore,
   Outcome,
@@ -17,9 +18,10 @@ import type {
 } from '../../service/key-store.ts'
 import type { KeyOf, Rows, Stored, TableName, VersionRow } from '../../service/rows.ts'
 import { columnNamed } from '../sql/columns.ts'
-import { plain, rowFrom } from '../sql/rows.ts'
+import { rowFrom } from '../sql/rows.ts'
 import { openPool, translated } from './connection.ts'
 import type { Connection } from './connection.ts'
+import { beginFilling } from './filling.ts'
 import { migrateDatabase } from './migrate.ts'
 import { auditEntries, versions } from './schema.ts'
 import { TableReads } from './table-reads.ts'
@@ -91,16 +93,8 @@ export class PostgresStore implements KeyStore {
     return rows.map((row) => row.run)
   }
 
-  async auditEntries(run: string, { after = 0, limit }: Page<number>): Promise<AuditRow[]> {
-    const rows = await translated(async () =>
-      this.#connection.db
-        .select()
-        .from(auditEntries)
-        .where(and(eq(auditEntries.run, run), gt(auditEntries.seq, after)))
-        .orderBy(asc(auditEntries.seq))
-        .limit(limit),
-    )
-    return rows.map((row) => ({ ...row, mac: plain(row.mac) }))
+  async auditEntries(run: string, page: Page<number>): Promise<AuditRow[]> {
+    return await this.#reads.auditEntries(run, page)
   }
 
   async commit(commit: Commit): Promise<Outcome> {
@@ -121,6 +115,7 @@ export class PostgresStore implements KeyStore {
         head: () => reads.head(),
         row: (table, key) => reads.row(table, key),
         rows: (table, page) => reads.rows(table, page),
+        auditEntries: (run, page) => reads.auditEntries(run, page),
         close: async () => {
           try {
             await client.query('rollback')
@@ -135,6 +130,10 @@ export class PostgresStore implements KeyStore {
       client.release(true)
       throw error
     }
+  }
+
+  async fill(): Promise<Filling> {
+    return await beginFilling(this.#connection.pool)
   }
 
   async close(): Promise<void> {

@@ -1,14 +1,14 @@
 /** Reads of any table, outside a transaction or in one. */
 
-import { asc } from 'drizzle-orm'
+import { and, asc, eq, gt } from 'drizzle-orm'
 import type { PgTable } from 'drizzle-orm/pg-core'
 
-import type { HeadRow, RowPage, RowReads } from '../../service/key-store.ts'
+import type { AuditRow, HeadRow, Page, RowPage, RowReads } from '../../service/key-store.ts'
 import type { KeyOf, Rows, Stored, TableName } from '../../service/rows.ts'
 import { isInPage, isRow, keyColumnsIn, plain, rowFrom } from '../sql/rows.ts'
 import { translated } from './connection.ts'
 import type { Database } from './connection.ts'
-import { clusterHead, rowTables } from './schema.ts'
+import { auditEntries, clusterHead, rowTables } from './schema.ts'
 
 export class TableReads implements RowReads {
   readonly #db: Pick<Database, 'select'>
@@ -44,5 +44,16 @@ export class TableReads implements RowReads {
         .limit(page.limit),
     )
     return rows.map((row) => rowFrom(table, row))
+  }
+  async auditEntries(run: string, { after = 0, limit }: Page<number>): Promise<AuditRow[]> {
+    const rows = await translated(async () =>
+      this.#db
+        .select()
+        .from(auditEntries)
+        .where(and(eq(auditEntries.run, run), gt(auditEntries.seq, after)))
+        .orderBy(asc(auditEntries.seq))
+        .limit(limit),
+    )
+    return rows.map((row) => ({ ...row, mac: plain(row.mac) }))
   }
 }

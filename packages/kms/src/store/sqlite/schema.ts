@@ -58,6 +58,7 @@ export const tokens = rowTable('tokens')
 export const principals = rowTable('principals')
 export const grants = rowTable('grants')
 export const checkpoints = rowTable('checkpoints')
+export const backups = rowTable('backups')
 export const auditHeads = rowTable('audit_heads')
 
 /** Each table of `service/rows.ts`, under its name there. */
@@ -78,6 +79,7 @@ export const rowTables = {
   principals,
   grants,
   checkpoints,
+  backups,
   audit_heads: auditHeads,
 } satisfies Record<TableName, SQLiteTable>
 

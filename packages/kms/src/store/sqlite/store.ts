@@ -1,10 +1,11 @@
 /** SQLite, embedded: reads on the calling thread (WAL), all writes through one writer in a thread of its own. */
 
-import { and, asc, eq, getTableColumns, gt, sql } from 'drizzle-orm'
+import { eq, getTableColumns, sql } from 'drizzle-orm'
 
 import type {
   AuditRow,
   Commit,
+  Filling,
   HeadRow,
   KeyStore,
   Outcome,
@@ -14,12 +15,14 @@ import type {
 } from '../../service/key-store.ts'
 import type { KeyOf, Rows, Stored, TableName, VersionRow } from '../../service/rows.ts'
 import { columnNamed } from '../sql/columns.ts'
-import { plain, rowFrom } from '../sql/rows.ts'
 import { createPrivateFile, openConnection, storageUnavailable, translated } from './connection.ts'
 import type { Connection } from './connection.ts'
+import { beginFilling } from './filling.ts'
 import { lockDatabase } from './lock.ts'
 import { migrateDatabase } from './migrate.ts'
 import { auditEntries, versions } from './schema.ts'
+import { prepareRead } from './statements.ts'
+import type { ReadStatement } from './statements.ts'
 import { TableReads } from './table-reads.ts'
 import { WriterThread } from './writer-thread.ts'
 
@@ -43,7 +46,7 @@ export class SqliteStore implements KeyStore {
   readonly #busyTimeoutMs: number
   readonly #reader: Connection
   readonly #reads: TableReads
-  readonly #byRecipientId: { get(values: { recipientId: Buffer }): object | undefined }
+  readonly #byRecipientId: ReadStatement<'versions'>
   readonly #writer: WriterThread
   readonly #lock: { release(): void }
 
@@ -52,13 +55,10 @@ export class SqliteStore implements KeyStore {
     this.#busyTimeoutMs = busyTimeoutMs
     this.#reader = reader
     this.#reads = new TableReads(reader)
-    this.#byRecipientId = translated(() =>
-      reader.db
-        .select()
-        .from(versions)
-        .where(eq(columnNamed(getTableColumns(versions), 'recipientId'), sql.placeholder('recipientId')))
-        .prepare(),
-    )
+    this.#byRecipientId = translated(() => {
+      const isIt = eq(columnNamed(getTableColumns(versions), 'recipientId'), sql.placeholder('recipientId'))
+      return prepareRead(reader, 'versions', reader.db.select().from(versions).where(isIt))
+    })
     this.#writer = writer
     this.#lock = lock
   }
@@ -107,8 +107,8 @@ export class SqliteStore implements KeyStore {
   async versionsByRecipientId(recipientIds: readonly Uint8Array[]): Promise<Stored<VersionRow>[]> {
     const found: Stored<VersionRow>[] = []
     for (const id of recipientIds) {
-      const row = translated(() => this.#byRecipientId.get({ recipientId: Buffer.from(id) }))
-      if (row !== undefined) found.push(rowFrom('versions', row))
+      const row = this.#byRecipientId.get({ recipientId: id })
+      if (row !== undefined) found.push(row)
     }
     return found
   }
@@ -119,16 +119,8 @@ export class SqliteStore implements KeyStore {
     ).map(({ run }) => run)
   }
 
-  async auditEntries(run: string, { after = 0, limit }: Page<number>): Promise<AuditRow[]> {
-    return translated(() =>
-      this.#reader.db
-        .select()
-        .from(auditEntries)
-        .where(and(eq(auditEntries.run, run), gt(auditEntries.seq, after)))
-        .orderBy(asc(auditEntries.seq))
-        .limit(limit)
-        .all(),
-    ).map((row) => ({ ...row, mac: plain(row.mac) }))
+  async auditEntries(run: string, page: Page<number>): Promise<AuditRow[]> {
+    return await this.#reads.auditEntries(run, page)
   }
 
   async commit(commit: Commit): Promise<Outcome> {
@@ -145,13 +137,18 @@ export class SqliteStore implements KeyStore {
       return {
         head: () => reads.head(),
         row: (table, key) => reads.row(table, key),
-        rows: (table, page) => reads.borrowedRows(table, page),
+        rows: (table, page) => reads.rows(table, page),
+        auditEntries: (run, page) => reads.auditEntries(run, page),
         close: async () => void connection.client.close(),
       }
     } catch (error) {
       connection.client.close()
       throw error
     }
+  }
+
+  async fill(): Promise<Filling> {
+    return beginFilling(this.#file, this.#busyTimeoutMs)
   }
 
   async close(): Promise<void> {

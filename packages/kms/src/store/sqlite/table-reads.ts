@@ -1,30 +1,36 @@
 /** Reads of any table. Those by key are prepared once: preparing costs several times what running does. */
 
-import { asc, sql } from 'drizzle-orm'
+import { and, asc, eq, gt, sql } from 'drizzle-orm'
 import type { Placeholder, SQL } from 'drizzle-orm'
 import type { SQLiteTable } from 'drizzle-orm/sqlite-core'
 
-import type { HeadRow, RowPage, RowReads } from '../../service/key-store.ts'
+import type { AuditRow, HeadRow, Page, RowPage, RowReads } from '../../service/key-store.ts'
 import { keyColumnsOf, tableNames } from '../../service/rows.ts'
 import type { KeyOf, Rows, Stored, TableName } from '../../service/rows.ts'
-import { isInPage, isRow, keyColumnsIn, plain, rowFrom } from '../sql/rows.ts'
+import { isInPage, isRow, keyColumnsIn, plain } from '../sql/rows.ts'
 import { translated } from './connection.ts'
 import type { Connection } from './connection.ts'
-import { clusterHead, rowTables } from './schema.ts'
+import { auditEntries, clusterHead, rowTables } from './schema.ts'
+import { prepareRead } from './statements.ts'
+import type { ReadStatement } from './statements.ts'
 
 export class TableReads implements RowReads {
-  readonly #db: Connection['db']
-  readonly #byKey: ReadonlyMap<TableName, { get(values: Record<string, unknown>): object | undefined }>
+  readonly #connection: Connection
+  readonly #byKey: { readonly [T in TableName]?: ReadStatement<T> }
   readonly #head: { get(): HeadRow | undefined }
   /** Of whole tables. */
-  readonly #pages = new Map<TableName, WholePages>()
+  readonly #pages = new Map<TableName, WholePages<TableName>>()
 
   /** @throws ServiceError `storage_unavailable`. */
-  constructor({ db }: Connection) {
-    this.#db = db
-    this.#byKey = translated(() => new Map(tableNames.map((table) => [table, prepareByKey(db, table)])))
+  constructor(connection: Connection) {
+    this.#connection = connection
+    this.#byKey = translated(() =>
+      Object.fromEntries(tableNames.map((table) => [table, prepareByKey(connection, table)])),
+    )
     const { epoch, rowCount, maskedSum, mac } = clusterHead
-    this.#head = translated(() => db.select({ epoch, rowCount, maskedSum, mac }).from(clusterHead).prepare())
+    this.#head = translated(() =>
+      connection.db.select({ epoch, rowCount, maskedSum, mac }).from(clusterHead).prepare(),
+    )
   }
 
   async head(): Promise<HeadRow | undefined> {
@@ -33,37 +39,43 @@ export class TableReads implements RowReads {
   }
 
   async row<T extends TableName>(table: T, key: KeyOf<T>): Promise<Stored<Rows[T]> | undefined> {
-    const row = translated(() => this.#byKey.get(table)?.get(buffers(key)))
-    return row && rowFrom(table, row)
+    return this.#byKey[table]?.get(key)
   }
 
   async rows<T extends TableName>(table: T, page: RowPage<T>): Promise<Stored<Rows[T]>[]> {
-    return (await this.borrowedRows(table, page)).map((row) => rowFrom(table, row))
+    const { within, after, limit } = page
+    if (within !== undefined) {
+      const isOne = isInPage(keyColumnsIn(rowTables, table), {
+        within: { ...within },
+        after: after && { ...after },
+      })
+      return translated(() =>
+        prepareRead(this.#connection, table, selectPage(this.#connection.db, table, isOne).limit(limit)),
+      ).all({})
+    }
+    // One that was kept for a table reads that table.
+    const kept = this.#pages.get(table) as WholePages<T> | undefined
+    const pages = kept ?? translated(() => prepareWholePages(this.#connection, table))
+    if (kept === undefined) this.#pages.set(table, pages)
+    return after === undefined ? pages.first.all({ limit }) : pages.next.all({ ...after, limit })
   }
 
-  /** The same with bytes that may share memory with the driver: to be read at once, and not changed. */
-  async borrowedRows<T extends TableName>(table: T, page: RowPage<T>): Promise<Stored<Rows[T]>[]> {
-    const { within, after, limit } = page
-    const rows: unknown = translated(() => {
-      if (within !== undefined) {
-        const isOne = isInPage(keyColumnsIn(rowTables, table), {
-          within: buffers(within),
-          after: after && buffers(after),
-        })
-        return selectPage(this.#db, table, isOne).limit(limit).all()
-      }
-      const pages = this.#pages.get(table) ?? prepareWholePages(this.#db, table)
-      this.#pages.set(table, pages)
-      return after === undefined ? pages.first.all({ limit }) : pages.next.all({ ...buffers(after), limit })
-    })
-    // The schema has the columns of the table, which the contract suite writes and reads.
-    return rows as Stored<Rows[T]>[]
+  async auditEntries(run: string, { after = 0, limit }: Page<number>): Promise<AuditRow[]> {
+    return translated(() =>
+      this.#connection.db
+        .select()
+        .from(auditEntries)
+        .where(and(eq(auditEntries.run, run), gt(auditEntries.seq, after)))
+        .orderBy(asc(auditEntries.seq))
+        .limit(limit)
+        .all(),
+    ).map((row) => ({ ...row, mac: plain(row.mac) }))
   }
 }
 
-interface WholePages {
-  readonly first: { all(values: Record<string, unknown>): object[] }
-  readonly next: { all(values: Record<string, unknown>): object[] }
+interface WholePages<T extends TableName> {
+  readonly first: ReadStatement<T>
+  readonly next: ReadStatement<T>
 }
 
 function selectPage(db: Connection['db'], table: TableName, condition: SQL | undefined) {
@@ -76,22 +88,20 @@ function selectPage(db: Connection['db'], table: TableName, condition: SQL | und
     .orderBy(...order)
 }
 
-function prepareWholePages(db: Connection['db'], table: TableName): WholePages {
+function prepareWholePages<T extends TableName>(connection: Connection, table: T): WholePages<T> {
+  const { db } = connection
   const after = isInPage(keyColumnsIn(rowTables, table), { after: keyPlaceholders(table) })
   const limit = sql.placeholder('limit')
   return {
-    first: selectPage(db, table, undefined).limit(limit).prepare(),
-    next: selectPage(db, table, after).limit(limit).prepare(),
+    first: prepareRead(connection, table, selectPage(db, table, undefined).limit(limit)),
+    next: prepareRead(connection, table, selectPage(db, table, after).limit(limit)),
   }
 }
 
-function prepareByKey(db: Connection['db'], table: TableName) {
+function prepareByKey<T extends TableName>(connection: Connection, table: T): ReadStatement<T> {
   const from: SQLiteTable = rowTables[table]
-  return db
-    .select()
-    .from(from)
-    .where(isRow(keyColumnsIn(rowTables, table), keyPlaceholders(table)))
-    .prepare()
+  const isIt = isRow(keyColumnsIn(rowTables, table), keyPlaceholders(table))
+  return prepareRead(connection, table, connection.db.select().from(from).where(isIt))
 }
 
 /** For the columns that name a row. */

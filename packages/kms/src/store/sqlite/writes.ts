@@ -12,59 +12,60 @@ import { isRow, keyColumnsIn, Refusal } from '../sql/rows.ts'
 import { sqliteCode } from './connection.ts'
 import type { Connection } from './connection.ts'
 import { auditEntries, clusterHead, rowTables } from './schema.ts'
-import { buffers, keyPlaceholders } from './table-reads.ts'
-
-interface Statement {
-  run(values: Record<string, unknown>): { readonly changes: number }
-}
+import { prepareWrite } from './statements.ts'
+import type { WriteStatement } from './statements.ts'
+import { keyPlaceholders } from './table-reads.ts'
 
 interface TableStatements {
-  readonly insert: Statement
+  readonly insert: WriteStatement
   /** Where the generation is `expected`. */
-  readonly update: Statement
-  readonly remove: Statement
+  readonly update: WriteStatement
+  readonly remove: WriteStatement
 }
 
 export interface Writes {
-  readonly db: Connection['db']
+  readonly client: Connection['client']
   readonly tables: ReadonlyMap<TableName, TableStatements>
-  readonly insertHead: Statement
-  readonly moveHead: Statement
-  readonly insertEntry: Statement
+  readonly insertHead: WriteStatement
+  readonly moveHead: WriteStatement
+  readonly insertEntry: WriteStatement
 }
 
-export function prepareWrites({ db }: Connection): Writes {
+export function prepareWrites(connection: Connection): Writes {
+  const { client, db } = connection
   // Of any table drizzle takes placeholders for values; of one it knows it would have the values themselves.
   const head: SQLiteTable = clusterHead
   const entries: SQLiteTable = auditEntries
+  const insertHead = db
+    .insert(head)
+    .values({ ...placeholders(head), id: 1 })
+    .onConflictDoNothing()
+  const moveHead = db
+    .update(head)
+    .set({ ...placeholders(head), id: 1 })
+    .where(eq(clusterHead.epoch, sql.placeholder('expected')))
   return {
-    db,
-    tables: new Map(tableNames.map((table) => [table, prepareTable(db, table)])),
-    insertHead: db
-      .insert(head)
-      .values({ ...placeholders(head), id: 1 })
-      .onConflictDoNothing()
-      .prepare(),
-    moveHead: db
-      .update(head)
-      .set({ ...placeholders(head), id: 1 })
-      .where(eq(clusterHead.epoch, sql.placeholder('expected')))
-      .prepare(),
-    insertEntry: db.insert(entries).values(placeholders(entries)).prepare(),
+    client,
+    tables: new Map(tableNames.map((table) => [table, prepareTable(connection, table)])),
+    insertHead: prepareWrite(connection, insertHead),
+    moveHead: prepareWrite(connection, moveHead),
+    insertEntry: prepareWrite(connection, db.insert(entries).values(placeholders(entries))),
   }
 }
 
-function prepareTable(db: Connection['db'], table: TableName): TableStatements {
+function prepareTable(connection: Connection, table: TableName): TableStatements {
+  const { db } = connection
   const into: SQLiteTable = rowTables[table]
   const columns: Readonly<Record<string, Column>> = getTableColumns(rowTables[table])
   const isIt = and(
     isRow(keyColumnsIn(rowTables, table), keyPlaceholders(table)),
     eq(columnNamed(columns, 'generation'), sql.placeholder('expected')),
   )
+  const insert = db.insert(into).values(placeholders(into)).onConflictDoNothing()
   return {
-    insert: db.insert(into).values(placeholders(into)).onConflictDoNothing().prepare(),
-    update: db.update(into).set(placeholders(into)).where(isIt).prepare(),
-    remove: db.delete(into).where(isIt).prepare(),
+    insert: prepareWrite(connection, insert),
+    update: prepareWrite(connection, db.update(into).set(placeholders(into)).where(isIt)),
+    remove: prepareWrite(connection, db.delete(into).where(isIt)),
   }
 }
 
@@ -76,7 +77,7 @@ function placeholders(table: SQLiteTable): Record<string, Placeholder> {
 
 export function runCommit(writes: Writes, commit: Commit): Outcome {
   try {
-    writes.db.transaction(() => makeCommit(writes, commit), { behavior: 'immediate' })
+    writes.client.transaction(() => makeCommit(writes, commit)).immediate()
     return 'done'
   } catch (error) {
     if (error instanceof Refusal) return error.outcome
@@ -89,7 +90,7 @@ export function runCommit(writes: Writes, commit: Commit): Outcome {
 /** In the transaction that is open: there is one connection. */
 function makeCommit(writes: Writes, commit: Commit): void {
   const { audit, head, expectedEpoch: expected } = commit
-  const values = buffers(head)
+  const values = { ...head }
   const moved =
     expected === null ? writes.insertHead.run(values) : writes.moveHead.run({ ...values, expected })
   if (moved.changes !== 1) throw new Refusal('head_moved')
@@ -97,7 +98,7 @@ function makeCommit(writes: Writes, commit: Commit): void {
   const { head: row, expectedSeq } = audit
   const isNext = makeWrite(writes, { table: 'audit_heads', row, expected: expectedSeq })
   if (!isNext) throw new Refusal('chain_moved')
-  for (const entry of audit.entries) writes.insertEntry.run(buffers(entry))
+  for (const entry of audit.entries) writes.insertEntry.run({ ...entry })
 }
 
 /** False where the rows are not as it expects. */
@@ -106,9 +107,9 @@ function makeWrite({ tables }: Writes, write: RowWrite): boolean {
   if (statements === undefined) return false
   const { expected } = write
   const run = (): { readonly changes: number } => {
-    if ('removed' in write) return statements.remove.run({ ...buffers(write.removed), expected })
-    if (expected === null) return statements.insert.run(buffers(write.row))
-    return statements.update.run({ ...buffers(write.row), expected })
+    if ('removed' in write) return statements.remove.run({ ...write.removed, expected })
+    if (expected === null) return statements.insert.run({ ...write.row })
+    return statements.update.run({ ...write.row, expected })
   }
   return run().changes === 1
 }

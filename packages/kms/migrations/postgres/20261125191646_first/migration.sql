@@ -29,6 +29,20 @@ CREATE TABLE "longhold_kms"."audit_heads" (
 	"mac" bytea NOT NULL
 );
 --> statement-breakpoint
+CREATE TABLE "longhold_kms"."backups" (
+	"backup" text collate "C" PRIMARY KEY,
+	"taken_at" bigint NOT NULL,
+	"expires_at" bigint NOT NULL,
+	"recipient_ids" json NOT NULL,
+	"file_name" text collate "C",
+	"epoch" bigint,
+	"byte_length" bigint,
+	"sha256" bytea,
+	"confirmed_at" bigint,
+	"generation" bigint NOT NULL,
+	"mac" bytea NOT NULL
+);
+--> statement-breakpoint
 CREATE TABLE "longhold_kms"."census" (
 	"key" text collate "C",
 	"consumer" text collate "C",
@@ -63,6 +77,7 @@ CREATE TABLE "longhold_kms"."cluster" (
 	"next_root_version" bigint,
 	"min_slots" bigint NOT NULL,
 	"created_at" bigint NOT NULL,
+	"restored_at" bigint,
 	"generation" bigint NOT NULL,
 	"mac" bytea NOT NULL
 );

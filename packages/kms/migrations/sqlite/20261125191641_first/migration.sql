@@ -27,6 +27,20 @@ CREATE TABLE `audit_heads` (
 	`mac` blob NOT NULL
 );
 --> statement-breakpoint
+CREATE TABLE `backups` (
+	`backup` text PRIMARY KEY NOT NULL,
+	`taken_at` integer NOT NULL,
+	`expires_at` integer NOT NULL,
+	`recipient_ids` text NOT NULL,
+	`file_name` text,
+	`epoch` integer,
+	`byte_length` integer,
+	`sha256` blob,
+	`confirmed_at` integer,
+	`generation` integer NOT NULL,
+	`mac` blob NOT NULL
+);
+--> statement-breakpoint
 CREATE TABLE `census` (
 	`key` text NOT NULL,
 	`consumer` text NOT NULL,
@@ -61,6 +75,7 @@ CREATE TABLE `cluster` (
 	`next_root_version` integer,
 	`min_slots` integer NOT NULL,
 	`created_at` integer NOT NULL,
+	`restored_at` integer,
 	`generation` integer NOT NULL,
 	`mac` blob NOT NULL
 );
