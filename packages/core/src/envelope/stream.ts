@@ -5,6 +5,7 @@ import { checkPrefix, encodeContainer, prefixBytes } from '../format/container.t
 import { canonicalize } from '../format/context.ts'
 import { decodeHeader, measureHeader } from '../format/header.ts'
 import { DataKey } from '../keys/data-key.ts'
+import type { Opening, Sealing } from '../keys/message-pieces.ts'
 import { opening, sealing } from '../keys/message-stream.ts'
 import type { ByteTransform } from '../keys/message-stream.ts'
 import { newMessage, openMessage } from '../keys/record-stream.ts'
@@ -19,24 +20,7 @@ import type { DecryptOptions, EncryptOptions } from './envelope.ts'
  * @throws LongholdError Here for wrong options; the stream fails with what `encrypt` throws.
  */
 export function encryptStream(options: EncryptOptions): ByteTransform {
-  checkOptions(options, ['recipients', 'context', 'dataKey', 'suites'], 'encryptStream')
-  const { recipients, context, dataKey } = options
-  if (dataKey !== undefined && !(dataKey instanceof DataKey))
-    throw badInput('encryptStream: dataKey must be a DataKey')
-  // Canonical from here on: the caller may change what he passed while the wrap is under way.
-  const suites = suiteTable(options.suites)
-  const bound = canonicalize(context).pairs
-  return sealing({
-    async begin() {
-      const key = dataKey ?? DataKey.generate()
-      try {
-        const header = await sealHeader(key, recipients, bound, suites)
-        return { head: encodeContainer('envelope', header), cipher: newMessage(key, bound) }
-      } finally {
-        if (dataKey === undefined) key.wipe()
-      }
-    },
-  })
+  return sealing(envelopeSealing(options, 'encryptStream'))
 }
 
 /**
@@ -47,11 +31,45 @@ export function encryptStream(options: EncryptOptions): ByteTransform {
  * @throws LongholdError Here for wrong options; the stream fails with what `decrypt` throws.
  */
 export function decryptStream(options: DecryptOptions): ByteTransform {
-  checkOptions(options, ['identities', 'context', 'suites'], 'decryptStream')
+  return opening(envelopeOpening(options, 'decryptStream'))
+}
+
+// What follows is for the library's own files: the package does not export it.
+
+/**
+ * How an envelope is written.
+ *
+ * @param where The function whose options these are, for messages.
+ * @throws LongholdError `bad_input`, `bad_context`.
+ */
+export function envelopeSealing(options: EncryptOptions, where: string): Sealing {
+  checkOptions(options, ['recipients', 'context', 'dataKey', 'suites'], where)
+  const { recipients, context, dataKey } = options
+  if (dataKey !== undefined && !(dataKey instanceof DataKey))
+    throw badInput(`${where}: dataKey must be a DataKey`)
+  // Canonical from here on: the caller may change what he passed while the wrap is under way.
+  const suites = suiteTable(options.suites)
+  const bound = canonicalize(context).pairs
+  return {
+    async begin() {
+      const key = dataKey ?? DataKey.generate()
+      try {
+        const header = await sealHeader(key, recipients, bound, suites)
+        return { head: encodeContainer('envelope', header), cipher: newMessage(key, bound) }
+      } finally {
+        if (dataKey === undefined) key.wipe()
+      }
+    },
+  }
+}
+
+/** How an envelope is read; as `envelopeSealing`. */
+export function envelopeOpening(options: DecryptOptions, where: string): Opening {
+  checkOptions(options, ['identities', 'context', 'suites'], where)
   const { identities, context } = options
   const suites = suiteTable(options.suites)
   const bound = canonicalize(context).pairs
-  return opening({
+  return {
     measure(bytes) {
       if (bytes.length < prefixBytes) return undefined
       checkPrefix(bytes, 'envelope')
@@ -68,5 +86,5 @@ export function decryptStream(options: DecryptOptions): ByteTransform {
       }
     },
     tooShort: () => malformed('the envelope is cut short'),
-  })
+  }
 }

@@ -46,6 +46,10 @@ class Pieces {
     this.#held.set(bytes, this.#filled)
     this.#filled += bytes.length
   }
+
+  wipe(): void {
+    this.#held.fill(0)
+  }
 }
 
 /** Seals what is pushed, chunk by chunk. */
@@ -54,6 +58,7 @@ export class ChunkSealer {
   readonly #pieces = new Pieces(chunkBytes)
   #chunk = 0
 
+  /** @param cipher Taken over: `wipe` wipes it. */
   constructor(cipher: MessageCipher) {
     this.#cipher = cipher
   }
@@ -62,21 +67,24 @@ export class ChunkSealer {
     for (const run of this.#pieces.take(bytes)) {
       const count = run.length / chunkBytes
       const sealed = new Uint8Array(count * sealedChunkBytes)
-      for (let i = 0; i < count; i++) {
-        const out = sealed.subarray(i * sealedChunkBytes, (i + 1) * sealedChunkBytes)
-        this.#cipher.sealChunk(this.#chunk++, run.subarray(i * chunkBytes, (i + 1) * chunkBytes), out)
-      }
+      this.#cipher.sealChunks(this.#chunk, run, sealed)
+      this.#chunk += count
       yield sealed
     }
   }
 
   /** The final chunk, always short, perhaps empty. */
-  end(): Uint8Array<ArrayBuffer> {
+  finish(): Uint8Array<ArrayBuffer> {
     const { rest } = this.#pieces
     const sealed = new Uint8Array(rest.length + tagBytes)
     this.#cipher.sealChunk(this.#chunk, rest, sealed)
-    rest.fill(0)
     return sealed
+  }
+
+  /** Forgets the key, and the plaintext that waits. Best effort. */
+  wipe(): void {
+    this.#pieces.wipe()
+    this.#cipher.wipe()
   }
 }
 
@@ -86,6 +94,7 @@ export class ChunkOpener {
   readonly #pieces = new Pieces(sealedChunkBytes)
   #chunk = 0
 
+  /** @param cipher Taken over: `wipe` wipes it. */
   constructor(cipher: MessageCipher) {
     this.#cipher = cipher
   }
@@ -93,11 +102,12 @@ export class ChunkOpener {
   /** @throws LongholdError `cannot_open`; what was released before it stays right. */
   *push(bytes: Uint8Array): Generator<Uint8Array<ArrayBuffer>> {
     for (const run of this.#pieces.take(bytes)) {
-      for (let at = 0; at < run.length; at += sealedChunkBytes) {
-        const opened = this.#cipher.openChunk(this.#chunk++, run.subarray(at, at + sealedChunkBytes))
-        if (opened === undefined) throw cannotOpen()
-        yield opened
-      }
+      const count = run.length / sealedChunkBytes
+      const opened = new Uint8Array(count * chunkBytes)
+      const right = this.#cipher.openChunksInto(this.#chunk, run, opened)
+      this.#chunk += count
+      if (right > 0) yield opened.subarray(0, right * chunkBytes)
+      if (right < count) throw cannotOpen()
     }
   }
 
@@ -106,11 +116,16 @@ export class ChunkOpener {
    *
    * @throws LongholdError `cannot_open` when the stream was cut off.
    */
-  end(): Uint8Array<ArrayBuffer> {
+  finish(): Uint8Array<ArrayBuffer> {
     const { rest } = this.#pieces
     if (rest.length < tagBytes) throw cannotOpen()
     const opened = this.#cipher.openChunk(this.#chunk, rest)
     if (opened === undefined) throw cannotOpen()
     return opened
+  }
+
+  /** Forgets the key. Best effort. */
+  wipe(): void {
+    this.#cipher.wipe()
   }
 }

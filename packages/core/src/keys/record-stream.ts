@@ -11,8 +11,9 @@ import { randomBytes } from '../primitives/random.ts'
 import { bodyContext } from './body-context.ts'
 import { DataKey, hmacOf, recordContextOf } from './data-key.ts'
 import type { RecordOptions } from './data-key.ts'
+import type { NewMessage, Opening, Sealing } from './message-pieces.ts'
 import { opening, sealing } from './message-stream.ts'
-import type { ByteTransform, NewMessage } from './message-stream.ts'
+import type { ByteTransform } from './message-stream.ts'
 
 /**
  * Encrypts a stream of any size under a data key kept elsewhere (SPEC §6.1). Gives the bytes of one record.
@@ -20,9 +21,7 @@ import type { ByteTransform, NewMessage } from './message-stream.ts'
  * @throws LongholdError `bad_input`, `bad_context`.
  */
 export function encryptRecordStream(dataKey: DataKey, options: RecordOptions): ByteTransform {
-  if (!(dataKey instanceof DataKey)) throw badInput('encryptRecordStream: dataKey must be a DataKey')
-  const bound = canonicalize(recordContextOf(options, 'encryptRecordStream')).pairs
-  return sealing({ begin: async () => newRecord(dataKey, bound) })
+  return sealing(recordSealing(dataKey, options, 'encryptRecordStream'))
 }
 
 /**
@@ -31,12 +30,29 @@ export function encryptRecordStream(dataKey: DataKey, options: RecordOptions): B
  * @throws LongholdError `bad_input`, `bad_context`; the stream fails with what `DataKey.decrypt` throws.
  */
 export function decryptRecordStream(dataKey: DataKey, options: RecordOptions): ByteTransform {
-  if (!(dataKey instanceof DataKey)) throw badInput('decryptRecordStream: dataKey must be a DataKey')
-  const bound = canonicalize(recordContextOf(options, 'decryptRecordStream')).pairs
-  return openingRecord(async (keyId, preamble) => openMessage(dataKey, keyId, preamble, bound))
+  return opening(recordOpening(dataKey, options, 'decryptRecordStream'))
 }
 
 // What follows is for the library's own files: the package does not export it.
+
+/**
+ * How a record is written under a data key.
+ *
+ * @param where The function whose arguments these are, for messages.
+ * @throws LongholdError `bad_input`, `bad_context`.
+ */
+export function recordSealing(dataKey: DataKey, options: RecordOptions, where: string): Sealing {
+  if (!(dataKey instanceof DataKey)) throw badInput(`${where}: dataKey must be a DataKey`)
+  const bound = canonicalize(recordContextOf(options, where)).pairs
+  return { begin: async () => newRecord(dataKey, bound) }
+}
+
+/** How a record is read under a data key; as `recordSealing`. */
+export function recordOpening(dataKey: DataKey, options: RecordOptions, where: string): Opening {
+  if (!(dataKey instanceof DataKey)) throw badInput(`${where}: dataKey must be a DataKey`)
+  const bound = canonicalize(recordContextOf(options, where)).pairs
+  return openingOf(async (keyId, preamble) => openMessage(dataKey, keyId, preamble, bound))
+}
 
 /** A record to be written under a data key, in a context that nobody changes any more. */
 export function newRecord(dataKey: DataKey, context: ContextInput): NewMessage {
@@ -71,7 +87,11 @@ export function openMessage(
 export function openingRecord(
   open: (keyId: Uint8Array, preamble: Uint8Array) => Promise<MessageCipher>,
 ): ByteTransform {
-  return opening({
+  return opening(openingOf(open))
+}
+
+function openingOf(open: (keyId: Uint8Array, preamble: Uint8Array) => Promise<MessageCipher>): Opening {
+  return {
     measure(bytes) {
       if (bytes.length < prefixBytes) return undefined
       checkPrefix(bytes, 'record')
@@ -79,5 +99,5 @@ export function openingRecord(
     },
     open: (head, preamble) => open(head.subarray(prefixBytes), preamble),
     tooShort: () => malformed(`a record has at least ${minRecordBytes} bytes`),
-  })
+  }
 }

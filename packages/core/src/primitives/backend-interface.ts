@@ -17,6 +17,9 @@ export interface AeadKey {
   /** The plaintext in memory of its own, shared with nothing; `undefined`, and nothing left of it, when the tag is
    *  wrong. */
   open(nonce: Uint8Array, ciphertext: Uint8Array, aad: Uint8Array): Uint8Array<ArrayBuffer> | undefined
+  /** Writes the plaintext into `out`, which has room for exactly ciphertext − 16 bytes; `false`, and nothing written, when
+   *  the tag is wrong. */
+  openInto(nonce: Uint8Array, ciphertext: Uint8Array, aad: Uint8Array, out: Uint8Array): boolean
 }
 
 /** ML-KEM (FIPS 203) in one parameter set. */

@@ -8,7 +8,7 @@ import type * as NodeCrypto from 'node:crypto'
 import type { KeyObject } from 'node:crypto'
 
 import { concat, copyBytes, wipe } from '../bytes.ts'
-import type { Backend, DhGroup, DhPrivateKey, HashName, Hmac, MlKem } from './backend-interface.ts'
+import type { AeadKey, Backend, DhGroup, DhPrivateKey, HashName, Hmac, MlKem } from './backend-interface.ts'
 
 // PKCS#8 in front of raw private keys (RFC 5958, RFC 8410, RFC 9935): less than half the price of `raw-seed`,
 // for which OpenSSL tests the pair.
@@ -42,31 +42,7 @@ function backendFrom(crypto: NodeCryptoModule): Backend {
     mlKem768: nativeMlKem(crypto, 'ml-kem-768', { publicKeyBytes: 1184, ciphertextBytes: 1088 }),
     x25519: x25519From(crypto),
 
-    aes256gcm(key) {
-      return {
-        seal(nonce, plaintext, aad, out) {
-          const cipher = crypto.createCipheriv('aes-256-gcm', key, nonce, { authTagLength: 16 })
-          if (aad.length > 0) cipher.setAAD(aad)
-          out.set(cipher.update(plaintext))
-          cipher.final() // GCM has nothing left to give
-          out.set(cipher.getAuthTag(), plaintext.length)
-        },
-        open(nonce, ciphertext, aad) {
-          const end = ciphertext.length - 16
-          const decipher = crypto.createDecipheriv('aes-256-gcm', key, nonce, { authTagLength: 16 })
-          if (aad.length > 0) decipher.setAAD(aad)
-          decipher.setAuthTag(ciphertext.subarray(end))
-          const plaintext = decipher.update(ciphertext.subarray(0, end))
-          try {
-            decipher.final()
-          } catch {
-            plaintext.fill(0)
-            return undefined
-          }
-          return ownBytes(plaintext)
-        },
-      }
-    },
+    aes256gcm: (key) => aes256gcmFrom(crypto, key),
 
     hmac: (hash, key) => hmacFrom(crypto, hash, key),
 
@@ -75,6 +51,60 @@ function backendFrom(crypto: NodeCryptoModule): Backend {
     shake256: (message, length) =>
       crypto.createHash('shake256', { outputLength: length }).update(message).digest(),
   }
+}
+
+function aes256gcmFrom(crypto: NodeCryptoModule, key: Uint8Array): AeadKey {
+  /** What stands before the tag, in memory that Node made for it. */
+  function opened(nonce: Uint8Array, ciphertext: Uint8Array, aad: Uint8Array): Buffer | undefined {
+    const end = ciphertext.length - 16
+    const decipher = crypto.createDecipheriv('aes-256-gcm', key, nonce, { authTagLength: 16 })
+    if (aad.length > 0) decipher.setAAD(aad)
+    decipher.setAuthTag(ciphertext.subarray(end))
+    const plaintext = decipher.update(ciphertext.subarray(0, end))
+    try {
+      decipher.final()
+      return plaintext
+    } catch {
+      plaintext.fill(0)
+      return undefined
+    }
+  }
+  return {
+    seal(nonce, plaintext, aad, out) {
+      const cipher = crypto.createCipheriv('aes-256-gcm', key, nonce, { authTagLength: 16 })
+      if (aad.length > 0) cipher.setAAD(aad)
+      const ciphertext = cipher.update(plaintext)
+      out.set(ciphertext)
+      release(ciphertext)
+      cipher.final() // GCM has nothing left to give
+      out.set(cipher.getAuthTag(), plaintext.length)
+    },
+    open(nonce, ciphertext, aad) {
+      const plaintext = opened(nonce, ciphertext, aad)
+      return plaintext === undefined ? undefined : ownBytes(plaintext)
+    },
+    openInto(nonce, ciphertext, aad, out) {
+      const plaintext = opened(nonce, ciphertext, aad)
+      if (plaintext === undefined) return false
+      out.set(plaintext)
+      plaintext.fill(0)
+      release(plaintext)
+      return true
+    },
+  }
+}
+
+/** Below this the collector's way is the cheaper one. */
+const minReleasedBytes = 4096
+
+/**
+ * Gives memory that Node made back at once, so that the next chunk is worked on in the same, which the processor still has at
+ * hand: a quarter of the time of a chunk of 16 KiB. Left to the collector, some 64 MiB of them pile up.
+ */
+function release({ length, buffer }: Buffer): void {
+  // What lies in a pool is not ours alone.
+  if (length < minReleasedBytes || length !== buffer.byteLength || !('transfer' in buffer)) return
+  buffer.transfer(0)
 }
 
 const blockBytes = { sha256: 64, sha384: 128, sha512: 128 } as const

@@ -7,8 +7,8 @@ import { sha3_256, shake256 } from '@noble/hashes/sha3.js'
 import { ml_kem768 } from '@noble/post-quantum/ml-kem.js'
 import type { KEMPrepared } from '@noble/post-quantum/ml-kem.js'
 
-import { copyBytes } from '../bytes.ts'
-import type { Backend, DhGroup, DhPrivateKey, MlKem } from './backend-interface.ts'
+import { copyBytes, wipe } from '../bytes.ts'
+import type { AeadKey, Backend, DhGroup, DhPrivateKey, MlKem } from './backend-interface.ts'
 import { randomBytes } from './random.ts'
 import { x25519 } from './x25519-noble.ts'
 
@@ -18,18 +18,7 @@ export const nobleBackend: Backend = {
   name: 'noble',
   mlKem768: nobleMlKem(ml_kem768, { publicKeyBytes: 1184, ciphertextBytes: 1088 }),
   x25519: x25519Group(),
-  aes256gcm: (key) => ({
-    seal(nonce, plaintext, aad, out) {
-      out.set(gcm(key, nonce, aad).encrypt(plaintext))
-    },
-    open(nonce, ciphertext, aad) {
-      try {
-        return gcm(key, nonce, aad).decrypt(ciphertext)
-      } catch {
-        return undefined
-      }
-    },
-  }),
+  aes256gcm: nobleAes256gcm,
   hmac: (hash, key) => {
     const keyed = hmac.create(hashes[hash], key)
     return {
@@ -44,6 +33,29 @@ export const nobleBackend: Backend = {
   sha256: (message) => sha256(message),
   sha3_256: (message) => sha3_256(message),
   shake256: (message, length) => shake256(message, { dkLen: length }),
+}
+
+function nobleAes256gcm(key: Uint8Array): AeadKey {
+  const open: AeadKey['open'] = (nonce, ciphertext, aad) => {
+    try {
+      return gcm(key, nonce, aad).decrypt(ciphertext)
+    } catch {
+      return undefined
+    }
+  }
+  return {
+    seal(nonce, plaintext, aad, out) {
+      out.set(gcm(key, nonce, aad).encrypt(plaintext))
+    },
+    open,
+    openInto(nonce, ciphertext, aad, out) {
+      const plaintext = open(nonce, ciphertext, aad)
+      if (plaintext === undefined) return false
+      out.set(plaintext)
+      wipe(plaintext)
+      return true
+    },
+  }
 }
 
 /** ML-KEM in one of its parameter sets. */

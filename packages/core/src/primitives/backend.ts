@@ -58,9 +58,12 @@ export function roundTrips(candidate: Backend): boolean {
     const sealed = new Uint8Array(message.length + 16)
     const aead = candidate.aes256gcm(key)
     aead.seal(nonce, message, key, sealed)
+    const opened = new Uint8Array(message.length)
     if (!equalBytes(aead.open(nonce, sealed, key) ?? key, message)) return false
+    if (!aead.openInto(nonce, sealed, key, opened) || !equalBytes(opened, message)) return false
     sealed[0] = ~(sealed[0] ?? 0)
     if (aead.open(nonce, sealed, key) !== undefined) return false
+    if (aead.openInto(nonce, sealed, key, opened)) return false
 
     return (
       candidate.hmac('sha256', key).mac(message).length === 32 &&

@@ -143,24 +143,39 @@ export class MessageCipher {
     return this.#aead.open(nonceOf(inUse(this.#messageKey), chunk), sealed, nothing)
   }
 
+  /** Whole chunks, `first` and those that follow it, into `out`, which has room for exactly 16 bytes more for each. */
+  sealChunks(first: number, pieces: Uint8Array, out: Uint8Array): void {
+    for (let i = 0; i * chunkBytes < pieces.length; i++) {
+      const piece = pieces.subarray(i * chunkBytes, (i + 1) * chunkBytes)
+      this.sealChunk(first + i, piece, out.subarray(i * sealedChunkBytes, (i + 1) * sealedChunkBytes))
+    }
+  }
+
+  /**
+   * The plaintext of chunks from `first` on, joined in `out`, which has room for it: 16 bytes less for each.
+   *
+   * @returns How many chunks were opened: fewer than there are when a tag was wrong, and nothing is written behind them. (Not
+   *   bytes: a last chunk may have none, and a tag all the same.)
+   */
+  openChunksInto(first: number, sealed: Uint8Array, out: Uint8Array): number {
+    const messageKey = inUse(this.#messageKey)
+    const count = Math.ceil(sealed.length / sealedChunkBytes)
+    for (let i = 0; i < count; i++) {
+      const chunk = sealed.subarray(i * sealedChunkBytes, (i + 1) * sealedChunkBytes)
+      const into = out.subarray(i * chunkBytes, (i + 1) * chunkBytes)
+      if (!this.#aead.openInto(nonceOf(messageKey, first + i), chunk, nothing, into)) return i
+    }
+    return count
+  }
+
   /** The plaintext of chunks from `first` on, joined; `undefined` when the tag of one of them is wrong. */
   openChunks(first: number, sealed: Uint8Array): Uint8Array<ArrayBuffer> | undefined {
     if (sealed.length <= sealedChunkBytes) return this.openChunk(first, sealed)
     const count = Math.ceil(sealed.length / sealedChunkBytes)
     const plaintext = new Uint8Array(sealed.length - count * tagBytes)
-    for (let i = 0; i < count; i++) {
-      const opened = this.openChunk(
-        first + i,
-        sealed.subarray(i * sealedChunkBytes, (i + 1) * sealedChunkBytes),
-      )
-      if (opened === undefined) {
-        wipe(plaintext)
-        return undefined
-      }
-      plaintext.set(opened, i * chunkBytes)
-      wipe(opened)
-    }
-    return plaintext
+    if (this.openChunksInto(first, sealed, plaintext) === count) return plaintext
+    wipe(plaintext)
+    return undefined
   }
 
   /** Forgets the message key. Best effort. */

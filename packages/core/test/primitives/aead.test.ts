@@ -38,6 +38,9 @@ describeBackends(() => {
       expect(toHex(sealed), `case ${tcId}`).toBe(ct + tag)
       const opened = aead.open(hex(iv), sealed, hex(aad)) ?? filled(0xee)
       expect(toHex(opened), `case ${tcId}`).toBe(msg)
+      const into = new Uint8Array(opened.length)
+      expect(aead.openInto(hex(iv), sealed, hex(aad), into), `case ${tcId}`).toBe(true)
+      expect(toHex(into), `case ${tcId}`).toBe(msg)
     }
   })
 
@@ -45,10 +48,11 @@ describeBackends(() => {
     const cases = ours('invalid')
     expect(cases).toHaveLength(27)
     for (const { tcId, key, iv, aad, ct, tag } of cases) {
-      const opened = backend()
-        .aes256gcm(hex(key))
-        .open(hex(iv), hex(ct + tag), hex(aad))
-      expect(opened, `case ${tcId}`).toBeUndefined()
+      const aead = backend().aes256gcm(hex(key))
+      expect(aead.open(hex(iv), hex(ct + tag), hex(aad)), `case ${tcId}`).toBeUndefined()
+      const into = filled(7, ct.length / 2)
+      expect(aead.openInto(hex(iv), hex(ct + tag), hex(aad), into), `case ${tcId}`).toBe(false)
+      expect(into, `case ${tcId}`).toEqual(filled(7, ct.length / 2))
     }
   })
 
@@ -68,6 +72,16 @@ describeBackends(() => {
     const opened = aead.open(filled(2, 12), sealed, new Uint8Array()) ?? filled(0xee)
     expect(opened).toStrictEqual(filled(3, length)) // a Buffer would be something else
     expect(opened.buffer.byteLength).toBe(length)
+  })
+
+  test.each([0, 1, 4095, 4096, 16_384])('%i bytes opened into the place that was given', (length) => {
+    const aead = backend().aes256gcm(filled(1))
+    const sealed = new Uint8Array(length + 16)
+    aead.seal(filled(2, 12), filled(3, length), new Uint8Array(), sealed)
+    const around = filled(7, length + 2)
+    const place = around.subarray(1, length + 1)
+    expect(aead.openInto(filled(2, 12), sealed, new Uint8Array(), place)).toBe(true)
+    expect(around).toEqual(Uint8Array.of(7, ...filled(3, length), 7))
   })
 })
 
@@ -91,6 +105,22 @@ test('what node:crypto decrypted before it saw the wrong tag is wiped', () => {
   const decrypted = decryptedBy(() => aead.open(filled(2, 12), flipped(sealed, 383), new Uint8Array()))
   expect(decrypted.map((bytes) => toHex(bytes))).toEqual(['00'.repeat(32)])
 })
+
+test.each([4095, 4096])(
+  'what node:crypto made on the way to %i bytes is left with nothing in it',
+  (length) => {
+    testingUseBackend('native')
+    const aead = backend().aes256gcm(filled(1))
+    const sealed = new Uint8Array(length + 16)
+    aead.seal(filled(2, 12), filled(3, length), new Uint8Array(), sealed)
+    const decrypted = decryptedBy(() =>
+      aead.openInto(filled(2, 12), sealed, new Uint8Array(), new Uint8Array(length)),
+    )
+    expect(decrypted.map(({ buffer }) => buffer.byteLength)).toEqual([length < 4096 ? length : 0])
+    const left = decrypted.flatMap(({ buffer }) => (buffer.byteLength > 0 ? [...new Uint8Array(buffer)] : []))
+    expect(left.some((byte) => byte !== 0)).toBe(false)
+  },
+)
 
 test('what a runtime decrypts into a pool comes out in memory of its own, and leaves none there', () => {
   testingUseBackend('native')

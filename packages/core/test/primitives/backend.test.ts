@@ -107,6 +107,21 @@ const broken: Readonly<Record<string, Partial<Backend>>> = {
       open: () => filled(9, 48),
     }),
   },
+  'an AES-GCM that opens nothing into a place': {
+    aes256gcm: (key) => ({ ...native.aes256gcm(key), openInto: () => false }),
+  },
+  'an AES-GCM that says it opened something into a place': {
+    aes256gcm: (key) => ({ ...native.aes256gcm(key), openInto: () => true }),
+  },
+  'an AES-GCM that ignores its tag when it opens into a place': {
+    aes256gcm: (key) => ({
+      ...native.aes256gcm(key),
+      openInto(_nonce, _sealed, _aad, out) {
+        out.fill(9)
+        return true
+      },
+    }),
+  },
   'no HMAC': { hmac: throwing },
   'no SHA-384': { hmac: (hash, key) => (hash === 'sha384' ? throwing() : native.hmac(hash, key)) },
   'an HMAC of another length': { hmac: (_, key) => native.hmac('sha256', key) },
