@@ -7,10 +7,11 @@ import { z } from '@hono/zod-openapi'
 // zod itself gets `.openapi()` from here.
 import { permissions, problemCodes } from '@longhold/core/kms'
 import type {
-  CreatedSlot,
-  CreatedToken,
+  AcceptRollbackRequest,
   CreateSlotRequest,
   CreateTokenRequest,
+  CreatedSlot,
+  CreatedToken,
   ItemProblem,
   Page,
   Permission,
@@ -21,9 +22,10 @@ import type {
   RewrapItem,
   RewrapRequest,
   RewrapResponse,
-  SigningIdentity,
+  RollbackAnswer,
   RootRotation,
   SealStatus,
+  SigningIdentity,
   SlotInfo,
   SlotKind,
   TokenInfo,
@@ -212,22 +214,45 @@ export const createdToken = wire<CreatedToken>('CreatedToken')(
 )
 
 const slotKind = wire<SlotKind>()(z.enum(['key-file', 'passphrase', 'shares', 'key-service']))
+const given = z.strictObject({ given: z.int(), threshold: z.int() }).nullable()
 export const sealStatus = wire<SealStatus>('SealStatus')(
   z.strictObject({
     sealed: z.boolean(),
     kinds: z.array(slotKind),
-    shares: z.strictObject({ given: z.int(), threshold: z.int() }).nullable(),
+    shares: given,
   }),
 )
 const passphrase = z.string().min(1).max(4096)
+const share = z.string().min(1).max(200)
 export const unsealRequest = wire<UnsealRequest>('UnsealRequest')(
   z.union([
     z.strictObject({ passphrase }),
-    z.strictObject({ share: z.string().min(1).max(200) }),
+    z.strictObject({ share }),
     z.strictObject({ key_file: bytes(32) }),
     z.strictObject({ key_service: z.literal(true) }),
     z.strictObject({ forget_shares: z.literal(true) }),
   ]),
+)
+const epochs = z
+  .string()
+  .regex(/^(?:any|\d{1,16}:(?:\d{1,16}|none))$/u, 'epochs are written as in 41:57, 41:none, or any')
+  .optional()
+export const acceptRollbackRequest = wire<AcceptRollbackRequest>('AcceptRollbackRequest')(
+  z.union([
+    z.strictObject({ epochs, passphrase }),
+    z.strictObject({ epochs, share }),
+    z.strictObject({ epochs, key_file: bytes(32) }),
+    z.strictObject({ epochs, key_service: z.literal(true) }),
+  ]),
+)
+export const rollbackAnswer = wire<RollbackAnswer>('RollbackAnswer')(
+  z.strictObject({
+    accepted: z.boolean(),
+    what: z.string().nullable(),
+    database_epoch: z.int().nullable(),
+    anchor_epoch: z.int().nullable(),
+    shares: given,
+  }),
 )
 
 const slotFields = {

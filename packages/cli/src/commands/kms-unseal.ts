@@ -2,11 +2,11 @@ import { Command, Option } from '@commander-js/extra-typings'
 import type { SealStatus, UnsealRequest } from '@longhold/core/kms'
 
 import { usage } from '../shell/errors.ts'
-import { readInput } from '../shell/files.ts'
 import { examples } from '../shell/help.ts'
 import { kmsTokenFileOption, kmsUrlOption } from '../shell/key-service.ts'
 import { readPassphraseFile } from '../shell/passphrase.ts'
 import { SecretPrompt } from '../shell/secret-prompt.ts'
+import { readKeyFile, readShareFile } from '../shell/slot-secrets.ts'
 import { adminSocketOption, dataDirOption, needSysClient, onSocket } from '../shell/sys-client.ts'
 import type { Terminal } from '../shell/terminal.ts'
 
@@ -17,9 +17,6 @@ interface UnsealOptions {
   readonly keyService?: true | undefined
   readonly forgetShares?: true | undefined
 }
-
-const shareLimit = { maxBytes: 4096, reason: 'that is too long to be a share' }
-const keyLimit = { maxBytes: 32, reason: 'a key file has 32 bytes' }
 
 /** `longhold kms unseal`: gives a sealed key service what opens its root key. */
 export function kmsUnsealCommand(terminal: Terminal) {
@@ -106,17 +103,8 @@ async function attemptOf(
   if (options.forgetShares === true) return { forget_shares: true }
   if (options.keyService === true) return { key_service: true }
   if (passphraseFile !== undefined) return { passphrase: await readPassphraseFile(terminal, passphraseFile) }
-  if (shareFile !== undefined) {
-    const bytes = await readInput(terminal, shareFile, shareLimit)
-    const share = new TextDecoder().decode(bytes).trim()
-    bytes.fill(0)
-    return { share }
-  }
-  if (keyFile !== undefined) {
-    const bytes = await readInput(terminal, keyFile, keyLimit)
-    if (bytes.length !== 32) throw usage(`${keyFile} is no key file: it has ${bytes.length} bytes, not 32`)
-    return { key_file: Buffer.from(bytes).toString('base64url') }
-  }
+  if (shareFile !== undefined) return { share: await readShareFile(terminal, shareFile) }
+  if (keyFile !== undefined) return { key_file: await readKeyFile(terminal, keyFile) }
   return await ask(terminal, status)
 }
 

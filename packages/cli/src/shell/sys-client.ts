@@ -4,7 +4,8 @@ import { join } from 'node:path'
 
 import { Option } from '@commander-js/extra-typings'
 import { LongholdError } from '@longhold/core'
-import type { KmsSysClient } from '@longhold/core/kms'
+import type { KmsSysClient, SealStatus } from '@longhold/core/kms'
+import type { Values } from '@longhold/kms/config'
 
 import { loadConfig } from './config.ts'
 import { CliError, exit, usage } from './errors.ts'
@@ -55,6 +56,36 @@ export async function onSocket<T>(
     })
   }
 }
+
+/** Where the service of these settings has its admin socket; undefined: nowhere. */
+export function socketOf({ 'admin-socket': socket, 'data-dir': dataDir }: Values): string | undefined {
+  if (socket !== undefined) return socket === 'none' ? undefined : socket
+  return dataDir === undefined ? undefined : join(dataDir, 'admin.sock')
+}
+
+/**
+ * The service that runs on this data directory, if one answers on its admin socket.
+ *
+ * @param path Of the socket; undefined: there is none.
+ */
+export async function runningService(
+  terminal: Terminal,
+  path: string | undefined,
+): Promise<{ readonly status: SealStatus; ask: Asking } | undefined> {
+  if (path === undefined) return undefined
+  const options = { adminSocket: path }
+  try {
+    const status = await onSocket(terminal, options, (client) => client.sealStatus())
+    return { status, ask: (question) => onSocket(terminal, options, question) }
+  } catch (error) {
+    if (error instanceof CliError && error.exitCode === exit.stopped && !terminal.signal.aborted)
+      return undefined
+    throw error
+  }
+}
+
+/** Throws as `onSocket`. */
+type Asking = <T>(question: (client: KmsSysClient) => Promise<T>) => Promise<T>
 
 /** A client with the token of `--kms-token-file`, for `--kms-url`. */
 export async function needSysClient(terminal: Terminal, options: KeyServiceOptions): Promise<KmsSysClient> {

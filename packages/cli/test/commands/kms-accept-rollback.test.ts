@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest'
 
 import { Workspace } from '../support/cli.ts'
+import { ServiceWorkspace } from '../support/service.ts'
 
 /** The data directory of `longhold init`, with an anchor that knows a newer database. */
 function putBack(space: Workspace): void {
@@ -34,4 +35,20 @@ test('--yes accepts whatever the epochs are; a stranger accepts nothing', async 
   const accepted = await space.ok(['kms', 'accept-rollback', '--yes', '--json'])
   expect(JSON.parse(accepted.stdout)).toMatchObject({ accepted: true, anchor_epoch: 57 })
   expect((await space.cli(['kms', 'accept-rollback', '--yes', '--epochs', '1:2'])).code).toBe(2)
+})
+
+test('asks the service where one runs, which answers again', async () => {
+  await using space = await ServiceWorkspace.create()
+  await space.stop()
+  putBack(space)
+  await space.start()
+  expect((await space.ask(['kms', 'keys'])).stderr).toContain('(rollback_detected)')
+
+  const asked = await space.cli(['kms', 'accept-rollback'])
+  expect(asked).toMatchObject({ code: 2, stdout: '' })
+  const [, epochs = ''] = /--epochs (\d+:57)\n/u.exec(asked.stderr) ?? []
+  const accepted = await space.ok(['kms', 'accept-rollback', '--epochs', epochs])
+  expect(accepted.stdout).toMatch(/^accepted: the database is at epoch \d+, and was at 57 before\n$/u)
+  expect((await space.ask(['kms', 'keys'])).code).toBe(0)
+  expect((await space.ok(['kms', 'accept-rollback'])).stdout).toMatch(/^there is nothing to accept/u)
 })

@@ -41,8 +41,10 @@ export type { KmsIdentityOptions } from './kms-identity.ts'
 export { KmsRecipient, kmsRecipient } from './kms-recipient.ts'
 export { KmsSysClient } from './sys-client.ts'
 export type {
-  CreatedSlot,
+  AcceptRollbackRequest,
   CreateSlotRequest,
+  CreatedSlot,
+  RollbackAnswer,
   RootRotation,
   SealStatus,
   SlotInfo,

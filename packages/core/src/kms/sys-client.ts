@@ -3,8 +3,10 @@
 import { checkOptions } from '../options.ts'
 import { requestError, strangeAnswer } from './problems.ts'
 import type {
+  AcceptRollbackRequest,
   CreatedSlot,
   CreateSlotRequest,
+  RollbackAnswer,
   RootRotation,
   SealStatus,
   SlotInfo,
@@ -45,6 +47,15 @@ export class KmsSysClient {
       body: attempt,
       kind: 'once',
     })
+  }
+
+  /**
+   * Goes on with a database that is older than its anchor, for whoever has what opens a slot; the service is unsealed
+   * then. Tokens are no proof: those that were revoked since are valid again in such a database.
+   */
+  async acceptRollback(request: AcceptRollbackRequest): Promise<RollbackAnswer> {
+    const what = 'way to accept a rollback here: use its admin socket'
+    return await this.#ask('POST', '/v1/sys/accept-rollback', what, { body: request, kind: 'once' })
   }
 
   /** Forgets all keys until somebody unseals; takes the permission `sys.seal`. */

@@ -24,6 +24,27 @@ export type UnsealRequest =
   /** Gives up the shares that were given so far. */
   | { forget_shares: true }
 
+/**
+ * What opens a slot, or one share of it, and which database is accepted by whom has it: the epochs of database and
+ * anchor as `41:57` or `41:none`; `any`: whatever they are; left out: none, the answer names them.
+ */
+export type AcceptRollbackRequest = Exclude<UnsealRequest, { forget_shares: true }> & {
+  epochs?: string | undefined
+}
+
+/** What there was to accept. */
+export interface RollbackAnswer {
+  /** Whether it was accepted now. */
+  accepted: boolean
+  /** For people; null: there is nothing to accept, or more shares are needed. */
+  what: string | null
+  database_epoch: number | null
+  /** Null too when there is no anchor, or that of another cluster. */
+  anchor_epoch: number | null
+  /** As in `SealStatus`. */
+  shares: { given: number; threshold: number } | null
+}
+
 /** One slot, without anything that opens it. */
 export interface SlotInfo {
   slot: string

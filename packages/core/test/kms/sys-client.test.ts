@@ -38,9 +38,12 @@ describe('KmsSysClient', () => {
     const { client, asked } = clientOf(200, status, false)
     expect(await client.sealStatus()).toEqual(status)
     expect(await client.unseal({ share: 'LONGHOLD-SHARE-1-…' })).toEqual(status)
+    const request = { key_file: 'A'.repeat(43), epochs: '41:57' }
+    expect(await client.acceptRollback(request)).toEqual(status)
     expect(asked).toEqual([
       { method: 'GET', url: '/v1/sys/seal-status', token: null, body: undefined },
       { method: 'POST', url: '/v1/sys/unseal', token: null, body: { share: 'LONGHOLD-SHARE-1-…' } },
+      { method: 'POST', url: '/v1/sys/accept-rollback', token: null, body: request },
     ])
   })
 

@@ -59,7 +59,7 @@ export const settings = {
 
   'admin-socket': setting(
     pathOrNone,
-    serving,
+    ['serve', 'accept-rollback', 'doctor'],
     'where unsealing is served, or none; default admin.sock there',
   ),
   'unseal-anywhere': setting(onOff, serving, 'serve unsealing beyond the admin socket too'),

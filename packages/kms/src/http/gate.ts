@@ -1,6 +1,12 @@
 /** What the routes ask of whoever keeps the root key: is it there, and is this what opens it? */
 
-import type { CreateSlotRequest, SealStatus, UnsealRequest } from '@longhold/core/kms'
+import type {
+  AcceptRollbackRequest,
+  CreateSlotRequest,
+  RollbackAnswer,
+  SealStatus,
+  UnsealRequest,
+} from '@longhold/core/kms'
 
 import type { SlotRow } from '../service/rows.ts'
 import type { SlotOpener } from '../service/slot-opener.ts'
@@ -14,6 +20,14 @@ export interface Gate {
    * soon after wrong ones, `slot_unavailable`, `malformed_request`.
    */
   unseal(attempt: UnsealRequest): Promise<SealStatus>
+  /**
+   * Goes on with a database that is older than its anchor, and is open afterwards. Does nothing where the service
+   * answers requests.
+   *
+   * @throws ServiceError as `unseal`; `integrity_violation` for a database that is not whole, `invalid_state` without
+   * an anchor.
+   */
+  acceptRollback(request: AcceptRollbackRequest): Promise<RollbackAnswer>
   /** Turns to sealed; keys are forgotten once the requests under way are answered. */
   seal(): Promise<SealStatus>
 }

@@ -32,6 +32,15 @@ const ofChanges: readonly ProblemCode[] = [
 /** What only some have. */
 const more: Readonly<Record<string, readonly ProblemCode[]>> = {
   'GET /readyz': ['storage_unavailable', 'rollback_detected', 'integrity_violation'],
+  'POST /v1/sys/accept-rollback': [
+    'wrong_secret',
+    'rate_limited',
+    'slot_unavailable',
+    'body_too_large',
+    'invalid_state',
+    'storage_unavailable',
+    'integrity_violation',
+  ],
   'POST /v1/sys/unseal': ['wrong_secret', 'rate_limited', 'slot_unavailable', 'body_too_large'],
 }
 

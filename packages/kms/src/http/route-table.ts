@@ -91,8 +91,8 @@ export function changes(name: string, { isRead }: RouteRule): boolean {
 
 export type RouteName = keyof typeof routeTable
 
-/** Routes without a token: they say nothing that is not for everybody. `POST /v1/sys/unseal` is one more, on the admin
- *  socket. */
+/** Routes without a token: they say nothing that is not for everybody. `POST /v1/sys/unseal` and
+ *  `POST /v1/sys/accept-rollback` are two more, on the admin socket. */
 export const publicRoutes = [
   'GET /livez',
   'GET /readyz',

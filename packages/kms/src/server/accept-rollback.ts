@@ -1,6 +1,6 @@
 /** Accepts a database that was put back, of a service that is not running. */
 
-import { acceptRollback as accept } from '../service/accept-rollback.ts'
+import { acceptRollback as accept, epochsOf } from '../service/accept-rollback.ts'
 import type { Rollback } from '../service/accept-rollback.ts'
 import { ServiceError } from '../service/errors.ts'
 import { everyRow } from '../service/key-store.ts'
@@ -44,6 +44,7 @@ export async function acceptRollback(options: AcceptOptions): Promise<Rollback |
     const run = async (opener: SlotOpener): Promise<void> => {
       try {
         found = await accept({ store, opener, anchor }, options.epochs)
+        if (found?.isAccepted === false) throw notAccepted(found)
       } finally {
         opener.close()
       }
@@ -61,4 +62,10 @@ export async function acceptRollback(options: AcceptOptions): Promise<Rollback |
   } finally {
     await store.close()
   }
+}
+
+function notAccepted(rollback: Rollback): ServiceError {
+  return new ServiceError('rollback_detected', rollback.what, {
+    hint: `restore the newest database; or, to go on with this one: --epochs ${epochsOf(rollback)}`,
+  })
 }

@@ -4,9 +4,10 @@
  * read before the root key is there.
  */
 
-import type { SealStatus, UnsealRequest } from '@longhold/core/kms'
+import type { AcceptRollbackRequest, RollbackAnswer, SealStatus, UnsealRequest } from '@longhold/core/kms'
 
 import type { Gate } from '../http/gate.ts'
+import type { Rollback } from '../service/accept-rollback.ts'
 import { ServiceError } from '../service/errors.ts'
 import { RateLimited } from '../service/rate-limited.ts'
 import type { Service } from '../service/service.ts'
@@ -23,6 +24,8 @@ export interface GateOptions {
   readonly slots: () => Promise<readonly { readonly kind: SlotKind; readonly sealedSecret: Uint8Array }[]>
   /** @param failures How many attempts were wrong before; for the audit log. */
   readonly open: (opener: SlotOpener, failures: number) => Promise<Service>
+  /** Accepts the database as it is, if these are its epochs. */
+  readonly accept: (opener: SlotOpener, epochs: string | undefined) => Promise<Rollback | undefined>
   readonly sealService?: SealService | undefined
   /** Never goes back. */
   readonly nowMs?: () => number
@@ -70,6 +73,25 @@ export class ServiceGate implements Gate {
     return await this.status()
   }
 
+  async acceptRollback({ epochs, ...attempt }: AcceptRollbackRequest): Promise<RollbackAnswer> {
+    const service = this.#open?.service
+    let found: Rollback | undefined
+    if (service === undefined || service.fault !== undefined) {
+      await this.#oneAtATime(async () => {
+        const opener = await this.#openerOf(attempt)
+        if (opener !== undefined) found = await this.#accept(opener, epochs)
+      })
+    }
+    const { shares } = await this.status()
+    return {
+      accepted: found?.isAccepted ?? false,
+      what: found?.what ?? null,
+      database_epoch: found?.databaseEpoch ?? null,
+      anchor_epoch: found?.anchorEpoch ?? null,
+      shares,
+    }
+  }
+
   /** What was configured, at the start. Wrong ones count like others. */
   async unsealWith(opener: SlotOpener): Promise<void> {
     await this.#oneAtATime(() => this.#openWith(opener))
@@ -105,7 +127,9 @@ export class ServiceGate implements Gate {
     const open = this.#open
     if (open === undefined) return
     this.#open = undefined
+    const others = this.#closing
     this.#closing = (async () => {
+      await others
       if (open.underWay > 0) await new Promise<void>((resolve) => (open.onIdle = resolve))
       await open.service.close()
     })()
@@ -134,17 +158,41 @@ export class ServiceGate implements Gate {
   }
 
   async #try(attempt: Exclude<UnsealRequest, { forget_shares: true }>): Promise<void> {
-    const opener =
-      'share' in attempt
-        ? await this.#shares.add(attempt.share, sharesOf(await this.#options.slots()))
-        : openerOf(attempt, this.#options.sealService)
+    const opener = await this.#openerOf(attempt)
     if (opener !== undefined) await this.#openWith(opener)
   }
 
-  async #openWith(opener: SlotOpener): Promise<void> {
+  /** Absent while more shares are needed. */
+  async #openerOf(attempt: Exclude<UnsealRequest, { forget_shares: true }>): Promise<SlotOpener | undefined> {
+    return 'share' in attempt
+      ? await this.#shares.add(attempt.share, sharesOf(await this.#options.slots()))
+      : openerOf(attempt, this.#options.sealService)
+  }
+
+  async #accept(opener: SlotOpener, epochs: string | undefined): Promise<Rollback | undefined> {
+    let found: Rollback | undefined
     try {
-      // The service before may still be answering, and writes to the same log.
-      await this.#closing
+      // It refuses everything, and so writes nothing; what it has still to write of its anchor is older.
+      await this.#open?.service.settled()
+      found = await this.#options.accept(opener, epochs)
+    } catch (error) {
+      opener.close()
+      throw error
+    }
+    if (found?.isAccepted === false) {
+      opener.close()
+      return found
+    }
+    // The request that asks for it is one of those under way on the old one, which therefore ends later.
+    if (this.#open !== undefined) this.#turnToSealed()
+    await this.#openWith(opener, { waits: false })
+    return found
+  }
+
+  async #openWith(opener: SlotOpener, { waits = true }: { waits?: boolean } = {}): Promise<void> {
+    try {
+      // The service before may still be answering, and writes to the same log, unless it is frozen.
+      if (waits) await this.#closing
       const service = await this.#options.open(opener, this.#failures)
       this.#open = { service, underWay: 0, onIdle: undefined }
       this.#failures = 0

@@ -4,10 +4,10 @@ import { closeSync, existsSync, fsyncSync, mkdirSync, openSync, rmSync, writeSyn
 import { join } from 'node:path'
 
 import { KeyFile } from '../seal/key-file.ts'
-import { ServiceError } from '../service/errors.ts'
+import { alreadyInitialised, ServiceError } from '../service/errors.ts'
 import { keyPattern } from '../service/keys.ts'
 import { clusterOf } from '../service/root-opening.ts'
-import { alreadyInitialised, prepareService } from '../service/service.ts'
+import { prepareService } from '../service/service.ts'
 import type { FirstKey } from '../service/service.ts'
 import { AnchorFile } from '../store/anchor-file.ts'
 import { makeDatabase } from './open-store.ts'

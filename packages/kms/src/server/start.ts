@@ -11,6 +11,8 @@ import { Metrics } from '../http/metrics.ts'
 import type { SharedOptions } from '../http/shared.ts'
 import type { Refusal, TlsSettings } from '../http/tls.ts'
 import { KeyFile } from '../seal/key-file.ts'
+import { acceptRollback } from '../service/accept-rollback.ts'
+import type { Rollback } from '../service/accept-rollback.ts'
 import type { AuditReport } from '../service/audit-verify.ts'
 import { DatabaseClock } from '../service/database-clock.ts'
 import { ServiceError } from '../service/errors.ts'
@@ -123,7 +125,12 @@ export async function startService(config: ServiceConfig): Promise<RunningServic
     return service
   }
   const openers = slotOpeners(config.sealService)
-  const gate = new ServiceGate({ slots, open, sealService: config.sealService })
+  const accept = async (opener: SlotOpener, epochs: string | undefined): Promise<Rollback | undefined> => {
+    if (anchor === undefined) throw noAnchor()
+    clock ??= await DatabaseClock.open(store)
+    return await acceptRollback({ store, opener, anchor, now: clock.now }, epochs)
+  }
+  const gate = new ServiceGate({ slots, open, accept, sealService: config.sealService })
   const metrics = new Metrics()
   const listeners: { close(graceMs: number): Promise<void> }[] = []
   let isDraining = false
@@ -220,6 +227,12 @@ export async function verifyAudit(paths: ServicePaths): Promise<AuditReport> {
 async function slotsOf(store: KeyStore): Promise<SlotRow[]> {
   if ((await clusterOf(store)) === undefined) throw notInitialised('in this database')
   return await everyRow(store, 'slots')
+}
+
+function noAnchor(): ServiceError {
+  return new ServiceError('invalid_state', 'no anchor is configured, so there is no rollback to accept', {
+    hint: 'restart the service: what it knew of a newer database was in its memory alone',
+  })
 }
 
 /** Data keys travel in the answers, in the clear. */

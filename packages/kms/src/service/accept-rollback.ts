@@ -30,7 +30,7 @@ export interface RollbackOptions {
   readonly now?: () => number
 }
 
-/** What was accepted: a database that is older than what its anchor says. */
+/** A database that is older than what its anchor says. */
 export interface Rollback {
   /** Of the head in the database: each head has a higher one than those before it. */
   readonly databaseEpoch: number
@@ -38,15 +38,18 @@ export interface Rollback {
   readonly anchorEpoch: number | null
   /** For people. */
   readonly what: string
+  /** Whether it was accepted now. */
+  readonly isAccepted: boolean
 }
 
 /**
  * Accepts the database as it is. The next epoch is above both, so that no head is ever made twice.
  *
  * @param epochs What is accepted: the epochs of database and anchor, `41:57`, or `41:none`; or `any`.
- * @returns What there was to accept; undefined: the database is not older than its anchor, nothing was done.
+ * @returns What there was to accept, and whether these were its epochs; undefined: the database is not older than its
+ * anchor, nothing was done.
  * @throws ServiceError `integrity_violation` for a database that is not whole in itself: no one can accept that;
- * `rollback_detected` for other epochs, or none; `not_initialised`, `wrong_secret`, `storage_unavailable`.
+ * `not_initialised`, `wrong_secret`, `storage_unavailable`.
  */
 export async function acceptRollback(
   { store, opener, anchor, now = Date.now }: RollbackOptions,
@@ -63,12 +66,7 @@ export async function acceptRollback(
     const isOurs = anchored !== undefined && toHex(anchored.clusterId) === toHex(root.clusterId)
     const anchorEpoch = isOurs ? anchored.epoch : null
     const rollback = { databaseEpoch: head.epoch, anchorEpoch, what: fault.message }
-    const there = `${head.epoch}:${anchorEpoch ?? 'none'}`
-    if (epochs !== 'any' && epochs !== there) {
-      throw new ServiceError('rollback_detected', fault.message, {
-        hint: `restore the newest database; or, to go on with this one: --epochs ${there}`,
-      })
-    }
+    if (epochs !== 'any' && epochs !== epochsOf(rollback)) return { ...rollback, isAccepted: false }
     const ledger = new Ledger(store, macs)
     const newest = (await auditHeads(ledger)).at(-1)
     const at = now()
@@ -90,10 +88,18 @@ export async function acceptRollback(
       })
     }
     await anchor.write({ clusterId: root.clusterId, ...accepted })
-    return rollback
+    return { ...rollback, isAccepted: true }
   } finally {
     macs.close()
     ownKeys.close()
     root.close()
   }
+}
+
+/** As an operator types them: `41:57`. */
+export function epochsOf({
+  databaseEpoch,
+  anchorEpoch,
+}: Pick<Rollback, 'databaseEpoch' | 'anchorEpoch'>): string {
+  return `${databaseEpoch}:${anchorEpoch ?? 'none'}`
 }

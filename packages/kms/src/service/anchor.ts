@@ -61,7 +61,7 @@ export function putBack(epoch: number, before: number): ServiceError {
 
 function rollback(what: string): ServiceError {
   return new ServiceError('rollback_detected', what, {
-    hint: 'restore the newest database; or stop the service and accept this one: longhold kms accept-rollback',
+    hint: 'restore the newest database; or accept this one: longhold kms accept-rollback',
   })
 }
 
@@ -89,6 +89,11 @@ export class AnchorKeeper {
     if (this.#newest !== undefined && this.#newest.epoch > head.epoch) return
     this.#newest = head
     this.#writing ??= this.#write()
+  }
+
+  /** Once nothing is left to write: what is written elsewhere afterwards stays. */
+  async settled(): Promise<void> {
+    await this.#writing
   }
 
   /** Once the newest is written. */

@@ -45,6 +45,12 @@ export function notFound(what: string): ServiceError {
   return new ServiceError('not_found', `${what} does not exist, or this token may not see it`)
 }
 
+export function alreadyInitialised(): ServiceError {
+  return new ServiceError('already_initialised', 'there is a key service in this database already', {
+    hint: 'start it; nothing was changed',
+  })
+}
+
 /** The database holds something that only tampering or damage explains. */
 export function integrityViolation(what: string): ServiceError {
   return new ServiceError('integrity_violation', `${what} is not what this service wrote`, {

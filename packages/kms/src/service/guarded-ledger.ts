@@ -88,6 +88,11 @@ export class GuardedLedger {
     }
   }
 
+  /** Of one that is frozen: once it writes its anchor no more. */
+  async settled(): Promise<void> {
+    await this.#keeper?.settled()
+  }
+
   /** Once the anchor is written. */
   async close(): Promise<void> {
     await this.#watch.close()

@@ -22,7 +22,8 @@ import { readCheckpoint } from './checkpoint.ts'
 import { Checkpoints } from './checkpoints.ts'
 import { Cursors } from './cursors.ts'
 import { DecapsulationQueues } from './decapsulation-queue.ts'
-import { ServiceError } from './errors.ts'
+import { alreadyInitialised } from './errors.ts'
+import type { ServiceError } from './errors.ts'
 import { explain } from './explain.ts'
 import type { Explanation, Question } from './explain.ts'
 import { Grants } from './grants.ts'
@@ -37,7 +38,6 @@ import type { FirstVersion, Keys } from './keys.ts'
 import { firstCommit } from './ledger.ts'
 import type { Ledger } from './ledger.ts'
 import { createOwnKeys, OwnKeys } from './own-keys.ts'
-import { aboutRoute, pay } from './payment.ts'
 import { requirePermission, sharerOf } from './policy.ts'
 import type { Caller } from './policy.ts'
 import { rewrap } from './rewrap.ts'
@@ -46,7 +46,6 @@ import { createRoot, openRoot } from './root-opening.ts'
 import { RootRotation } from './root-rotation.ts'
 import type { Root } from './root.ts'
 import { RowMacs } from './row-mac.ts'
-import { contextPermissions } from './rule.ts'
 import { isUnderNewestRoot } from './sealed-tables.ts'
 import { fingerprint, Signer } from './signing.ts'
 import type { SlotOpener } from './slot-opener.ts'
@@ -172,12 +171,6 @@ export async function verifyAuditOf({ store, opener }: ServiceOptions): Promise<
   }
 }
 
-export function alreadyInitialised(): ServiceError {
-  return new ServiceError('already_initialised', 'there is a key service in this database already', {
-    hint: 'start it; nothing was changed',
-  })
-}
-
 interface Parts extends KeyLifeSettings {
   readonly store: KeyStore
   readonly root: Root
@@ -281,20 +274,24 @@ export class Service {
   /**
    * Whether the caller may use a route.
    *
-   * @param name Of the key in its address, or an alias.
-   * @returns The caller as the request goes on with him: see `pay`.
    * @throws ServiceError `permission_denied`, once that is in the log.
    */
-  async authorise(caller: Caller, permission: Permission, name?: string): Promise<Caller> {
+  async authorise(caller: Caller, permission: Permission): Promise<void> {
     try {
       requirePermission(caller.principal, permission)
-      // Where there are contexts, what is to be opened says what it costs.
-      if (contextPermissions.includes(permission)) return caller
-      return await pay(this.grants, caller, permission, () => aboutRoute(this.#ledger, permission, name))
     } catch (error) {
       await this.recordDenied(caller, permission)
       throw error
     }
+  }
+
+  /**
+   * Takes what the request owes for grants with a number of uses, before it is answered.
+   *
+   * @throws ServiceError `permission_denied` when another request took the last use meanwhile.
+   */
+  async settle(caller: Caller): Promise<void> {
+    await this.#audit.settle(caller)
   }
 
   /** A use of `permission` that was refused. */
@@ -361,6 +358,11 @@ export class Service {
     return this.#guarded.fault
   }
 
+  /** Of one that refuses everything: once it writes nothing any more, its anchor neither. */
+  async settled(): Promise<void> {
+    await this.#guarded.settled()
+  }
+
   /**
    * Verifies all rows now.
    *
@@ -386,8 +388,7 @@ export class Service {
 
   #openerFor({ principal }: Caller) {
     const [ledger, queue] = [this.#ledger, this.#queues.of(sharerOf(principal))]
-    const { grants } = this
-    return { ledger, grants, identities: this.#identities, queue, usage: this.life.usage }
+    return { ledger, identities: this.#identities, queue, usage: this.life.usage }
   }
 }
 

@@ -1,4 +1,5 @@
-import { copyFileSync, rmSync } from 'node:fs'
+import { copyFileSync, readFileSync, rmSync } from 'node:fs'
+import { request } from 'node:http'
 import { join } from 'node:path'
 
 import Database from 'better-sqlite3'
@@ -14,9 +15,10 @@ import { readToken } from '../support/service.ts'
 /** A service that went on after its database was copied, and has the copy in its place now. */
 async function putBack() {
   const dataDir = temporaryDirectory()
-  const paths = { dataDir, adminSocket: 'none' }
+  const paths = { dataDir }
   const { database, tokenFile } = await initService({ ...paths, firstKey: 'a' })
   const logged: string[] = []
+  const socket = join(dataDir, 'admin.sock')
   const serving = async (requests: (url: string, token: string) => Promise<void>) => {
     const log = ({ message }: { message: string }) => void logged.push(message)
     const service = await startService({ ...paths, port: 0, log })
@@ -43,7 +45,7 @@ async function putBack() {
   await rotate(2)
   for (const side of ['', '-wal', '-shm']) rmSync(database + side, { force: true })
   copyFileSync(copy, database)
-  return { paths, database, serving, logged, anchor: new AnchorFile(join(dataDir, 'anchor.json')) }
+  return { paths, database, serving, socket, logged, anchor: new AnchorFile(join(dataDir, 'anchor.json')) }
 }
 
 type Answer = { status: number; code: string | undefined }
@@ -58,6 +60,25 @@ async function answers(url: string, token: string): Promise<Record<string, Answe
     }),
   )
   return Object.fromEntries(asked)
+}
+
+/** A request on the admin socket. */
+async function ask(socketPath: string, body: object): Promise<{ status: number; json: unknown }> {
+  return await new Promise((resolve, reject) => {
+    const headers = { 'content-type': 'application/json' }
+    const asked = request(
+      { socketPath, path: '/v1/sys/accept-rollback', method: 'POST', headers, agent: false },
+      (answer) => {
+        const chunks: Buffer[] = []
+        answer.on('data', (chunk: Buffer) => chunks.push(chunk))
+        answer.once('end', () => {
+          resolve({ status: answer.statusCode ?? 0, json: JSON.parse(Buffer.concat(chunks).toString()) })
+        })
+      },
+    )
+    asked.once('error', reject)
+    asked.end(JSON.stringify(body))
+  })
 }
 
 const refused = { status: 503, code: 'rollback_detected' }
@@ -135,5 +156,55 @@ describe('a database that was put back', () => {
         code: 'database_in_use',
       })
     })
+  })
+})
+
+describe('while the service runs, on its admin socket', () => {
+  const nothing = { accepted: false, what: null, database_epoch: null, anchor_epoch: null, shares: null }
+
+  test('whoever opens a slot accepts the epochs he was told, and it answers again', async () => {
+    const { paths, serving, socket, anchor } = await putBack()
+    const before = await anchor.read()
+    await serving(async (url, token) => {
+      const key_file = readFileSync(join(paths.dataDir, 'root.key')).toString('base64url')
+      const named = await ask(socket, { key_file })
+      expect(named).toMatchObject({ status: 200, json: { accepted: false, anchor_epoch: before?.epoch } })
+      const { database_epoch: epoch, what } = named.json as { database_epoch: number; what: string }
+      expect(what).toBe(`the database is at epoch ${epoch}, and was at ${before?.epoch} before`)
+      expect(await ask(socket, { key_file, epochs: `${epoch}:1` })).toEqual(named)
+      expect((await answers(url, token))['/v1/keys']).toEqual(refused)
+      expect(await anchor.read()).toEqual(before)
+
+      const accepted = await ask(socket, { key_file, epochs: `${epoch}:${before?.epoch}` })
+      expect(accepted).toMatchObject({ status: 200, json: { accepted: true, what } })
+      expect(Object.values(await answers(url, token))).toEqual([served, served, served, served])
+      expect(await ask(socket, { key_file, epochs: 'any' })).toEqual({ status: 200, json: nothing })
+    })
+    expect((await anchor.read())?.epoch).toBeGreaterThan(before?.epoch ?? 0)
+    // For good: the next start finds nothing either.
+    await serving(async (url, token) => {
+      expect((await answers(url, token))['/v1/keys']).toEqual(served)
+    })
+  })
+
+  test('nobody else accepts anything, and no other listener takes it', async () => {
+    const { serving, socket, anchor } = await putBack()
+    const before = await anchor.read()
+    await serving(async (url, token) => {
+      const wrong = { key_file: Buffer.alloc(32).toString('base64url'), epochs: 'any' }
+      expect(await ask(socket, wrong)).toMatchObject({ status: 422, json: { code: 'wrong_secret' } })
+      expect(await ask(socket, wrong)).toMatchObject({ status: 429, json: { code: 'rate_limited' } })
+      for (const body of [{}, { epochs: 'any' }, { ...wrong, epochs: '1' }, { forget_shares: true }]) {
+        expect(await ask(socket, body)).toMatchObject({ status: 400 })
+      }
+      const elsewhere = await fetch(`${url}/v1/sys/accept-rollback`, {
+        method: 'POST',
+        headers: { authorization: `Bearer ${token}`, 'content-type': 'application/json' },
+        body: JSON.stringify(wrong),
+      })
+      expect(elsewhere.status).toBe(404)
+      expect((await answers(url, token))['/v1/keys']).toEqual(refused)
+    })
+    expect(await anchor.read()).toEqual(before)
   })
 })

@@ -28,6 +28,7 @@ async function sealedService(opener: SlotOpener) {
       opened += 1
       return await Service.open({ store, opener: given, failures })
     },
+    accept: async () => undefined,
     nowMs: () => nowMs,
   })
   onTestFinished(() => gate.close())

@@ -1,8 +1,8 @@
-/** Seal status and unsealing: the only routes that are there while the service is sealed, and they take no token. */
+/** Seal status, unsealing and what goes with it: the only routes while the service is sealed, and they take no token. */
 
 import { createRoute } from '@hono/zod-openapi'
 
-import { sealStatus, unsealRequest } from '../../wire.ts'
+import { acceptRollbackRequest, rollbackAnswer, sealStatus, unsealRequest } from '../../wire.ts'
 import { jsonAnswer, jsonRequest, problems } from '../documents.ts'
 import type { App } from '../env.ts'
 import type { Gate } from '../gate.ts'
@@ -23,8 +23,20 @@ const unseal = createRoute({
   responses: { 200: jsonAnswer(sealStatus, 'Sealed still means that more shares are needed'), ...problems },
 })
 
+const acceptRollback = createRoute({
+  method: 'post',
+  path: '/v1/sys/accept-rollback',
+  summary: 'Go on with a database that was put back',
+  request: { body: jsonRequest(acceptRollbackRequest) },
+  middleware: [jsonBody(16 * 1024)],
+  responses: { 200: jsonAnswer(rollbackAnswer, 'What there was to accept, and whether it was'), ...problems },
+})
+
 /** @param mayUnseal Whether unsealing is served here: on the admin socket, and elsewhere only where configured. */
 export function sealingRoutes(app: App, gate: Gate, mayUnseal: boolean): void {
   app.openapi(readStatus, async (c) => c.json(await gate.status(), 200))
-  if (mayUnseal) app.openapi(unseal, async (c) => c.json(await gate.unseal(c.req.valid('json')), 200))
+  if (!mayUnseal) return
+  app.openapi(unseal, async (c) => c.json(await gate.unseal(c.req.valid('json')), 200))
+  // No token: those that were revoked since are valid again in a database that was put back.
+  app.openapi(acceptRollback, async (c) => c.json(await gate.acceptRollback(c.req.valid('json')), 200))
 }
