@@ -54,8 +54,8 @@ export async function writeDeadLetters(
   return state.counts.dead === 0 ? undefined : shown
 }
 
-function* linesOf(source: RowSource, { runId, table, column }: RunState): Iterable<string> {
-  for (const { locator, format, keyId, code } of source.deadLetters(runId)) {
+async function* linesOf(source: RowSource, { runId, table, column }: RunState): AsyncIterable<string> {
+  for await (const { locator, format, keyId, code } of source.deadLetters(runId)) {
     const letter = { table, column, locator, format: format ?? null, key_id: keyId ?? null, code }
     yield `${JSON.stringify(letter)}\n`
   }

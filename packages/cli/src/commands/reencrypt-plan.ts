@@ -31,10 +31,10 @@ export async function planReencryption(
   const legacy = await resolveLegacy(terminal, target, flags)
   const tryToOpen = legacy.privateKeys.length > 0
   await withProblems(async () => {
-    const reader = openReader(target, legacy.columns, 'old')
+    const reader = await openReader(target, legacy.columns, 'old')
     const progress = new Progress(terminal)
     try {
-      const pace = new Pace(reader.size())
+      const pace = new Pace(await reader.size())
       const found = await survey({
         reader,
         formats: makeFormats(legacy.formats, [...legacy.columns.own, ...legacy.columns.read]),
@@ -52,7 +52,7 @@ export async function planReencryption(
       judge(found, target.config['accept-unauthenticated'])
     } finally {
       progress.done()
-      reader.close()
+      await reader.close()
     }
   })
 }

@@ -58,12 +58,12 @@ export async function runReencryption(
   const recipients = await resolveRecipients(terminal, flags)
   const identities = await optionalIdentities(terminal, flags)
   await withProblems(async () => {
-    const source = openSource(target, legacy.columns)
+    const source = await openSource(target, legacy.columns)
     try {
       const run = new RunCommand(terminal, target, legacy, flags, source)
       await run.execute(recipients, identities)
     } finally {
-      source.close()
+      await source.close()
     }
   })
 }
@@ -109,9 +109,9 @@ class RunCommand {
   ): Promise<void> {
     const { config } = this.#target
     const flags = this.#flags
-    const finished = this.#source.finishedRun()
+    const finished = await this.#source.finishedRun()
     if (finished !== undefined) return await this.#report(finished, 0, 0)
-    const state = this.#startState()
+    const state = await this.#startState()
     // A later pass looks for the few values that an earlier one left.
     if (flags.skipTrial !== true && state.pass === 1) await this.#trial(state)
     const digestKey = Uint8Array.from(randomBytes(32))
@@ -133,7 +133,7 @@ class RunCommand {
       flags.workers ?? config.workers ?? availableParallelism(),
     )
     const progress = new Progress(this.#terminal)
-    const pace = new Pace(this.#source.size())
+    const pace = new Pace(await this.#source.size())
     const startMs = performance.now()
     let end: RunState
     try {
@@ -171,10 +171,10 @@ class RunCommand {
   }
 
   /** The unfinished run on this target, or a new one. */
-  #startState(): RunState {
+  async #startState(): Promise<RunState> {
     const { table: tableName, column } = this.#source.target
     const dataset = this.#flags.dataset ?? this.#target.config.dataset
-    const latest = this.#source.latestRun()
+    const latest = await this.#source.latestRun()
     if (latest === undefined || latest.status === 'finished') {
       return newRunState({
         runId: randomUUID(),
@@ -211,7 +211,7 @@ class RunCommand {
       samples: trialValues,
       maxLegacy: trialValues,
       after: state.position,
-      skipped: this.#knownDead(),
+      skipped: await this.#knownDead(),
       onProgress: () => {},
       checkStop: () => this.#terminal.checkStop(),
     })
@@ -247,11 +247,11 @@ class RunCommand {
     })
   }
 
-  #knownDead(): Set<string> {
+  async #knownDead(): Promise<Set<string>> {
     const known = new Set<string>()
-    const latest = this.#source.latestRun()
+    const latest = await this.#source.latestRun()
     if (latest === undefined) return known
-    for (const { locator } of this.#source.deadLetters(latest.runId)) {
+    for await (const { locator } of this.#source.deadLetters(latest.runId)) {
       known.add(locator)
       if (known.size >= maxKnownDead) break
     }

@@ -16,16 +16,16 @@ export async function showStatus(
 ): Promise<void> {
   const target = await resolveTarget(terminal, targetPath, flags)
   await withProblems(async () => {
-    const reader = openReader(target, { own: [target.column], read: [] })
+    const reader = await openReader(target, { own: [target.column], read: [] })
     try {
-      const state = reader.latestRun()
+      const state = await reader.latestRun()
       if (state === undefined) {
         throw refused(`no run has begun on ${reader.target.name}`, {
           hint: 'longhold reencrypt plan is the first step',
         })
       }
-      const isAtWork = reader.isLocked()
-      const { unit, total } = reader.size()
+      const isAtWork = await reader.isLocked()
+      const { unit, total } = await reader.size()
       const now = state.status !== 'running' ? state.status : isAtWork ? 'running' : 'broken off'
       await terminal.answer({
         text: table([
@@ -40,7 +40,7 @@ export async function showStatus(
         json: { ...runJson(state), at_work: isAtWork, progress: reader.progressOf(state), total, unit },
       })
     } finally {
-      reader.close()
+      await reader.close()
     }
   })
 }

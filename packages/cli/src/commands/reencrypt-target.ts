@@ -6,18 +6,18 @@ import { openSqliteTable, readSqliteTable } from '../sources/sqlite-table.ts'
 import type { TargetSettings } from './reencrypt-settings.ts'
 
 /** To look at: takes no lock, changes nothing. `which`: of a file that was re-encrypted already. */
-export function openReader(
+export async function openReader(
   target: TargetSettings,
   columns: WantedColumns,
   which: 'old' | 'newest' = 'newest',
-): RowReader {
+): Promise<RowReader> {
   return target.kind === 'sqlite'
     ? readSqliteTable(sqliteOptions(target, columns))
     : readNdjsonFile(ndjsonOptions(target, columns), which)
 }
 
 /** To work on: holds the target's lock until it is closed. */
-export function openSource(target: TargetSettings, columns: WantedColumns): RowSource {
+export async function openSource(target: TargetSettings, columns: WantedColumns): Promise<RowSource> {
   return target.kind === 'sqlite'
     ? openSqliteTable(sqliteOptions(target, columns))
     : openNdjsonFile(ndjsonOptions(target, columns))

@@ -22,10 +22,10 @@ export async function verifyReencryption(
   const target = await resolveTarget(terminal, targetPath, flags)
   const identities = (await resolveIdentities(terminal, flags)).map((named) => named.identity)
   await withProblems(async () => {
-    const reader = openReader(target, { own: [target.column], read: [] })
+    const reader = await openReader(target, { own: [target.column], read: [] })
     const progress = new Progress(terminal)
     try {
-      const pace = new Pace(reader.size())
+      const pace = new Pace(await reader.size())
       const found = await verify({
         reader,
         identities,
@@ -37,7 +37,7 @@ export async function verifyReencryption(
       await answer(terminal, reader.target.name, found)
     } finally {
       progress.done()
-      reader.close()
+      await reader.close()
     }
   })
 }

@@ -5,6 +5,7 @@ import { parentPort, workerData } from 'node:worker_threads'
 import { PrivateKeySet } from '../legacy-keys/private-key-set.ts'
 import type { PrivateKeyEntry } from '../legacy-keys/private-key-set.ts'
 import { createTransform } from '../reencrypt/transform.ts'
+import type { Batch } from '../reencrypt/transform.ts'
 import type { WorkerRequest, WorkerResponse } from '../reencrypt/worker-pool.ts'
 import { makeFormats } from './reencrypt-formats.ts'
 import type { FormatChoice } from './reencrypt-formats.ts'
@@ -28,14 +29,14 @@ const transform = createTransform({
   keys: new PrivateKeySet(privateKeys),
 })
 
-parentPort?.on('message', ({ batch }: WorkerRequest) => {
-  let response: WorkerResponse
-  try {
-    response = { result: transform(batch) }
-  } catch (error) {
-    response = { error }
-  }
+parentPort?.on('message', ({ batch }: WorkerRequest) => void answer(batch))
+
+async function answer(batch: Batch): Promise<void> {
+  const response: WorkerResponse = await transform(batch).then(
+    (result) => ({ result }),
+    (error: unknown) => ({ error }),
+  )
   // A worker thread has no origin to name.
   // oxlint-disable-next-line unicorn/require-post-message-target-origin
   parentPort?.postMessage(response)
-})
+}

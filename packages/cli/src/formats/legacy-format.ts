@@ -33,9 +33,9 @@ export interface LegacyValue {
    * Unwraps the data key and decrypts the body.
    *
    * @returns The plaintext, at most 64 MiB, in a buffer that the caller owns and wipes.
-   * @throws LegacyError
+   * @throws LegacyError At once, or when awaited.
    */
-  open(keys: PrivateKeys): Uint8Array
+  open(keys: PrivateKeys): Uint8Array | Promise<Uint8Array>
 }
 
 /** The hashes as node:crypto names them. */

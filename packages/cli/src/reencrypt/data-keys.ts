@@ -31,7 +31,7 @@ export interface DataKeySettings {
   /** Of the recipients. Default: the default suite alone. */
   readonly suites?: readonly Suite[] | undefined
   /** Makes it durable. */
-  readonly store: (key: StoredDataKey) => void
+  readonly store: (key: StoredDataKey) => Promise<void>
 }
 
 /** A data key on loan to a batch. */
@@ -138,7 +138,7 @@ export class DataKeys {
     const wrappedKey = await wrapDataKey(dataKey, { recipients, ...options })
     const unwrapped = await tryToUnwrap(dataKey, wrappedKey, { identities, ...options })
     const keyId = toHex(dataKey.keyId)
-    store({ keyId, wrappedKey, keyContext, name: dataset, state: 'writing', messages: 0, bytes: 0 })
+    await store({ keyId, wrappedKey, keyContext, name: dataset, state: 'writing', messages: 0, bytes: 0 })
     const held: Held = { keyId, dataKey, unwrapped, bornMs: performance.now(), records: 0, bytes: 0, lent: 0 }
     this.#held.set(keyId, held)
     this.#current = held

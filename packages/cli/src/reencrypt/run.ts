@@ -9,6 +9,7 @@ import { equalBytes, fromText, LongholdError } from '@longhold/core'
 
 import { Problem } from '../sources/problem.ts'
 import type {
+  Awaitable,
   DecidedPage,
   Page,
   PageLimits,
@@ -76,6 +77,8 @@ class Run {
   readonly #lastPass: number
   #state: RunState
   #untilCheck: number
+  /** The changes so far: a data key is made while other pages are committed. */
+  #changed: Promise<void> = Promise.resolve()
 
   constructor(settings: RunSettings) {
     this.#settings = settings
@@ -93,20 +96,31 @@ class Run {
     this.#untilCheck = 1
     this.#dataKeys = new DataKeys({
       ...settings,
-      store: (key) => {
-        this.#state = this.#source.addDataKey(this.#state, key)
+      store: async (key) => {
+        await this.#change((state) => this.#source.addDataKey(state, key))
         this.#ours = new Set(this.#state.dataKeys)
       },
     })
   }
 
+  async #change(step: (state: RunState) => Awaitable<RunState>): Promise<void> {
+    const before = this.#changed
+    const change = async (): Promise<void> => {
+      await before
+      this.#state = await step(this.#state)
+    }
+    const changed = change()
+    this.#changed = changed.catch(() => {}) // whoever asked for it is told
+    await changed
+  }
+
   async toEnd(): Promise<RunState> {
-    this.#source.begin(this.#state)
+    await this.#source.begin(this.#state)
     try {
       await this.#passes()
     } finally {
       const keyIds = this.#dataKeys.close()
-      if (this.#state.status !== 'running') this.#source.retireDataKeys(keyIds)
+      if (this.#state.status !== 'running') await this.#source.retireDataKeys(keyIds)
     }
     return this.#state
   }
@@ -114,21 +128,21 @@ class Run {
   async #passes(): Promise<void> {
     for (;;) {
       const isComplete = await this.#pass()
-      if (!isComplete) return this.#end('stopped')
+      if (!isComplete) return await this.#end('stopped')
       const { counts, pass } = this.#state
       if (!addsUp(counts)) throw new Error(`pass ${pass} does not add up: ${JSON.stringify(counts)}`)
       const isQuiet = counts.migrated === 0 && counts.conflict === 0
       if (isQuiet || this.#source.isStill) {
-        this.#source.finish()
-        return this.#end('finished')
+        await this.#source.finish()
+        return await this.#end('finished')
       }
-      if (pass >= this.#lastPass) return this.#end('stopped')
+      if (pass >= this.#lastPass) return await this.#end('stopped')
       this.#state = { ...this.#state, pass: pass + 1, position: undefined, counts: noCounts }
-      this.#source.store(this.#state)
+      await this.#source.store(this.#state)
     }
   }
 
-  #end(status: 'stopped' | 'finished'): void {
+  async #end(status: 'stopped' | 'finished'): Promise<void> {
     const now = new Date().toISOString()
     this.#state = {
       ...this.#state,
@@ -136,7 +150,7 @@ class Run {
       updatedAt: now,
       finishedAt: status === 'finished' ? now : undefined,
     }
-    this.#source.store(this.#state)
+    await this.#source.store(this.#state)
   }
 
   /** @returns False when it was interrupted. */
@@ -148,7 +162,7 @@ class Run {
     try {
       for (;;) {
         while (!isRead && !signal.aborted && queue.length < transformer.width) {
-          const page = this.#source.read(after, this.#pageLimits)
+          const page = await this.#source.read(after, this.#pageLimits)
           after = page.position
           isRead = page.isLast
           queue.push(this.#send(page))
@@ -183,13 +197,11 @@ class Run {
       queue.slice(0, Math.max(1, count < 0 ? queue.length : count)).map(({ decided }) => decided),
     )
     this.#settings.testingBeforeCommit?.(ready.map(({ page }) => page.page))
-    this.#state = this.#source.commit(
-      this.#state,
-      ready.map(({ page }) => page),
-    )
+    const pages = ready.map(({ page }) => page)
+    await this.#change((state) => this.#source.commit(state, pages))
     queue.splice(0, ready.length)
     const done = ready.flatMap(({ lent }) => (lent === undefined ? [] : this.#dataKeys.giveBack(lent)))
-    if (done.length > 0) this.#source.retireDataKeys(done)
+    if (done.length > 0) await this.#source.retireDataKeys(done)
   }
 
   async #decide(page: Page): Promise<Decided> {

@@ -79,10 +79,10 @@ export async function survey(settings: SurveySettings): Promise<Survey> {
     // A turn of the event loop, so that Ctrl-C is heard.
     await setImmediate()
     settings.checkStop()
-    const page = settings.reader.read(after, pageLimits)
+    const page = await settings.reader.read(after, pageLimits)
     after = page.position
     for (const row of page.rows) {
-      if (settings.skipped?.has(row.locator) !== true) surveyor.look(row)
+      if (settings.skipped?.has(row.locator) !== true) await surveyor.look(row)
     }
     settings.onProgress(surveyor.values + surveyor.empty)
     if (page.isLast || surveyor.legacy >= settings.maxLegacy) return surveyor.result()
@@ -105,7 +105,7 @@ class Surveyor {
     this.#settings = settings
   }
 
-  look(row: SourceRow): void {
+  async look(row: SourceRow): Promise<void> {
     const { reader, formats } = this.#settings
     if (isEmpty(row, reader.target.ownColumns)) {
       this.empty++
@@ -129,7 +129,7 @@ class Surveyor {
       if (this.#unrecognized.examples.length < maxExamples) this.#unrecognized.examples.push(row.locator)
       return
     }
-    this.#add(this.#groupOf(found.format, found.value), found.value, row)
+    await this.#add(this.#groupOf(found.format, found.value), found.value, row)
   }
 
   result(): Survey {
@@ -166,14 +166,15 @@ class Surveyor {
     return group
   }
 
-  #add(group: OpenGroup, value: LegacyValue, { locator }: SourceRow): void {
+  async #add(group: OpenGroup, value: LegacyValue, { locator }: SourceRow): Promise<void> {
     group.count++
     const { tryToOpen, samples } = this.#settings
     if (!tryToOpen || (group.count > samples && group.count % everyNth !== 0)) return
     group.tried++
     const startMs = performance.now()
     try {
-      openValue(value, { ...this.#settings, acceptUnauthenticated: true }).fill(0)
+      const plaintext = await openValue(value, { ...this.#settings, acceptUnauthenticated: true })
+      plaintext.fill(0)
       group.opened++
     } catch (error) {
       if (!(error instanceof LegacyError)) throw error

@@ -68,9 +68,11 @@ export interface TransformSettings {
 /** Key ids come from the data. */
 const maxKeyIdChars = 200
 
-export function createTransform(settings: TransformSettings): (batch: Batch) => BatchResult {
+/** @returns What works on one batch after the other, in the order they come. */
+export function createTransform(settings: TransformSettings): (batch: Batch) => Promise<BatchResult> {
   let current: DataKey | undefined
-  return (batch) => {
+  let before: Promise<unknown> = Promise.resolve()
+  const work = (batch: Batch): Promise<BatchResult> => {
     if (batch.dataKey === undefined) return transformBatch(settings, batch, undefined)
     if (current?.use((bytes) => equalBytes(bytes, batch.dataKey ?? bytes)) !== true) {
       current?.wipe()
@@ -78,13 +80,18 @@ export function createTransform(settings: TransformSettings): (batch: Batch) => 
     }
     return transformBatch(settings, batch, current)
   }
+  return async (batch) => {
+    const result = before.then(() => work(batch))
+    before = result.catch(() => {}) // whoever sent it is told
+    return await result
+  }
 }
 
-function transformBatch(
+async function transformBatch(
   settings: TransformSettings,
   { rows }: Batch,
   dataKey: DataKey | undefined,
-): BatchResult {
+): Promise<BatchResult> {
   const replacements: (string | Uint8Array | undefined)[] = []
   const refusals: Refusal[] = []
   const digests: { index: number; digest: Uint8Array }[] = []
@@ -95,7 +102,9 @@ function transformBatch(
     const found = recognize(settings.formats, row.cells)
     let plaintext: Uint8Array | undefined
     try {
-      plaintext = openValue(found?.value, settings)
+      const opened = openValue(found?.value, settings)
+      // Most formats answer at once, and a turn of the microtasks for each value would cost.
+      plaintext = opened instanceof Uint8Array ? opened : await opened
       if (dataKey === undefined) return { needsDataKey: true }
       replacements[index] = replacementFor(settings, row, dataKey, plaintext)
       plaintextBytes += plaintext.length
@@ -123,11 +132,11 @@ export function recognize(
   return undefined
 }
 
-/** @throws LegacyError */
+/** @throws LegacyError At once, or when awaited. */
 export function openValue(
   value: LegacyValue | undefined,
   { keys, acceptUnauthenticated }: Pick<TransformSettings, 'keys' | 'acceptUnauthenticated'>,
-): Uint8Array {
+): Uint8Array | Promise<Uint8Array> {
   if (value === undefined) throw new LegacyError('unrecognized', 'no declared format fits')
   if (!value.isAuthenticated && !acceptUnauthenticated) {
     throw new LegacyError('unauthenticated', 'nothing would tell a wrong key from the right one')

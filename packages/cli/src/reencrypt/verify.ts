@@ -47,7 +47,7 @@ export async function verify(settings: VerifySettings): Promise<Verification> {
       // A turn of the event loop, so that Ctrl-C is heard.
       await setImmediate()
       settings.checkStop()
-      const page = settings.reader.read(after, pageLimits)
+      const page = await settings.reader.read(after, pageLimits)
       after = page.position
       for (const row of page.rows) {
         const pending = verifier.look(row)
@@ -133,7 +133,7 @@ class Verifier {
 
   async #unwrap(keyId: string): Promise<DataKey | Refused> {
     const { reader, identities, suites } = this.#settings
-    const stored = reader.dataKey(keyId)
+    const stored = await reader.dataKey(keyId)
     if (stored === undefined) return { code: 'no_data_key' }
     try {
       const { wrappedKey, keyContext } = stored

@@ -25,19 +25,19 @@ import { decodePosition, encodePosition, LinesPage, namesOf, NdjsonReader } from
 import type { NdjsonFileOptions } from './ndjson-reader.ts'
 import { replaceInLine } from './ndjson-rows.ts'
 import { fileProblem, Problem } from './problem.ts'
-import type { DecidedPage, RowReader, RowSource, StoredDataKey } from './row-source.ts'
+import type { DecidedPage, Immediate, RowReader, RowSource, StoredDataKey } from './row-source.ts'
 import { afterPage } from './run-state.ts'
 import type { DeadLetter, RunState } from './run-state.ts'
 import { translate } from './sqlite-errors.ts'
 import { lockName, makeStateDirectory, TargetLock } from './target-lock.ts'
 
 /** To look at, the old file or the newest; nothing is written, no lock is taken. */
-export function readNdjsonFile(options: NdjsonFileOptions, which: 'old' | 'newest'): RowReader {
+export function readNdjsonFile(options: NdjsonFileOptions, which: 'old' | 'newest'): Immediate<RowReader> {
   return new NdjsonReader(options, which)
 }
 
 /** @throws Problem `stopped` when another run is at work on the file, `wrong` for what cannot be. */
-export function openNdjsonFile(options: NdjsonFileOptions): RowSource {
+export function openNdjsonFile(options: NdjsonFileOptions): Immediate<RowSource> {
   const { directory, base } = namesOf(options)
   const lock = TargetLock.take(directory, lockName(base), options.shown)
   try {

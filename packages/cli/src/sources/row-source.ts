@@ -1,13 +1,16 @@
 /**
  * What the engine asks of a place where rows live: read in order from a position; commit replacements, each only if
- * the row is still what was read, together with the position. Everything is synchronous: it is one process
- * working through one target, and a transaction must not end because of an `await`.
+ * the row is still what was read, together with the position. A source answers at once or when its database has.
+ * Changes come one after the other; pages may be read between them, and no transaction is open between two calls.
  */
 
 import type { DeadLetter, RunState } from './run-state.ts'
 
 /** A value as a column or member holds it. */
 export type Cell = string | Uint8Array | bigint | number | null
+
+/** At once, or when it is there. */
+export type Awaitable<T> = T | Promise<T>
 
 /** The text form or the bytes (SPEC §6.6, §12). */
 export type RecordForm = 'text' | 'bytes'
@@ -107,18 +110,18 @@ export interface TargetDescription {
 /** What can be done without changing anything. */
 export interface RowReader {
   readonly target: TargetDescription
-  size(): SourceSize
+  size(): Awaitable<SourceSize>
   /** How much of the size a run has behind it in its pass. */
   progressOf(state: RunState): number
   /** @param after Undefined: from the start. */
-  read(after: string | undefined, limits: PageLimits): Page
+  read(after: string | undefined, limits: PageLimits): Awaitable<Page>
   /** The newest run on this target, or undefined. */
-  latestRun(): RunState | undefined
-  deadLetters(runId: string): Iterable<DeadLetter>
-  dataKey(keyId: string): StoredDataKey | undefined
+  latestRun(): Awaitable<RunState | undefined>
+  deadLetters(runId: string): Iterable<DeadLetter> | AsyncIterable<DeadLetter>
+  dataKey(keyId: string): Awaitable<StoredDataKey | undefined>
   /** True while a run is at work on the target. */
-  isLocked(): boolean
-  close(): void
+  isLocked(): Awaitable<boolean>
+  close(): Awaitable<void>
 }
 
 /** Holds the target's lock: two of them on one target cannot exist at a time, in whatever process. */
@@ -126,21 +129,28 @@ export interface RowSource extends RowReader {
   /** Nobody else writes it: one pass has seen everything. */
   readonly isStill: boolean
   /** The run that left nothing to do here; undefined when there may be. */
-  finishedRun(): RunState | undefined
+  finishedRun(): Awaitable<RunState | undefined>
   /** Stores a new run, or the one that goes on, and makes everything ready for `commit`. */
-  begin(state: RunState): void
+  begin(state: RunState): Awaitable<void>
   /** Stores a data key durably, before the first record under it. */
-  addDataKey(state: RunState, key: StoredDataKey): RunState
+  addDataKey(state: RunState, key: StoredDataKey): Awaitable<RunState>
   /**
    * Replaces rows that still are what was read and stores the position and the counts, all or nothing.
    *
    * @returns The state after it.
    */
-  commit(state: RunState, pages: readonly DecidedPage[]): RunState
+  commit(state: RunState, pages: readonly DecidedPage[]): Awaitable<RunState>
   /** Stores a state that was reached without a commit: another pass, stopped, finished. */
-  store(state: RunState): void
+  store(state: RunState): Awaitable<void>
   /** From now on they are only read. */
-  retireDataKeys(keyIds: readonly string[]): void
+  retireDataKeys(keyIds: readonly string[]): Awaitable<void>
   /** After the last pass. */
-  finish(): void
+  finish(): Awaitable<void>
+}
+
+/** A source that never makes anybody wait. */
+export type Immediate<Source> = {
+  [Name in keyof Source]: Source[Name] extends (...args: infer Args) => infer Answer
+    ? (...args: Args) => Exclude<Answer, PromiseLike<unknown> | AsyncIterable<unknown>>
+    : Source[Name]
 }

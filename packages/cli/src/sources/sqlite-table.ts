@@ -11,7 +11,16 @@ import Database from 'better-sqlite3'
 import { cellBytes, isSameCell } from './cells.ts'
 import { Journal, JournalReader } from './journal.ts'
 import { fileProblem } from './problem.ts'
-import type { Cell, DecidedPage, Page, PageLimits, RowReader, RowSource, SourceRow } from './row-source.ts'
+import type {
+  Cell,
+  DecidedPage,
+  Immediate,
+  Page,
+  PageLimits,
+  RowReader,
+  RowSource,
+  SourceRow,
+} from './row-source.ts'
 import type { SourceSize, StoredDataKey, TargetDescription, WantedColumns } from './row-source.ts'
 import { afterPage, noOutcome } from './run-state.ts'
 import type { DeadLetter, RunState } from './run-state.ts'
@@ -42,12 +51,12 @@ const maxCellBytes = 136 * 1024 * 1024
 const maxLagMs = 1000
 
 /** A table to look at: nothing is written, no lock is taken. */
-export function readSqliteTable(options: SqliteTableOptions): RowReader {
+export function readSqliteTable(options: SqliteTableOptions): Immediate<RowReader> {
   return new SqliteTable(options, undefined)
 }
 
 /** @throws Problem `stopped` when another run is at work on the table or the database is locked, `wrong` for what cannot be. */
-export function openSqliteTable(options: SqliteTableOptions): RowSource {
+export function openSqliteTable(options: SqliteTableOptions): Immediate<RowSource> {
   const shown = `${options.shown}, table ${options.table}`
   const probe = new SqliteTable(options, undefined)
   const table = probe.target.table

@@ -4,18 +4,25 @@ import { randomUUID } from 'node:crypto'
 
 import { describe, expect, test } from 'vitest'
 
-import type { DecidedPage, Page, RowReader, RowSource, StoredDataKey } from '../../src/sources/row-source.ts'
+import type {
+  Awaitable,
+  DecidedPage,
+  Page,
+  RowReader,
+  RowSource,
+  StoredDataKey,
+} from '../../src/sources/row-source.ts'
 import { addsUp, newRunState, noCounts } from '../../src/sources/run-state.ts'
 import type { RunState } from '../../src/sources/run-state.ts'
 import { Directory } from '../support/migration.ts'
 
 export interface SourceMaker {
   /** Puts rows there: ids 1, 2, …, each with a text. */
-  fill(directory: Directory, values: readonly (string | null)[]): void
+  fill(directory: Directory, values: readonly (string | null)[]): Awaitable<void>
   /** Opens it to be changed. */
-  open(directory: Directory): RowSource
+  open(directory: Directory): Awaitable<RowSource>
   /** Opens what a run made of it. */
-  read(directory: Directory): RowReader
+  read(directory: Directory): Awaitable<RowReader>
 }
 
 const unlimited = { maxRows: 1000, maxBytes: 1e9 }
@@ -55,23 +62,24 @@ function decide(page: Page, replaced: readonly number[], dead?: number): Decided
   }
 }
 
-function valuesOf(reader: RowReader): unknown[] {
-  return reader.read(undefined, unlimited).rows.map(({ cells: [cell] }) => cell)
+async function valuesOf(reader: RowReader): Promise<unknown[]> {
+  const { rows } = await reader.read(undefined, unlimited)
+  return rows.map(({ cells: [cell] }) => cell)
 }
 
 export function rowSourceContract(maker: SourceMaker): void {
   describe('reading', () => {
-    test.each([1, 2, 3, 7, 100])('in order and whole, in pages of %i', (maxRows) => {
+    test.each([1, 2, 3, 7, 100])('in order and whole, in pages of %i', async (maxRows) => {
       using directory = new Directory()
       const values = ['a', 'b', null, 'd', '', 'f', 'ü'].flatMap((value) => [value, value])
-      maker.fill(directory, values)
-      const source = maker.open(directory)
+      await maker.fill(directory, values)
+      const source = await maker.open(directory)
       const ids: string[] = []
       const cells: unknown[] = []
       let after: string | undefined
       for (let pages = 0; ; pages++) {
         expect(pages).toBeLessThan(20)
-        const page = source.read(after, { maxRows, maxBytes: 1e9 })
+        const page = await source.read(after, { maxRows, maxBytes: 1e9 })
         expect(page.rows.length).toBeLessThanOrEqual(maxRows)
         ids.push(...page.rows.map(({ id }) => id))
         cells.push(...page.rows.map((row) => row.cells[0]))
@@ -80,60 +88,60 @@ export function rowSourceContract(maker: SourceMaker): void {
       }
       expect(ids).toEqual(values.map((_, index) => String(index + 1)))
       expect(cells).toEqual(values)
-      source.close()
+      await source.close()
     })
 
-    test('one row may be larger than a page', () => {
+    test('one row may be larger than a page', async () => {
       using directory = new Directory()
-      maker.fill(directory, ['x'.repeat(5000), 'y'.repeat(5000), 'z'])
-      const source = maker.open(directory)
-      const first = source.read(undefined, { maxRows: 10, maxBytes: 100 })
+      await maker.fill(directory, ['x'.repeat(5000), 'y'.repeat(5000), 'z'])
+      const source = await maker.open(directory)
+      const first = await source.read(undefined, { maxRows: 10, maxBytes: 100 })
       expect(first.rows.map(({ id }) => id)).toEqual(['1'])
       expect(first.isLast).toBe(false)
-      const second = source.read(first.position, { maxRows: 10, maxBytes: 100 })
+      const second = await source.read(first.position, { maxRows: 10, maxBytes: 100 })
       expect(second.rows.map(({ id }) => id)).toEqual(['2'])
-      source.close()
+      await source.close()
     })
 
-    test('nothing at all is one last page', () => {
+    test('nothing at all is one last page', async () => {
       using directory = new Directory()
-      maker.fill(directory, [])
-      const source = maker.open(directory)
-      expect(source.read(undefined, unlimited)).toMatchObject({ rows: [], isLast: true })
-      source.close()
+      await maker.fill(directory, [])
+      const source = await maker.open(directory)
+      expect(await source.read(undefined, unlimited)).toMatchObject({ rows: [], isLast: true })
+      await source.close()
     })
   })
 
   describe('a commit', () => {
-    test('replaces what it lists, leaves the rest, counts both, and is there when opened again', () => {
+    test('replaces what it lists, leaves the rest, counts both, and is there when opened again', async () => {
       using directory = new Directory()
-      maker.fill(directory, ['a', 'b', 'c', 'd', 'e', 'f'])
-      const source = maker.open(directory)
+      await maker.fill(directory, ['a', 'b', 'c', 'd', 'e', 'f'])
+      const source = await maker.open(directory)
       const begun = newState(source)
-      source.begin(begun)
-      const withKey = source.addDataKey(begun, key)
+      await source.begin(begun)
+      const withKey = await source.addDataKey(begun, key)
       expect(withKey.dataKeys).toEqual([key.keyId])
-      const first = source.read(undefined, { maxRows: 4, maxBytes: 1e9 })
-      const second = source.read(first.position, unlimited)
-      const after = source.commit(withKey, [decide(first, [0, 2], 3), decide(second, [1])])
+      const first = await source.read(undefined, { maxRows: 4, maxBytes: 1e9 })
+      const second = await source.read(first.position, unlimited)
+      const after = await source.commit(withKey, [decide(first, [0, 2], 3), decide(second, [1])])
       expect(after).toMatchObject({ migrated: 3, conflicts: 0, runId: begun.runId })
       expect(after.counts).toMatchObject({ found: 6, migrated: 3, dead: 1, conflict: 0 })
       expect(addsUp({ ...after.counts, already: 2 })).toBe(true)
       expect(after.bytesAfter).toBeGreaterThanOrEqual(3 * record.length)
-      expect(source.progressOf(after)).toBe(source.size().total)
-      source.retireDataKeys([key.keyId])
+      expect(source.progressOf(after)).toBe((await source.size()).total)
+      await source.retireDataKeys([key.keyId])
       const finished: RunState = { ...after, status: 'finished', finishedAt: after.updatedAt }
-      source.finish()
-      source.store(finished)
-      source.close()
+      await source.finish()
+      await source.store(finished)
+      await source.close()
 
-      const reader = maker.read(directory)
-      expect(valuesOf(reader)).toEqual([record, 'b', record, 'd', 'e', record])
-      expect(reader.latestRun()).toEqual(finished)
-      expect([...reader.deadLetters(begun.runId)]).toEqual([
+      const reader = await maker.read(directory)
+      expect(await valuesOf(reader)).toEqual([record, 'b', record, 'd', 'e', record])
+      expect(await reader.latestRun()).toEqual(finished)
+      expect(await Array.fromAsync(reader.deadLetters(begun.runId))).toEqual([
         { locator: first.rows[3]?.locator, format: 'jwe', keyId: 'k', code: 'cannot_open' },
       ])
-      const stored = reader.dataKey(key.keyId)
+      const stored = await reader.dataKey(key.keyId)
       expect(stored).toEqual({
         ...key,
         state: 'reading',
@@ -142,22 +150,22 @@ export function rowSourceContract(maker: SourceMaker): void {
         wrappedKey: stored?.wrappedKey,
       })
       expect(Buffer.from(stored?.wrappedKey ?? [])).toEqual(Buffer.from(key.wrappedKey))
-      expect(reader.dataKey('ff'.repeat(16))).toBeUndefined()
-      reader.close()
+      expect(await reader.dataKey('ff'.repeat(16))).toBeUndefined()
+      await reader.close()
     })
 
-    test('is where the next process goes on', () => {
+    test('is where the next process goes on', async () => {
       using directory = new Directory()
-      maker.fill(directory, ['a', 'b', 'c', 'd'])
-      const first = maker.open(directory)
+      await maker.fill(directory, ['a', 'b', 'c', 'd'])
+      const first = await maker.open(directory)
       const begun = newState(first)
-      first.begin(begun)
-      const page = first.read(undefined, { maxRows: 2, maxBytes: 1e9 })
-      first.commit(first.addDataKey(begun, key), [decide(page, [0, 1])])
-      first.close()
+      await first.begin(begun)
+      const page = await first.read(undefined, { maxRows: 2, maxBytes: 1e9 })
+      await first.commit(await first.addDataKey(begun, key), [decide(page, [0, 1])])
+      await first.close()
 
-      const second = maker.open(directory)
-      const state = second.latestRun()
+      const second = await maker.open(directory)
+      const state = await second.latestRun()
       expect(state).toMatchObject({
         runId: begun.runId,
         status: 'running',
@@ -165,62 +173,65 @@ export function rowSourceContract(maker: SourceMaker): void {
         dataKeys: [key.keyId],
       })
       if (state === undefined) throw new Error('no run')
-      second.begin(state)
-      expect(second.dataKey(key.keyId)?.state).toBe('reading')
-      const rest = second.read(state.position, unlimited)
+      await second.begin(state)
+      expect((await second.dataKey(key.keyId))?.state).toBe('reading')
+      const rest = await second.read(state.position, unlimited)
       expect(rest.rows.map(({ id }) => id)).toEqual(['3', '4'])
-      const end = second.commit(state, [decide(rest, [0])])
-      second.finish()
-      second.store({ ...end, status: 'finished' })
-      second.close()
-      const reader = maker.read(directory)
-      expect(valuesOf(reader)).toEqual([record, record, record, 'd'])
-      reader.close()
+      const end = await second.commit(state, [decide(rest, [0])])
+      await second.finish()
+      await second.store({ ...end, status: 'finished' })
+      await second.close()
+      const reader = await maker.read(directory)
+      expect(await valuesOf(reader)).toEqual([record, record, record, 'd'])
+      await reader.close()
     })
 
-    test('a page of somebody else is a mistake', () => {
+    test('a page of somebody else is a mistake', async () => {
       using directory = new Directory()
-      maker.fill(directory, ['a'])
-      const source = maker.open(directory)
+      await maker.fill(directory, ['a'])
+      const source = await maker.open(directory)
       const state = newState(source)
-      source.begin(state)
-      const { rows, position } = source.read(undefined, unlimited)
+      await source.begin(state)
+      const { rows, position } = await source.read(undefined, unlimited)
       const foreign: Page = { rows, position, isLast: true }
-      expect(() => source.commit(state, [decide(foreign, [0])])).toThrow(RangeError)
-      source.close()
+      await expect((async () => await source.commit(state, [decide(foreign, [0])]))()).rejects.toThrow(
+        RangeError,
+      )
+      await source.close()
     })
   })
 
-  test('a store alone keeps a state', () => {
+  test('a store alone keeps a state', async () => {
     using directory = new Directory()
-    maker.fill(directory, ['a'])
-    const source = maker.open(directory)
+    await maker.fill(directory, ['a'])
+    const source = await maker.open(directory)
     const state = newState(source)
-    source.begin(state)
+    await source.begin(state)
     const stopped: RunState = {
       ...state,
       status: 'stopped',
       counts: { ...noCounts, found: 9, dead: 9 },
       bytesBefore: 2 ** 40,
     }
-    source.store(stopped)
-    source.close()
-    const again = maker.open(directory)
-    expect(again.latestRun()).toEqual(stopped)
-    again.close()
+    await source.store(stopped)
+    await source.close()
+    const again = await maker.open(directory)
+    expect(await again.latestRun()).toEqual(stopped)
+    await again.close()
   })
 
-  test('one at a time, and a reader is no hindrance', () => {
+  test('one at a time, and a reader is no hindrance', async () => {
     using directory = new Directory()
-    maker.fill(directory, ['a'])
-    const reader = maker.read(directory)
-    expect(reader.isLocked()).toBe(false)
-    const source = maker.open(directory)
-    expect(reader.isLocked()).toBe(true)
-    expect(() => maker.open(directory)).toThrow(/another run is at work/)
-    source.close()
-    expect(reader.isLocked()).toBe(false)
-    reader.close()
-    maker.open(directory).close()
+    await maker.fill(directory, ['a'])
+    const reader = await maker.read(directory)
+    expect(await reader.isLocked()).toBe(false)
+    const source = await maker.open(directory)
+    expect(await reader.isLocked()).toBe(true)
+    await expect((async () => await maker.open(directory))()).rejects.toThrow(/another run is at work/)
+    await source.close()
+    expect(await reader.isLocked()).toBe(false)
+    await reader.close()
+    const free = await maker.open(directory)
+    await free.close()
   })
 }

@@ -14,6 +14,7 @@ import {
   otherKey,
   sealParts,
   wrapOaep,
+  openNow,
 } from '../support/legacy-values.ts'
 
 const columns = ['body', 'wrapped_key', 'iv', 'tag', 'owner']
@@ -22,7 +23,7 @@ function attempt(layout: DeclaredLayout, cells: readonly Cell[], keys = keySet(o
   const value = declaredFormat(layout, columns).recognize(cells)
   if (value === undefined) return 'not recognised'
   try {
-    return `opened ${Buffer.from(value.open(keys)).toString()}`
+    return `opened ${openNow(value, keys).toString()}`
   } catch (error) {
     if (error instanceof LegacyError) return error.code
     throw error

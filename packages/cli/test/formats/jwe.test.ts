@@ -8,14 +8,14 @@ import { describe, expect, test } from 'vitest'
 
 import { jwe } from '../../src/formats/jwe.ts'
 import { LegacyError } from '../../src/formats/legacy-format.ts'
-import { keySet, makeJwe, oldKey, otherKey } from '../support/legacy-values.ts'
+import { keySet, makeJwe, oldKey, openNow, otherKey } from '../support/legacy-values.ts'
 
 type JsonWebKey = webcrypto.JsonWebKey
 
 const read = (cell: string | Uint8Array, keys = keySet(oldKey)) => {
   const value = jwe.recognize([cell])
   if (value === undefined) throw new Error('not recognised')
-  return Buffer.from(value.open(keys)).toString()
+  return openNow(value, keys).toString()
 }
 
 function codeOf(step: () => unknown): string {

@@ -14,7 +14,7 @@ import type { KeyObject } from 'node:crypto'
 import { CompactEncrypt } from 'jose'
 
 import type { DeclaredLayout } from '../../src/formats/declared.ts'
-import type { OaepHash, OaepParameters } from '../../src/formats/legacy-format.ts'
+import type { LegacyValue, OaepHash, OaepParameters, PrivateKeys } from '../../src/formats/legacy-format.ts'
 import { hashBytes } from '../../src/legacy-keys/oaep.ts'
 import { PrivateKeySet } from '../../src/legacy-keys/private-key-set.ts'
 
@@ -132,4 +132,11 @@ export function javaRow(plaintext: Uint8Array | string, owner: string, key: KeyO
     wrapped_key: wrappedKey.toString('base64'),
     iv: iv.toString('base64'),
   }
+}
+
+/** Opens what answers at once, as the formats do that need nobody else. */
+export function openNow(value: LegacyValue, keys: PrivateKeys): Buffer {
+  const opened = value.open(keys)
+  if (!(opened instanceof Uint8Array)) throw new Error('it makes the caller wait')
+  return Buffer.from(opened)
 }

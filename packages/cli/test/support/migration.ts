@@ -95,7 +95,7 @@ export async function migrate(
 ): Promise<RunState> {
   const digestKey = new Uint8Array(32).fill(7)
   const { table, column, columns } = source.target
-  const latest = source.latestRun()
+  const latest = await source.latestRun()
   const state =
     latest === undefined || latest.status === 'finished'
       ? newRunState({
