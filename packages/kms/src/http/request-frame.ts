@@ -27,10 +27,12 @@ export function frameRequests(app: App, { log, isDraining, onAnswered }: FrameOp
     const requestId = requestIdPattern.test(given) ? given : randomUUID()
     c.set('requestId', requestId)
     await next()
-    c.header('X-Request-Id', requestId)
-    c.header('Cache-Control', 'no-store')
-    c.header('X-Content-Type-Options', 'nosniff')
-    if (isDraining()) c.header('Connection', 'close')
+    // Not by `c.header`, which makes the answer anew, as a stream that is read again to be sent.
+    const { headers } = c.res
+    headers.set('X-Request-Id', requestId)
+    headers.set('Cache-Control', 'no-store')
+    headers.set('X-Content-Type-Options', 'nosniff')
+    if (isDraining()) headers.set('Connection', 'close')
     // Some requests end before there is a caller, most without a problem.
     const { caller, problem, outcomes } = c.var as Partial<Env['Variables']>
     const answered = {

@@ -6,6 +6,9 @@ import type { Log, LogEntry } from '../http/env.ts'
 
 /** Characters of log that wait for a reader; later lines are lost. */
 const maxLogBacklog = 4 * 1024 * 1024
+/** Lines are written together, so many bytes at once, and the rest so soon: a write for each takes longer than the line. */
+const minWriteBytes = 4096
+const flushEveryMs = 100
 /** A tenth of a second apart. */
 const maxLastRetries = 10
 const maxFlushMs = 2000
@@ -35,6 +38,8 @@ export function openLogger(level: 'info' | 'error' | 'silent', fd: number = proc
   const destination = pino.destination({
     dest: fd,
     sync: false,
+    minLength: minWriteBytes,
+    periodicFlush: flushEveryMs,
     maxLength: maxLogBacklog,
     retryEAGAIN: () => retries-- > 0,
   })

@@ -6,7 +6,6 @@
 import { equalBytes } from '@longhold/core'
 
 import { integrityViolation } from './errors.ts'
-import { canonicalJson } from './row-mac.ts'
 import type { RowMacs } from './row-mac.ts'
 import { columnsOf, keyColumnsOf, tableNames } from './rows.ts'
 import type { Rows, Stored, TableName } from './rows.ts'
@@ -70,6 +69,20 @@ export function rowName(table: TableName, row: object): string {
 function sameValue(a: unknown, b: unknown): boolean {
   if (a === b) return true
   if (a instanceof Uint8Array) return b instanceof Uint8Array && Buffer.compare(a, b) === 0
+  return sameJson(a, b)
+}
+
+/** Of what comes out of JSON: as `canonicalJson` has it, members of objects may be in another order. */
+function sameJson(a: unknown, b: unknown): boolean {
+  if (a === b) return true
   if (typeof a !== 'object' || typeof b !== 'object' || a === null || b === null) return false
-  return canonicalJson(a) === canonicalJson(b)
+  if (Array.isArray(a) || Array.isArray(b)) {
+    if (!Array.isArray(a) || !Array.isArray(b) || a.length !== b.length) return false
+    return a.every((one, index) => sameJson(one, b[index]))
+  }
+  const [left, right] = [Object.entries(a), new Map(Object.entries(b))]
+  return (
+    left.length === right.size &&
+    left.every(([name, one]) => right.has(name) && sameJson(one, right.get(name)))
+  )
 }
