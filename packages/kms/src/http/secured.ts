@@ -48,8 +48,9 @@ function guard(service: Service, { permission }: RouteRule) {
     c.get('shared').rateLimit.take(sharerOf(principal))
     const caller = { principal, requestId: c.get('requestId'), permission }
     c.set('caller', caller)
-    c.set('caller', await service.authorise(caller, permission, c.req.param('key')))
+    await service.authorise(caller, permission)
     await next()
+    if (c.error === undefined) await service.settle(c.get('caller'))
     // Refused further in, by key or by what is handed on: said in the log before the answer, like the others.
     if (c.error instanceof ServiceError && c.error.code === 'permission_denied') {
       await service.recordDenied(caller, permission)

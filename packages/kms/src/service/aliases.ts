@@ -5,7 +5,7 @@ import { insert, remove, update } from './changes.ts'
 import { notFound, ServiceError } from './errors.ts'
 import type { Page, RowReads } from './key-store.ts'
 import type { Keys } from './keys.ts'
-import { maySee, mayUse, permissionDenied } from './policy.ts'
+import { maySee, mayUse, permissionDenied, requireName } from './policy.ts'
 import type { Caller } from './policy.ts'
 import type { AliasRow, Stored } from './rows.ts'
 
@@ -51,11 +51,12 @@ export class Aliases {
   /**
    * Points an alias at a key. Whoever wraps for the alias wraps for that key from then on.
    *
-   * @throws ServiceError `not_found` for a key the caller may not see; `permission_denied` unless he may do this with both
-   * keys, that of now and that of before; `invalid_state` for the name of a key.
+   * @throws ServiceError `not_found` for a key the caller may not see; `permission_denied` unless he may do this with the
+   * name and with both keys, that of now and that of before; `invalid_state` for the name of a key.
    */
   async put(caller: Caller, alias: string, key: string): Promise<AliasRow & { generation: number }> {
     const { reads, audit, keys, now } = this.#options
+    requireName(caller, 'aliases.write', alias)
     await keys.row(caller, key)
     const before = await reads.row('aliases', { alias })
     // Or he would turn the writers of another key to his own.

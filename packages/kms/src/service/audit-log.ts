@@ -11,6 +11,8 @@ import type { AuditEvent } from './audit-entry.ts'
 import type { Change } from './changes.ts'
 import { auditUnavailable, ServiceError } from './errors.ts'
 import type { Ledger, LedgerOutcome } from './ledger.ts'
+import type { Caller } from './policy.ts'
+import { planAll, ridersOf } from './rider.ts'
 import type { AuditHeadRow } from './rows.ts'
 
 export interface AuditLogOptions {
@@ -24,15 +26,18 @@ export interface AuditLogOptions {
 }
 
 interface Job {
-  readonly body: string
+  readonly bodies: readonly string[]
   /** Absent: an entry alone. */
   readonly changes: readonly Change[] | undefined
+  /** In whose request the changes are made. */
+  readonly caller: Caller | undefined
   readonly settle: (result: LedgerOutcome | ServiceError) => void
   isOver: boolean
 }
 
 const maxGroup = 256
 const maxWaiting = 10_000
+const maxPlans = 20
 
 export class AuditLog {
   readonly #ledger: Ledger
@@ -60,11 +65,11 @@ export class AuditLog {
    * @throws ServiceError `audit_unavailable` when it could not be written in time. It may still be written later.
    */
   async record(event: AuditEvent): Promise<void> {
-    await this.#enqueue(event, undefined)
+    await this.#enqueue([event], undefined)
   }
 
   /**
-   * Makes changes and their entry durable, or neither.
+   * Makes changes and their entry durable, or neither; and with them what travels with the request (`rider.ts`).
    *
    * @returns Whether the rows were as the changes expect.
    * @throws ServiceError `audit_unavailable` when that took too long: the change may still be made;
@@ -73,9 +78,19 @@ export class AuditLog {
   async commit(event: AuditEvent, changes: readonly Change[]): Promise<'done' | 'conflict'> {
     if (event.caller?.isDryRun === true) return await this.#ledger.check(changes)
     if (!changes.every(this.#accepts)) return 'conflict'
-    const outcome = await this.#enqueue(event, changes)
+    const outcome = await this.#enqueue([event], changes, event.caller)
     if (outcome === 'chain_moved') throw auditUnavailable()
     return outcome
+  }
+
+  /**
+   * Makes durable what a request owes and has not paid with a change.
+   *
+   * @throws ServiceError `permission_denied` when it cannot be paid; as `commit` does.
+   */
+  async settle(caller: Caller): Promise<void> {
+    if (caller.isDryRun === true || !ridersOf(caller).some(({ isDue }) => isDue)) return
+    if ((await this.#enqueue([], [], caller)) !== 'done') throw auditUnavailable()
   }
 
   /** Waits until nothing is under way, for no longer than the deadline. */
@@ -90,9 +105,13 @@ export class AuditLog {
     clearTimeout(timer)
   }
 
-  async #enqueue(event: AuditEvent, changes: readonly Change[] | undefined): Promise<LedgerOutcome> {
+  async #enqueue(
+    events: readonly AuditEvent[],
+    changes: readonly Change[] | undefined,
+    caller?: Caller,
+  ): Promise<LedgerOutcome> {
     if (this.#waiting.length >= maxWaiting) throw auditUnavailable()
-    const body = encodeEvent(event, this.#now())
+    const bodies = this.#encode(events)
     return await new Promise<LedgerOutcome>((resolve, reject) => {
       const settle = (result: LedgerOutcome | ServiceError): void => {
         if (job.isOver) return
@@ -101,7 +120,7 @@ export class AuditLog {
         if (result instanceof ServiceError) reject(result)
         else resolve(result)
       }
-      const job: Job = { body, changes, settle, isOver: false }
+      const job: Job = { bodies, changes, caller, settle, isOver: false }
       const deadline = setTimeout(() => settle(auditUnavailable()), this.#deadlineMs)
       this.#waiting.push(job)
       this.#running ??= this.#run()
@@ -134,24 +153,56 @@ export class AuditLog {
   }
 
   async #writeGroup(group: readonly Job[]): Promise<LedgerOutcome | ServiceError> {
-    const changes = group[0]?.changes
+    const [{ changes, caller } = {}] = group
     try {
       if (!this.#headIsKnown) {
         this.#head = await this.#ledger.row('audit_heads', { run: this.#chain.run })
         this.#headIsKnown = true
       }
-      const bodies = group.map((job) => job.body)
-      const audit = extend(this.#chain, this.#head, bodies)
-      const outcome = await this.#ledger.commit(changes ?? [], audit)
-      if (outcome === 'done') this.#head = audit.head
-      if (outcome === 'chain_moved') this.#headIsKnown = false
-      // An entry alone expects nothing but its place in the chain.
-      return changes === undefined && outcome !== 'done' ? auditUnavailable() : outcome
+      const bodies = group.flatMap((job) => job.bodies)
+      if (changes === undefined) {
+        // An entry alone expects nothing but its place in the chain.
+        return (await this.#write([], bodies)) === 'done' ? 'done' : auditUnavailable()
+      }
+      return caller === undefined
+        ? await this.#write(changes, bodies)
+        : await this.#writeFor(caller, changes, bodies)
     } catch (error) {
       this.#headIsKnown = false
       if (!(error instanceof ServiceError)) return auditUnavailable()
       const isFrozen = error.code === 'integrity_violation' || error.code === 'rollback_detected'
       return changes === undefined && !isFrozen ? auditUnavailable() : error
     }
+  }
+
+  /** With what travels with the request, which is planned anew as long as it is what was in the way. */
+  async #writeFor(
+    caller: Caller,
+    changes: readonly Change[],
+    bodies: readonly string[],
+  ): Promise<LedgerOutcome> {
+    const riders = ridersOf(caller)
+    for (let plans = 1; ; plans++) {
+      const beside = await planAll(riders, caller)
+      const all = [...bodies, ...this.#encode(beside.events)]
+      // Somebody else paid meanwhile: there is nothing to say.
+      if (all.length === 0) return 'done'
+      const outcome = await this.#write([...changes, ...beside.changes], all)
+      if (outcome === 'done') for (const rider of riders) rider.arrived()
+      if (outcome !== 'conflict' || beside.changes.length === 0 || plans === maxPlans) return outcome
+      if ((await this.#ledger.check(beside.changes)) === 'done') return outcome
+    }
+  }
+
+  async #write(changes: readonly Change[], bodies: readonly string[]): Promise<LedgerOutcome> {
+    const audit = extend(this.#chain, this.#head, bodies)
+    const outcome = await this.#ledger.commit(changes, audit)
+    if (outcome === 'done') this.#head = audit.head
+    if (outcome === 'chain_moved') this.#headIsKnown = false
+    return outcome
+  }
+
+  #encode(events: readonly AuditEvent[]): string[] {
+    return events.map((event) => encodeEvent(event, this.#now()))
   }
 }

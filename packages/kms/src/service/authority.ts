@@ -13,8 +13,6 @@ export interface NamedRule extends Rule {
   readonly name: string
   /** It allows so many requests and no more. */
   readonly isLimited?: boolean
-  /** This request is none of them. */
-  readonly isUnpaid?: boolean
 }
 
 export type Layer = readonly NamedRule[]
@@ -23,58 +21,62 @@ export type Authority = readonly Layer[]
 export interface Decision {
   readonly allowed: boolean
   /** The rules that decided: one for each layer when allowed, else the deny, or none. */
-  readonly by: readonly string[]
+  readonly by: readonly NamedRule[]
 }
 
-export function decide(authority: Authority, wish: Wish): Decision {
-  const by: string[] = []
+/** Whether leaning on a limited rule costs no more than is owed already. */
+type IsOwed = (name: string) => boolean
+
+const refused: Decision = { allowed: false, by: [] }
+const none: IsOwed = () => false
+
+/** A rule without a number decides before one with. */
+export function decide(authority: Authority, wish: Wish, isOwed: IsOwed = none): Decision {
+  const by: NamedRule[] = []
   for (const layer of authority) {
-    const matching = appliesToWish(layer, wish)
-    const deciding = matching.find(({ effect }) => effect === 'deny') ?? matching[0]
-    if (deciding === undefined) return { allowed: false, by: [] }
-    if (deciding.effect === 'deny') return { allowed: false, by: [deciding.name] }
-    by.push(deciding.name)
+    const matching = layer.filter((rule) => applies(rule, wish))
+    const denial = matching.find(({ effect }) => effect === 'deny')
+    if (denial !== undefined) return { allowed: false, by: [denial] }
+    const deciding = cheapest(matching, isOwed)
+    if (deciding === undefined) return refused
+    by.push(deciding)
   }
   // No layer, no authority.
   return { allowed: authority.length > 0, by }
 }
 
-/** The rules of a layer that decide. */
-export function appliesToWish(layer: Layer, wish: Wish): NamedRule[] {
-  return layer.filter((rule) => rule.isUnpaid !== true && applies(rule, wish))
+function cheapest(allowing: Layer, isOwed: IsOwed): NamedRule | undefined {
+  return (
+    allowing.find(({ isLimited }) => isLimited !== true) ??
+    allowing.find(({ name }) => isOwed(name)) ??
+    allowing[0]
+  )
 }
 
 type Place = Pick<Wish, 'address' | 'at'>
 
 /** Whether there may be a key, or a context, for which the permission is allowed: what a route asks first. */
-export function mayEver(authority: Authority, permission: Permission, place: Place): boolean {
-  return (
-    authority.length > 0 &&
-    authority.every((layer) => {
-      const rules = layer.filter(
-        (rule) => rule.permissions.includes(permission) && appliesInPlace(rule, place),
-      )
-      const isDenied = rules.some(({ effect, keys, labels, context }) => {
-        return effect === 'deny' && keys === null && labels === null && context === null
-      })
-      return !isDenied && rules.some(({ effect }) => effect === 'allow')
+export function decideForAny(
+  authority: Authority,
+  permission: Permission,
+  place: Place,
+  isOwed: IsOwed = none,
+): Decision {
+  const by: NamedRule[] = []
+  for (const layer of authority) {
+    const rules = layer.filter((rule) => rule.permissions.includes(permission) && appliesInPlace(rule, place))
+    const denial = rules.find(({ effect, keys, labels, context }) => {
+      return effect === 'deny' && keys === null && labels === null && context === null
     })
-  )
-}
-
-/**
- * The rule that pays for a request of which nobody knows yet what it is about: the first with a number of uses, unless one
- * without allows it whatever it is about.
- */
-export function payerOfAny(layer: Layer, permission: Permission, place: Place): Set<string> {
-  const allowing = layer.filter(
-    (rule) => rule.effect === 'allow' && rule.permissions.includes(permission) && appliesInPlace(rule, place),
-  )
-  const isFree = allowing.some(({ isLimited, keys, labels }) => {
-    return isLimited !== true && keys === null && labels === null
-  })
-  const payer = isFree ? undefined : allowing.find(({ isLimited }) => isLimited === true)
-  return new Set(payer === undefined ? [] : [payer.name])
+    if (denial !== undefined) return { allowed: false, by: [denial] }
+    const deciding = cheapest(
+      rules.filter(({ effect }) => effect === 'allow'),
+      isOwed,
+    )
+    if (deciding === undefined) return refused
+    by.push(deciding)
+  }
+  return { allowed: authority.length > 0, by }
 }
 
 /**

@@ -19,7 +19,6 @@ import type { Rule } from './rule.ts'
 
 /** Of one principal: all of them are read with each of its requests. */
 const maxGrants = 256
-const maxAttempts = 5
 
 export interface GrantsOptions {
   readonly ledger: Ledger
@@ -178,25 +177,6 @@ export class Grants {
     const row = await this.#options.ledger.row('principals', { principal })
     if (row === undefined || row.disabledAt !== null) return undefined
     return (await this.of(principal)).filter(({ usesLeft }) => usesLeft !== 0).map(ruleOf)
-  }
-
-  /**
-   * Counts one use of a grant that allows a limited number, before what it allows is done.
-   *
-   * @throws ServiceError `permission_denied` when the last one was used meanwhile.
-   */
-  async spend(caller: Caller, principal: string, grant: string): Promise<void> {
-    const { ledger, audit } = this.#options
-    for (let attempt = 0; attempt < maxAttempts; attempt++) {
-      const row = await ledger.row('grants', { principal, grant })
-      if (row === undefined || row.usesLeft === null || row.usesLeft <= 0) break
-      const spent = update('grants', row, { usesLeft: row.usesLeft - 1 })
-      const event = { action: 'grant.use' as const, caller, subject: principal, grant }
-      if ((await audit.commit(event, [spent])) === 'done') return
-    }
-    throw new ServiceError('permission_denied', 'the grant has no use left', {
-      hint: 'have another one made',
-    })
   }
 }
 

@@ -15,7 +15,7 @@ import { allRows } from './key-store.ts'
 import type { Page, RowReads } from './key-store.ts'
 import { requireEnabled, requirePurpose } from './key-uses.ts'
 import { requireLabels } from './labels.ts'
-import { keyNotFound, maySee, mayUse, permissionDenied, requireBeside, requireKey } from './policy.ts'
+import { keyNotFound, maySee, mayUse, requireBeside, requireKey, requireName } from './policy.ts'
 import type { Caller } from './policy.ts'
 import type { Root } from './root.ts'
 import { startSchedule } from './rotation-schedule.ts'
@@ -118,7 +118,7 @@ export class Keys {
     const { reads } = this.#options
     const { key, labels } = wanted
     const subject = { key, labels: labels ?? {} }
-    if (!mayUse(caller.principal, permission, subject)) throw permissionDenied(permission)
+    requireName(caller, permission, key)
     if (labels !== undefined) await requireLabels(reads, caller, { key, labels: {} }, labels)
     if (loosens(wanted, unsaidSettings)) requireBeside(caller, 'keys.policy', subject)
     await requireEnoughSlots(reads)

@@ -3,11 +3,13 @@
 import type { EncryptionContext } from '@longhold/core'
 import type { Permission } from '@longhold/core/kms'
 
-import { decide, mayEver, maySeeKey } from './authority.ts'
-import type { Authority } from './authority.ts'
+import { decide, decideForAny, maySeeKey } from './authority.ts'
+import type { Authority, Decision } from './authority.ts'
 import { notFound, ServiceError } from './errors.ts'
+import type { Rider } from './rider.ts'
 import { contextPermissions } from './rule.ts'
-import type { Labels } from './rule.ts'
+import type { KeyFacts, Labels } from './rule.ts'
+import type { Tab } from './tab.ts'
 
 /** Who asks: a token, and what it may do. */
 export interface Principal {
@@ -21,6 +23,8 @@ export interface Principal {
   /** When it was authenticated. */
   readonly at: number
   readonly expiresAt: number | null
+  /** What this request owes for grants with a number of uses. */
+  readonly tab: Tab
 }
 
 /** In whose name he takes his share of what is scarce: all tokens of a principal have one together. */
@@ -37,6 +41,8 @@ export interface Caller {
   readonly permission: Permission | null
   /** Asks what would happen: everything is checked, nothing changed. */
   readonly isDryRun?: boolean
+  /** What goes into the transaction of what he asks for, beside his tab. */
+  readonly riders?: readonly Rider[]
 }
 
 /** A key, and what rules may ask about it. Without labels, rules that ask for some do not allow and do deny. */
@@ -65,17 +71,55 @@ const keylessPermissions: ReadonlySet<Permission> = new Set<Permission>([
   'audit.checkpoint',
 ])
 
-export function isKeyless(permission: Permission): boolean {
-  return keylessPermissions.has(permission)
+/** What they allow is about rules, and goes as far as the caller's own: see `delegation.ts`. A rule for some keys allows it. */
+const holderPermissions: ReadonlySet<Permission> = new Set<Permission>([
+  'tokens.create',
+  'tokens.list',
+  'tokens.revoke',
+  'grants.create',
+])
+
+/** Whether each use of it is with one key. */
+export function isAboutKeys(permission: Permission): boolean {
+  return !keylessPermissions.has(permission) && !holderPermissions.has(permission)
+}
+
+/** What is asked: with a key, in a context, as far as there are such. */
+export interface Asked {
+  readonly permission: Permission
+  /** Absent: whether there may be one for which it is allowed. */
+  readonly key?: KeyFacts | undefined
+  readonly context?: EncryptionContext | undefined
+}
+
+/** Who asks, as far as decisions go. */
+export type Asker = Pick<Principal, 'authority' | 'address' | 'at'> & { readonly tab?: Tab }
+
+/** Every decision, and every explanation of one, is made here. Costs nothing yet. */
+export function decisionOf(asker: Asker, { permission, key, context }: Asked): Decision {
+  const { authority, address, at, tab } = asker
+  const isOwed = (grant: string): boolean => tab?.has(grant) === true
+  if (keylessPermissions.has(permission)) return decide(authority, { permission, address, at }, isOwed)
+  if (key === undefined || holderPermissions.has(permission)) {
+    return decideForAny(authority, permission, asker, isOwed)
+  }
+  // What is done in a context is always done in one, if only in an empty one.
+  const place = contextPermissions.includes(permission) ? (context ?? []) : undefined
+  return decide(authority, { permission, key, context: place, address, at }, isOwed)
+}
+
+/** Takes what was decided: what it leans on is owed. */
+function isAllowed({ tab }: Principal, { allowed, by }: Decision): boolean {
+  if (allowed) tab.owe(by.flatMap(({ name, isLimited }) => (isLimited === true ? [name] : [])))
+  return allowed
 }
 
 /** @throws ServiceError `permission_denied`. */
 export function requirePermission(principal: Principal, permission: Permission): void {
-  const { authority, address, at } = principal
-  const isAllowed = isKeyless(permission)
-    ? decide(authority, { permission, address, at }).allowed
-    : mayEver(authority, permission, principal)
-  if (!isAllowed) throw permissionDenied(permission)
+  const decision = decisionOf(principal, { permission })
+  // Where a key is to come, what is done with it says what it costs.
+  const isFine = isAboutKeys(permission) ? decision.allowed : isAllowed(principal, decision)
+  if (!isFine) throw permissionDenied(permission)
 }
 
 export function permissionDenied(permission: Permission): ServiceError {
@@ -100,8 +144,7 @@ export function mayUse(
   subject: Subject,
   context?: EncryptionContext,
 ): boolean {
-  const { address, at, authority } = principal
-  return decide(authority, { permission, key: subject, context, address, at }).allowed
+  return isAllowed(principal, decisionOf(principal, { permission, key: subject, context }))
 }
 
 /**
@@ -121,6 +164,17 @@ export function requireKey({ principal, permission }: Caller, subject: Subject):
  */
 export function requireBeside({ principal }: Caller, permission: Permission, subject: Subject): void {
   if (!mayUse(principal, permission, subject)) throw permissionDenied(permission)
+}
+
+/**
+ * Whether somebody may take a name that is free, or find that it is not: keys and aliases share their names. It has to be
+ * allowed whatever labels a key of that name has. Then every key of that name is there for him, and what is refused is
+ * refused in the same words whether or not there is one.
+ *
+ * @throws ServiceError `permission_denied`.
+ */
+export function requireName(caller: Caller, permission: Permission, name: string): void {
+  requireBeside(caller, permission, { key: name, labels: null })
 }
 
 export function keyNotFound(key: string): ServiceError {

@@ -22,7 +22,6 @@ import { notFound, ServiceError } from './errors.ts'
 import { requirePurpose, requireRewrapping } from './key-uses.ts'
 import { keyPattern } from './keys.ts'
 import type { Keys } from './keys.ts'
-import { pay } from './payment.ts'
 import { mayUse, permissionDenied } from './policy.ts'
 import type { Caller } from './policy.ts'
 import type { KeyRow } from './rows.ts'
@@ -72,20 +71,14 @@ export async function rewrap(
     caller.principal,
     parsed.flatMap((one) => (one.header instanceof ServiceError ? [] : one.header.addressees)),
   )
-  const paying = await pay(options.grants, caller, 'rewrap', async () =>
-    parsed.flatMap(({ item: { context }, header }) => {
-      const source = header instanceof ServiceError ? undefined : sourceOf(rows, header)
-      return source === undefined ? [] : [{ key: source.key, context }]
-    }),
-  )
-  const plan = new Planner(options, paying, rows)
+  const plan = new Planner(options, caller, rows)
   const settled = await Promise.allSettled(
     parsed.map(async ({ item, header }): Promise<ItemResult<Rewrapped>> => {
       const known = { id: item.id, context: item.context }
       if (header instanceof ServiceError)
         return { ...known, keyId: undefined, row: undefined, answer: header }
       const source = sourceOf(rows, header)
-      const answer = await rewrapOne(options, paying, plan, header, source)
+      const answer = await rewrapOne(options, caller, plan, header, source)
       return { ...known, keyId: header.keyId, row: source?.row, answer }
     }),
   )

@@ -18,6 +18,7 @@ import type { OwnKey, OwnKeys } from './own-keys.ts'
 import type { Caller, Principal } from './policy.ts'
 import type { TokenRow } from './rows.ts'
 import { networkOf } from './rule.ts'
+import { Tab } from './tab.ts'
 
 const tokenPattern = /^lhk_([0-9a-f]{24})_([A-Za-z0-9_-]{43})$/u
 const noMac = new Uint8Array(32)
@@ -98,6 +99,7 @@ export class Tokens {
       address,
       at,
       expiresAt: row.expiresAt,
+      tab: new Tab(ledger, row.principal),
     }
   }
 

@@ -8,11 +8,9 @@ import type { ItemResult } from './batch.ts'
 import { requireIssued } from './data-keys.ts'
 import type { DecapsulationQueue } from './decapsulation-queue.ts'
 import { integrityViolation, notFound, ServiceError, unwrapFailed } from './errors.ts'
-import type { Grants } from './grants.ts'
 import type { Identities } from './identities.ts'
 import { requireUnwrapping } from './key-uses.ts'
 import type { Ledger } from './ledger.ts'
-import { pay } from './payment.ts'
 import { maySee, mayUse, permissionDenied } from './policy.ts'
 import type { Caller, Principal } from './policy.ts'
 import type { KeyRow, VersionRow } from './rows.ts'
@@ -36,7 +34,6 @@ export interface Unwrapped {
 
 export interface OpenerOptions {
   readonly ledger: Ledger
-  readonly grants: Grants
   readonly identities: Identities
   readonly queue: DecapsulationQueue
   readonly usage: UsageLog
@@ -58,18 +55,12 @@ export async function unwrap(
     caller.principal,
     parsed.flatMap(({ stanza }) => (stanza instanceof ServiceError ? [] : [stanza])),
   )
-  const paying = await pay(options.grants, caller, 'unwrap', async () =>
-    parsed.flatMap(({ item: { context }, stanza }) => {
-      const found = stanza instanceof ServiceError ? undefined : rows.get(stanzaName(stanza))
-      return found === undefined ? [] : [{ key: found.key, context }]
-    }),
-  )
   const settled = await Promise.allSettled(
     parsed.map(async ({ item, stanza }): Promise<ItemResult<Unwrapped>> => {
       const known = { id: item.id, keyId: item.keyId, context: item.context }
       if (stanza instanceof ServiceError) return { ...known, row: undefined, answer: stanza }
       const found = rows.get(stanzaName(stanza))
-      return { ...known, row: found?.row, answer: await open(options, paying, { item, stanza, found }) }
+      return { ...known, row: found?.row, answer: await open(options, caller, { item, stanza, found }) }
     }),
   )
   const results = settled.flatMap((one) => (one.status === 'fulfilled' ? [one.value] : []))

@@ -49,7 +49,9 @@ export class UsageLog {
     for (let attempt = 0; attempt < maxAttempts; attempt++) {
       const fresh = uses.filter(({ key, version }) => this.#days.get(nameOf(key, version)) !== dayOf(at))
       if (fresh.length === 0) {
-        await audit.record(event)
+        // What it owes is a change, and those wait for each other.
+        if (event.caller?.principal.tab.isDue === true) await this.#commit(event, [])
+        else await audit.record(event)
         for (const { key, version, uses: count } of uses) this.#counts.count(key, version, at, count)
         return
       }

@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 
-import { decide, mayEver, maySeeKey } from '../../src/service/authority.ts'
+import { decide, decideForAny, maySeeKey } from '../../src/service/authority.ts'
 import type { Authority, Layer, NamedRule } from '../../src/service/authority.ts'
 import { covers } from '../../src/service/delegation.ts'
 import type { Wish } from '../../src/service/rule.ts'
@@ -35,21 +35,30 @@ describe('a decision', () => {
   })
 
   test('a deny wins, wherever it stands', () => {
-    expect(decide([[allow, deny]], wish)).toEqual({ allowed: false, by: ['deny'] })
-    expect(decide([[deny, allow]], wish)).toEqual({ allowed: false, by: ['deny'] })
-    expect(decide([[allow, { ...deny, keys: ['b'] }]], wish)).toEqual({ allowed: true, by: ['allow'] })
+    expect(decide([[allow, deny]], wish)).toEqual({ allowed: false, by: [deny] })
+    expect(decide([[deny, allow]], wish)).toEqual({ allowed: false, by: [deny] })
+    expect(decide([[allow, { ...deny, keys: ['b'] }]], wish)).toEqual({ allowed: true, by: [allow] })
+  })
+
+  test('a rule without a number of uses decides before one with, and one that is owed before another', () => {
+    const first = { ...allow, name: 'first', isLimited: true }
+    const second = { ...allow, name: 'second', isLimited: true }
+    expect(decide([[first, second, allow]], wish)).toEqual({ allowed: true, by: [allow] })
+    expect(decide([[first, second]], wish)).toEqual({ allowed: true, by: [first] })
+    expect(decide([[first, second]], wish, (name) => name === 'second').by).toEqual([second])
+    expect(decideForAny([[first, second]], 'unwrap', place, (name) => name === 'second').by).toEqual([second])
   })
 
   test('each layer must allow it', () => {
     const other = { ...allow, name: 'other' }
-    expect(decide([[allow], [other]], wish)).toEqual({ allowed: true, by: ['allow', 'other'] })
+    expect(decide([[allow], [other]], wish)).toEqual({ allowed: true, by: [allow, other] })
     expect(decide([[allow], []], wish)).toEqual({ allowed: false, by: [] })
-    expect(decide([[allow], [other, deny]], wish)).toEqual({ allowed: false, by: ['deny'] })
+    expect(decide([[allow], [other, deny]], wish)).toEqual({ allowed: false, by: [deny] })
   })
 })
 
 describe('whether a route may be used at all', () => {
-  const may = (...authority: Layer[]) => mayEver(authority, 'unwrap', place)
+  const may = (...authority: Layer[]) => decideForAny(authority, 'unwrap', place).allowed
 
   test('an allow for some key or context is enough', () => {
     expect(may([allow])).toBe(true)

@@ -184,6 +184,78 @@ describe('who labels a key gives what grants say of such keys', () => {
     await keys.update(under.admin, 'prod', 1, { labels: { env: 'test' } })
     await keys.update(caller, 'prod', 2, { labels: { team: 'x' } })
     await grants.remove(under.admin, 'app', allow.grant)
-    await keys.update(caller, 'prod', 3, { labels: { env: 'test' } })
+    const labels = { env: 'test' }
+    expect(await keys.update(caller, 'prod', 3, { labels })).toMatchObject({ labels })
+  })
+})
+
+describe('names', () => {
+  /** Two callers who may not see `hidden`: by its name, and by a denial of its label. */
+  async function blindTo() {
+    const under = await startTestService({ keys: ['mine'] })
+    const { service, admin } = under
+    await service.keys.create(admin, { key: 'hidden', labels: { secret: 'yes' } })
+    await service.life.aliases.put(admin, 'hidden.alias', 'hidden')
+    await service.grants.createPrincipal(admin, 'app', '')
+    const permissions = allBut('keys.label')
+    const grant = { principal: 'app', ...bare, uses: null, permissions }
+    await service.grants.create(admin, { ...grant, effect: 'allow' })
+    await service.grants.create(admin, { ...grant, effect: 'deny', labels: { secret: 'yes' } })
+    const byName = await callerOf(under, allBut(), { keys: ['mine', 'new'] })
+    const byLabel = await callerOf(under, allBut(), { principal: 'app' })
+    return { under, callers: [byName, byLabel] }
+  }
+
+  /** What he is told, with the name he said taken out. */
+  async function told(work: Promise<unknown>, name: string): Promise<unknown> {
+    return await work.then(
+      () => 'done',
+      ({ code, message }: { code: string; message: string }) => [code, message.replaceAll(name, 'NAME')],
+    )
+  }
+
+  test('of hidden keys and aliases are refused in the words for those that are free', async () => {
+    const { under, callers } = await blindTo()
+    const { keys, life, grants } = under.service
+    await grants.createPrincipal(under.admin, 'friend', '')
+    const attempts: ((caller: Caller, name: string) => Promise<unknown>)[] = [
+      (caller, name) => life.aliases.put(caller, name, 'mine'),
+      (caller, name) => life.aliases.put(caller, 'new', name),
+      (caller, name) => life.aliases.get(caller, name),
+      (caller, name) => life.aliases.remove(caller, name),
+      (caller, name) => keys.create(caller, { key: name }),
+      (caller, name) => life.importKey(caller, { key: name }, { sealed: new Uint8Array(), packagedAs: 'x' }),
+      (caller, name) => keys.update(caller, 'mine', 1, { rewrapTo: [name] }),
+      (caller, name) =>
+        grants.create(caller, {
+          principal: 'friend',
+          effect: 'allow',
+          permissions: ['unwrap'],
+          ...bare,
+          keys: [name],
+          uses: null,
+        }),
+      (caller, name) => keys.publicKey(caller, name),
+      (caller, name) => life.census.put(caller, name, 'c', null),
+    ]
+    for (const caller of callers) {
+      for (const attempt of attempts) {
+        const free = await told(attempt(caller, 'free'), 'free')
+        expect(free).not.toBe('done')
+        for (const name of ['hidden', 'hidden.alias']) {
+          expect(await told(attempt(caller, name), name), attempt.toString()).toEqual(free)
+        }
+      }
+    }
+  })
+
+  test('of one’s own can be taken, and keys and aliases are told from each other', async () => {
+    const { under, callers } = await blindTo()
+    const { keys, life } = under.service
+    const [byName] = callers
+    if (byName === undefined) throw new Error('no caller')
+    await life.aliases.put(byName, 'new', 'mine')
+    await expect(keys.create(byName, { key: 'new' })).rejects.toThrow('is an alias')
+    await expect(life.aliases.put(byName, 'mine', 'mine')).rejects.toThrow('is the name of a key')
   })
 })

@@ -58,7 +58,7 @@ describe('a token of a principal', () => {
   test('may do what both it and the grants allow', async () => {
     const under = await withPrincipal({ permissions: ['keys.read', 'unwrap'], keys: ['a'] })
     const whole = await callerOf(under, 'app', all)
-    await expect(under.service.authorise(whole, 'unwrap')).resolves.toBeDefined()
+    await expect(under.service.authorise(whole, 'unwrap')).resolves.toBeUndefined()
     await expect(under.service.authorise(whole, 'rewrap')).rejects.toMatchObject({
       code: 'permission_denied',
     })
@@ -93,8 +93,11 @@ describe('a token of a principal', () => {
     })
     const may = async () => {
       const principal = await under.service.tokens.authenticate(text)
-      const request = under.service.authorise({ principal, requestId: 'r', permission: 'unwrap' }, 'unwrap')
-      return await request.then(() => true).catch(() => false)
+      const asking = { principal, requestId: 'r', permission: 'unwrap' as const }
+      return await under.service
+        .authorise(asking, 'unwrap')
+        .then(() => true)
+        .catch(() => false)
     }
     expect(await may()).toBe(false)
     const grant = { principal: 'app', permissions: ['unwrap' as const], ...bare }
@@ -127,7 +130,7 @@ describe('a token of a principal', () => {
     const under = await withPrincipal({ networks: ['10.0.0.0/8'] })
     const inside = await callerOf(under, 'app', all, { address: '::ffff:10.1.2.3' })
     const outside = await callerOf(under, 'app', all, { address: '192.168.0.1' })
-    await expect(under.service.authorise(inside, 'unwrap')).resolves.toBeDefined()
+    await expect(under.service.authorise(inside, 'unwrap')).resolves.toBeUndefined()
     await expect(under.service.authorise(outside, 'unwrap')).rejects.toMatchObject({
       code: 'permission_denied',
     })
@@ -151,8 +154,8 @@ async function unwrapping(under: TestService) {
       const { keyId } = one.dataKey
       return [{ id: String(index), keyId, stanza: encodeStanza(one.stanza), context: [] }]
     })
-    const authorised = await under.service.authorise(caller, 'unwrap')
-    const results = await under.service.unwrap(authorised, items)
+    await under.service.authorise(caller, 'unwrap')
+    const results = await under.service.unwrap(caller, items)
     return results.map(({ answer }) => {
       if (answer instanceof ServiceError) return answer.code
       answer.dataKey.wipe()
@@ -162,25 +165,77 @@ async function unwrapping(under: TestService) {
   return { unwrap }
 }
 
+/** One request: authorised, done, settled. */
+async function request(
+  { service }: TestService,
+  caller: Caller,
+  permission: Permission,
+  work: (caller: Caller) => Promise<unknown>,
+): Promise<void> {
+  const asking = { ...caller, permission }
+  await service.authorise(asking, permission)
+  await work(asking)
+  await service.settle(asking)
+}
+
+async function usesLeft(under: TestService): Promise<Set<number | null>> {
+  return new Set((await under.service.grants.of('app')).map(({ usesLeft: left }) => left))
+}
+
 describe('a grant with a number of uses', () => {
   test('allows so many requests and no more, also when they come at once', async () => {
     const under = await withPrincipal({ permissions: ['keys.read'], uses: 3 })
+    const read = async (caller: Caller) =>
+      await request(under, caller, 'keys.read', (asking) => under.service.keys.get(asking, 'a'))
     const callers = await Promise.all(Array.from({ length: 8 }, () => callerOf(under, 'app', all)))
-    const results = await Promise.allSettled(
-      callers.map((caller) => under.service.authorise(caller, 'keys.read', 'a')),
-    )
+    const results = await Promise.allSettled(callers.map(read))
     expect(results.filter(({ status }) => status === 'fulfilled')).toHaveLength(3)
-    const late = under.service.authorise(await callerOf(under, 'app', all), 'keys.read', 'a')
-    await expect(late).rejects.toMatchObject({ code: 'permission_denied' })
+    const reasons = results.flatMap((one) => (one.status === 'rejected' ? [one.reason as ServiceError] : []))
+    expect(new Set(reasons.map(({ code }) => code))).toEqual(new Set(['permission_denied']))
+    await expect(read(await callerOf(under, 'app', all))).rejects.toMatchObject({ code: 'permission_denied' })
+  })
+
+  test('is paid in the transaction of a change, or the change is not made', async () => {
+    const permissions: Permission[] = ['keys.rotate', 'keys.read']
+    const under = await withPrincipal({ permissions, uses: 2 })
+    const callers = await Promise.all(Array.from({ length: 6 }, () => callerOf(under, 'app', permissions)))
+    const rotate = async (caller: Caller) =>
+      await request(under, caller, 'keys.rotate', (asking) => under.service.life.versions.rotate(asking, 'a'))
+    const results = await Promise.allSettled(callers.map(rotate))
+    expect(results.filter(({ status }) => status === 'fulfilled')).toHaveLength(2)
+    expect(await under.service.keys.get(under.admin, 'a')).toMatchObject({ primaryVersion: 3 })
+    expect(await usesLeft(under)).toEqual(new Set([0]))
+  })
+
+  test('costs nothing where a request is refused, or only asks what would happen', async () => {
+    const under = await withPrincipal({ permissions: ['keys.rotate', 'keys.update'], uses: 1 })
+    const { text } = await under.service.tokens.create(under.admin, {
+      name: 'test',
+      principal: 'app',
+      permissions: ['keys.rotate', 'keys.update'],
+      keys: null,
+      expiresAt: null,
+    })
+    const rotate = async (key: string, query = '') => {
+      const headers = { authorization: `Bearer ${text}` }
+      const path = `/v1/keys/${key}/rotate${query}`
+      return (await under.app.request(path, { method: 'POST', headers })).status
+    }
+    expect(await rotate('missing')).toBe(404)
+    for (let i = 0; i < 3; i++) expect(await rotate('a', '?dry_run=true')).toBe(200)
+    expect(await usesLeft(under)).toEqual(new Set([1]))
+    expect(await rotate('a')).toBe(200)
+    expect(await usesLeft(under)).toEqual(new Set([0]))
+    for (const query of ['', '?dry_run=true']) expect(await rotate('a', query)).toBe(403)
   })
 
   test('is not used while another allows the same without a number', async () => {
     const under = await withPrincipal({ permissions: ['keys.read'], uses: 1 }, { permissions: ['keys.read'] })
     const caller = await callerOf(under, 'app', all)
-    for (let i = 0; i < 3; i++) await under.service.authorise(caller, 'keys.read', 'a')
-    expect(new Set((await under.service.grants.of('app')).map(({ usesLeft }) => usesLeft))).toEqual(
-      new Set([1, null]),
-    )
+    for (let i = 0; i < 3; i++) {
+      await request(under, caller, 'keys.read', (asking) => under.service.keys.get(asking, 'a'))
+    }
+    expect(await usesLeft(under)).toEqual(new Set([1, null]))
   })
 
   test('is used by what it alone allows, whatever other keys another allows', async () => {
@@ -200,23 +255,25 @@ describe('a grant with a number of uses', () => {
     expect(await unwrap('a')).toEqual(['a'])
     expect(await unwrap('a')).toEqual(['not_found'])
     expect(await unwrap('b')).toEqual(['b'])
-    const left = (await under.service.grants.of('app')).map(({ usesLeft }) => usesLeft)
-    expect(new Set(left)).toEqual(new Set([0, 8]))
+    expect(await usesLeft(under)).toEqual(new Set([0, 8]))
   })
 
-  test('allows nothing beside, in a request that it did not pay for', async () => {
+  test('is paid with too for what a request takes beside the permission of its route', async () => {
     const under = await withPrincipal(
       { permissions: ['keys.read', 'keys.update'] },
       { permissions: ['keys.label'], uses: 1 },
     )
-    const caller = await callerOf(under, 'app', [...all, 'keys.update', 'keys.label'])
-    const updating = await under.service.authorise(
-      { ...caller, permission: 'keys.update' },
-      'keys.update',
-      'a',
-    )
-    const labelled = under.service.keys.update(updating, 'a', 1, { labels: { env: 'prod' } })
-    await expect(labelled).rejects.toMatchObject({ code: 'permission_denied' })
+    const permissions: Permission[] = ['keys.read', 'keys.update', 'keys.label']
+    const label = async (generation: number, env: string) => {
+      const caller = await callerOf(under, 'app', permissions)
+      await request(under, caller, 'keys.update', (asking) =>
+        under.service.keys.update(asking, 'a', generation, { labels: { env } }),
+      )
+    }
+    await label(1, 'prod')
+    await expect(label(2, 'test')).rejects.toMatchObject({ code: 'permission_denied' })
+    expect(await under.service.keys.get(under.admin, 'a')).toMatchObject({ labels: { env: 'prod' } })
+    expect(await usesLeft(under)).toEqual(new Set([0, null]))
   })
 
   test('cannot be handed on', async () => {

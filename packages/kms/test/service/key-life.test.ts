@@ -12,6 +12,7 @@ import { describe, expect, test } from 'vitest'
 
 import { everyRow } from '../../src/service/key-store.ts'
 import { MemoryStore } from '../../src/store/memory.ts'
+import { offline, takeBackup } from '../support/backups.ts'
 import { allBut, hexOf, startTestService, stanzaOf, wrapFor } from '../support/service.ts'
 import type { TestService } from '../support/service.ts'
 
@@ -110,7 +111,7 @@ describe('an alias', () => {
     const under = await startTestService({ keys: ['a', 'hidden'] })
     const { service, admin } = under
     await service.life.aliases.put(admin, 'now', 'hidden')
-    const onlyA = await callerWith(under, allBut(), ['a'])
+    const onlyA = await callerWith(under, allBut(), ['a', 'now', 'new'])
     expect(await service.life.aliases.list(onlyA, { limit: 10 })).toEqual([])
     await expect(service.life.aliases.get(onlyA, 'now')).rejects.toMatchObject({ code: 'not_found' })
     await expect(service.keys.publicKey(onlyA, 'now')).rejects.toMatchObject({ code: 'not_found' })
@@ -130,7 +131,7 @@ test('an alias is turned, and ended, only by who may do that with the key it sta
   const grant = { principal: 'writer', effect: 'allow' as const, ...rule }
   await service.grants.create(admin, { ...grant, permissions: ['wrap'], keys: ['theirs'] })
   const own = ['aliases.list', 'aliases.read', 'aliases.write', 'aliases.remove', 'keys.list'] as const
-  await service.grants.create(admin, { ...grant, permissions: own, keys: ['mine'] })
+  await service.grants.create(admin, { ...grant, permissions: own, keys: ['mine', 'now', 'other'] })
   const wanted = { name: 'w', principal: 'writer', permissions: allBut(), keys: null, expiresAt: null }
   const principal = await service.tokens.authenticate((await service.tokens.create(admin, wanted)).text)
   const as = (permission: (typeof own)[number]) => ({ principal, requestId: 'r', permission })
@@ -309,8 +310,11 @@ describe('usage', () => {
 
 describe('destroy-check', () => {
   test('becomes safe when all is known and nothing speaks against it', async () => {
-    const backups: { backup: string; takenAt: number; expiresAt: number | null }[] = []
-    const under = await startTestService({ keys: ['a'], backups: async () => backups })
+    const lifeMs = 400 * day
+    const under = await startTestService({
+      keys: ['a'],
+      backups: { recipients: [offline.recipient], lifeMs },
+    })
     const client = under.client()
     const check = async () => {
       const { verdict, reasons } = await client.keys.destroyCheck('a', 1)
@@ -331,7 +335,10 @@ describe('destroy-check', () => {
     await client.setVersionState('a', 1, 'disabled')
     under.advance(31 * day)
     await client.keys.putCensus('a', 'users', [])
-    backups.push({ backup: 'b1', takenAt: Date.now() + 30 * day, expiresAt: null })
+    // One that nobody has said to have is none to go back to.
+    const { row } = await takeBackup(under.service)
+    expect(await check()).toEqual(['unknown', 'used_in_90_days', 'no_backup'])
+    await under.service.backups.confirm(under.admin, row.backup, row.sha256 ?? new Uint8Array())
     expect(await check()).toEqual(['unknown', 'used_in_90_days'])
     under.advance(60 * day)
     expect(await check()).toEqual(['unknown', 'census_too_old'])
@@ -342,7 +349,7 @@ describe('destroy-check', () => {
     await client.keys.removeCensus('a', 'archive')
     const { generation } = await client.getKey('a')
     expect(await client.keys.destroyVersion('a', 1, generation)).toMatchObject({
-      backups: [{ backup: 'b1' }],
+      backups: [{ backup: row.backup }],
     })
   })
 
