@@ -59,7 +59,8 @@ export function putBack(epoch: number, before: number): ServiceError {
   return rollback(`the database is at epoch ${epoch}, and was at ${before} before`)
 }
 
-function rollback(what: string): ServiceError {
+/** @returns ServiceError `rollback_detected`. */
+export function rollback(what: string): ServiceError {
   return new ServiceError('rollback_detected', what, {
     hint: 'restore the newest database; or accept this one: longhold kms accept-rollback',
   })

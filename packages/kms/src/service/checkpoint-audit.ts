@@ -9,15 +9,19 @@ import { auditHeads } from './audit-heads.ts'
 import type { Checkpoint } from './checkpoint.ts'
 import type { KeyStore, RowReads } from './key-store.ts'
 
-export type AuditReader = RowReads & Pick<KeyStore, 'auditEntries'>
+export type AuditReader = RowReads & Pick<KeyStore, 'auditEntries' | 'head'>
 
 /** One line for each chain and each version that is not, or no longer, what the checkpoint saw. */
 export async function faultsAgainst(
-  { number, chains, finalVersions }: Checkpoint,
+  { number, epoch, chains, finalVersions }: Checkpoint,
   log: AuditReader,
 ): Promise<string[]> {
   const heads = new Map((await auditHeads(log)).map((head) => [head.run, head]))
   const faults: string[] = []
+  const head = await log.head()
+  if ((head?.epoch ?? 0) < epoch) {
+    faults.push(`the database is at epoch ${head?.epoch ?? 0}, checkpoint ${number} saw it at ${epoch}`)
+  }
   for (const { run, seq, mac } of chains) {
     const head = heads.get(run)
     if (head === undefined) {

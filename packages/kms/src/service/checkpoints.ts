@@ -14,11 +14,29 @@ import type { Caller } from './policy.ts'
 import type { CheckpointRow, Stored } from './rows.ts'
 import type { Signer } from './signing.ts'
 
-/** While something changes. */
-const everyMs = 60 * 60 * 1000
+const defaultEveryMs = 60 * 60 * 1000
 const maxAttempts = 5
 
-export interface CheckpointsOptions {
+/** Where checkpoints are kept besides the database. */
+export interface CheckpointCopies {
+  /**
+   * Does nothing where it is there already.
+   *
+   * @throws ServiceError `storage_unavailable`.
+   */
+  write(row: CheckpointRow): Promise<void>
+}
+
+export interface CheckpointSettings {
+  /** Default: none. */
+  readonly copies?: CheckpointCopies | undefined
+  /** How often there is one, while something changes; default: an hour. */
+  readonly everyMs?: number | undefined
+  /** Told when one could not be made or copied; the next round tries again. */
+  readonly onFailure?: ((error: unknown) => void) | undefined
+}
+
+export interface CheckpointsOptions extends CheckpointSettings {
   readonly ledger: Ledger
   readonly signer: Signer
   readonly audit: AuditLog
@@ -31,16 +49,22 @@ export class Checkpoints {
   /** What the newest one made here saw: without anything new there is none to make. */
   #epochAfter: number | undefined
   #running: Promise<unknown> | undefined
+  /** The newest that is copied, with all before it. */
+  #copied = 0
+  #copying: Promise<void> = Promise.resolve()
 
   constructor(options: CheckpointsOptions) {
     this.#options = options
   }
 
-  /** One an hour, as long as something changes. */
+  /** One now and then, as long as something changes; one at once where they are copied. */
   start(): void {
-    this.#timer ??= setInterval(() => {
-      this.#running = this.#makeDue().catch(() => undefined)
-    }, everyMs).unref()
+    const { copies, everyMs = defaultEveryMs, onFailure = () => undefined } = this.#options
+    const round = () => {
+      this.#running = this.#makeDue().catch(onFailure)
+    }
+    this.#timer ??= setInterval(round, everyMs).unref()
+    if (copies !== undefined) round()
   }
 
   async close(): Promise<void> {
@@ -63,7 +87,10 @@ export class Checkpoints {
       const row: CheckpointRow = { checkpoint: checkpoint + 1, line, createdAt: at }
       const event = { action: 'audit.checkpoint' as const, caller, checkpoint: row.checkpoint }
       if ((await audit.commit(event, [insert('checkpoints', row)])) === 'done') {
-        if (caller?.isDryRun !== true) this.#epochAfter = (await ledger.head()).epoch
+        if (caller?.isDryRun === true) return row
+        this.#epochAfter = (await ledger.head()).epoch
+        // Whoever asked has it in the answer, whatever becomes of the copy.
+        await this.#copy().catch(this.#options.onFailure)
         return row
       }
     }
@@ -84,6 +111,29 @@ export class Checkpoints {
 
   async #makeDue(): Promise<void> {
     if ((await this.#options.ledger.head()).epoch !== this.#epochAfter) await this.create(undefined)
+    else await this.#copy()
+  }
+
+  /** All that are not copied yet, those among them that other nodes or earlier runs made. */
+  async #copy(): Promise<void> {
+    const { copies, ledger } = this.#options
+    if (copies === undefined) return
+    const before = this.#copying
+    const copying = (async () => {
+      await before.catch(() => undefined)
+      for (let rows = await this.#uncopied(ledger); rows.length > 0; rows = await this.#uncopied(ledger)) {
+        for (const row of rows) {
+          await copies.write(row)
+          this.#copied = row.checkpoint
+        }
+      }
+    })()
+    this.#copying = copying
+    await copying
+  }
+
+  async #uncopied(ledger: Ledger): Promise<CheckpointRow[]> {
+    return await ledger.rows('checkpoints', { after: { checkpoint: this.#copied }, limit: 100 })
   }
 
   async #describe(number: number, at: number): Promise<Checkpoint> {

@@ -18,6 +18,8 @@ export interface GuardOptions {
   readonly macs: RowMacs
   /** Without one, a database that was put back whole is not noticed. */
   readonly anchor?: Anchor | undefined
+  /** What to hold the database against where there is no anchor; default: then it is a rollback. */
+  readonly join?: ((head: HeadRow) => Promise<ServiceError | undefined>) | undefined
   /** Default: every minute. */
   readonly verifyEveryMs?: number | undefined
   /** Told once why everything is refused from now on, and whenever the anchor could not be written. */
@@ -100,12 +102,16 @@ export class GuardedLedger {
   }
 
   async #begin(): Promise<void> {
-    const { store, macs, anchor } = this.#options
+    const { store, macs, anchor, join } = this.#options
     try {
       const head = await verifyRows(store, macs)
       this.#see(head)
       if (anchor === undefined) return
-      const rollback = rollbackOf(macs.clusterId, head, await anchor.read(), anchor.place)
+      const anchored = await anchor.read()
+      const rollback =
+        anchored === undefined && join !== undefined
+          ? await join(head)
+          : rollbackOf(macs.clusterId, head, anchored, anchor.place)
       if (rollback === undefined) this.#keeper?.committed(head)
       else this.#freeze(rollback)
     } catch (error) {

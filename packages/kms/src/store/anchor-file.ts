@@ -1,12 +1,12 @@
 /** The anchor as a file: one line of JSON, for its owner only. */
 
-import { open, readFile, rename, unlink } from 'node:fs/promises'
-import { dirname } from 'node:path'
+import { readFile } from 'node:fs/promises'
 
 import { fromHex, toHex } from '@longhold/core'
 
 import type { Anchor, AnchoredHead } from '../service/anchor.ts'
 import { ServiceError } from '../service/errors.ts'
+import { fileCode, writeWholeFile } from './whole-file.ts'
 
 const format = 'longhold/kms/v1/anchor'
 
@@ -22,8 +22,8 @@ export class AnchorFile implements Anchor {
     try {
       text = await readFile(this.place, 'utf8')
     } catch (error) {
-      if (codeOf(error) === 'ENOENT') return undefined
-      throw unreadable(this.place, codeOf(error))
+      if (fileCode(error) === 'ENOENT') return undefined
+      throw unreadable(this.place, fileCode(error))
     }
     const head = parse(text)
     if (head === undefined) throw unreadable(this.place, 'it is no anchor')
@@ -32,27 +32,12 @@ export class AnchorFile implements Anchor {
 
   async write({ clusterId, epoch, rowCount, mac }: AnchoredHead): Promise<void> {
     const fields = { format, cluster_id: toHex(clusterId), epoch, row_count: rowCount, head_mac: toHex(mac) }
-    const beside = `${this.place}.new`
     try {
-      const file = await open(beside, 'w', 0o600)
-      try {
-        await file.writeFile(`${JSON.stringify(fields)}\n`)
-        await file.sync()
-      } finally {
-        await file.close()
-      }
-      await rename(beside, this.place)
-      const directory = await open(dirname(this.place), 'r')
-      try {
-        await directory.sync()
-      } finally {
-        await directory.close()
-      }
+      await writeWholeFile(this.place, `${JSON.stringify(fields)}\n`, 0o600)
     } catch (error) {
-      await unlink(beside).catch(() => undefined)
       throw new ServiceError(
         'storage_unavailable',
-        `the anchor ${this.place} cannot be written (${codeOf(error)})`,
+        `the anchor ${this.place} cannot be written (${fileCode(error)})`,
         { hint: 'see to its disk and directory: until then a rollback of the database may not be noticed' },
       )
     }
@@ -88,8 +73,4 @@ function unreadable(place: string, why: string): ServiceError {
   return new ServiceError('bad_config', `the anchor ${place} cannot be read (${why})`, {
     hint: 'put back what was there, or move it away and accept the database: longhold kms accept-rollback',
   })
-}
-
-function codeOf(error: unknown): string {
-  return error instanceof Error && 'code' in error ? String(error.code) : 'unknown'
 }
