@@ -2,6 +2,8 @@
 
 import { z } from 'zod'
 
+import { builtInFormats, isBuiltIn } from '../formats/built-in.ts'
+import type { BuiltInFormat } from '../formats/built-in.ts'
 import type { PartPlace } from '../formats/declared-parts.ts'
 import { modeOf } from '../formats/declared.ts'
 import type { AadPart, BodyCipher, DeclaredLayout, Witness } from '../formats/declared.ts'
@@ -40,6 +42,10 @@ const layout = z.strictObject({
   aad: z.array(z.union([z.strictObject({ text: z.string() }), z.strictObject({ hex }), place])).default([]),
 })
 
+/** A format of ours by a name of one's own, with what is to be known of it. */
+const configured = z.looseObject({ type: z.string() })
+const formatEntry = z.union([configured, layout])
+
 const count = z.int().min(1).optional()
 const privateKey = z.union([
   z.string().transform((file) => ({ file, 'key-ids': [] as string[] })),
@@ -59,7 +65,7 @@ const section = z.strictObject({
   dataset: z.string().optional(),
   format: z.union([z.string().transform((one) => [one]), z.array(z.string())]).optional(),
   'private-keys': z.array(privateKey).default([]),
-  formats: z.record(z.string(), layout).default({}),
+  formats: z.record(z.string(), formatEntry).default({}),
   workers: count,
   'batch-rows': count,
   'data-key-records': count,
@@ -72,6 +78,7 @@ const section = z.strictObject({
   'busy-timeout': z.int().min(0).optional(),
 })
 
+type Layout = z.infer<typeof layout>
 export type ReencryptConfig = z.infer<typeof section>
 export type PrivateKeyConfig = ReencryptConfig['private-keys'][number] & {
   readonly 'passphrase-file'?: string | undefined
@@ -91,28 +98,42 @@ export function chooseFormats(
   formats: ReencryptConfig['formats'],
   valueColumn: string,
 ): FormatChoice[] {
-  if (Object.hasOwn(formats, 'jwe')) {
-    throw usage('a declared format may not be called jwe', { hint: 'that is a format of its own' })
+  const builtIn = Object.keys(builtInFormats)
+  const taken = Object.keys(formats).find(isBuiltIn)
+  if (taken !== undefined) {
+    throw usage(`a declared format may not be called ${taken}`, { hint: 'that is a format of its own' })
   }
-  return (names ?? [...Object.keys(formats), 'jwe']).map((name) => {
-    if (name === 'jwe') return { kind: 'jwe' }
+  return (names ?? [...Object.keys(formats), ...builtIn]).map((name) => {
+    if (isBuiltIn(name)) return { kind: 'built-in', type: name }
     const declared = Object.hasOwn(formats, name) ? formats[name] : undefined
     if (declared === undefined) {
-      const known = ['jwe', ...Object.keys(formats)]
+      const known = [...builtIn, ...Object.keys(formats)]
       throw usage(`no format ${name}`, {
         hint: `there are: ${known.join(', ')}${closest(name, known) === undefined ? '; longhold.yaml declares others' : ''}`,
       })
     }
+    if ('type' in declared) return toBuiltIn(name, declared)
     return { kind: 'declared', layout: toLayout(name, declared, valueColumn) }
   })
 }
 
+/** @throws CliError (exit 2) for a type there is not, or settings it does not take. */
+function toBuiltIn(name: string, { type, ...given }: z.infer<typeof configured>): FormatChoice {
+  if (!isBuiltIn(type)) {
+    throw usage(`format ${name}: there is no type ${type}`, {
+      hint: `there are: ${Object.keys(builtInFormats).join(', ')}`,
+    })
+  }
+  const format: BuiltInFormat = builtInFormats[type]
+  const result = (format.settings ?? z.strictObject({})).safeParse(given)
+  if (result.success) return { kind: 'built-in', type, name, settings: result.data }
+  const { path, message } = mostTelling(result.error.issues)
+  const where = ['reencrypt', 'formats', name, ...path].map(String).join('.')
+  throw usage(`${where}: ${message}`, { hint: 'docs/reencrypt.md lists the entries' })
+}
+
 /** @throws CliError (exit 2) for what the schema cannot say. */
-function toLayout(
-  name: string,
-  declared: ReencryptConfig['formats'][string],
-  valueColumn: string,
-): DeclaredLayout {
+function toLayout(name: string, declared: Layout, valueColumn: string): DeclaredLayout {
   const at = (part: z.infer<typeof place>): PartPlace => ({ ...part, column: part.column ?? valueColumn })
   const ciphertext = at(declared.ciphertext)
   if (ciphertext.column !== valueColumn) {
@@ -149,7 +170,7 @@ function toLayout(
 }
 
 /** A tag with GCM; with CBC none, nor data that only a tag could cover. */
-function checkCipher(name: string, declared: ReencryptConfig['formats'][string]): BodyCipher {
+function checkCipher(name: string, declared: Layout): BodyCipher {
   const { cipher, tag, aad, witness } = declared
   const mode = modeOf(cipher)
   if (mode === undefined) {
@@ -175,7 +196,7 @@ function checkCipher(name: string, declared: ReencryptConfig['formats'][string])
 }
 
 function toWitness(
-  declared: ReencryptConfig['formats'][string]['witness'],
+  declared: Layout['witness'],
   at: (part: z.infer<typeof place>) => PartPlace,
 ): Witness | undefined {
   if (declared === undefined) return undefined

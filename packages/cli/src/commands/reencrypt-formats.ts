@@ -1,14 +1,27 @@
-/** The list of formats: a new one is a file in formats/ and a line here. */
+/** Formats as flags and configuration choose them, and what becomes of them in a worker. */
 
+import { builtInFormats } from '../formats/built-in.ts'
+import type { BuiltInFormat, BuiltInName } from '../formats/built-in.ts'
 import { declaredFormat, layoutColumns } from '../formats/declared.ts'
 import type { DeclaredLayout } from '../formats/declared.ts'
-import { jwe } from '../formats/jwe.ts'
 import type { LegacyFormat } from '../formats/legacy-format.ts'
 
 /** Plain data, so that it can go to a worker. */
-export type FormatChoice =
-  | { readonly kind: 'jwe' }
-  | { readonly kind: 'declared'; readonly layout: DeclaredLayout }
+export type FormatChoice = BuiltInChoice | { readonly kind: 'declared'; readonly layout: DeclaredLayout }
+
+export interface BuiltInChoice {
+  readonly kind: 'built-in'
+  readonly type: BuiltInName
+  /** As reports name it, where `longhold.yaml` gave it a name. Default: the type. */
+  readonly name?: string
+  /** What its schema made of the configuration. */
+  readonly settings?: unknown
+}
+
+/** As reports and flags name it. */
+export function nameOf(choice: FormatChoice): string {
+  return choice.kind === 'declared' ? choice.layout.name : (choice.name ?? choice.type)
+}
 
 /** What the formats need of a row. */
 export function columnsOf(choices: readonly FormatChoice[], valueColumn: string) {
@@ -24,6 +37,17 @@ export function columnsOf(choices: readonly FormatChoice[], valueColumn: string)
 }
 
 /** @param columns As the choices name them, in the order of a row's cells. */
-export function makeFormats(choices: readonly FormatChoice[], columns: readonly string[]): LegacyFormat[] {
-  return choices.map((choice) => (choice.kind === 'jwe' ? jwe : declaredFormat(choice.layout, columns)))
+export async function makeFormats(
+  choices: readonly FormatChoice[],
+  columns: readonly string[],
+): Promise<LegacyFormat[]> {
+  return await Promise.all(
+    choices.map(async (choice) => {
+      if (choice.kind === 'declared') return declaredFormat(choice.layout, columns)
+      const format: BuiltInFormat = builtInFormats[choice.type]
+      const made = await format.load(choice.settings, columns)
+      const name = nameOf(choice)
+      return made.name === name ? made : { name, recognize: (cells) => made.recognize(cells) }
+    }),
+  )
 }

@@ -37,7 +37,7 @@ export async function planReencryption(
       const pace = new Pace(await reader.size())
       const found = await survey({
         reader,
-        formats: makeFormats(legacy.formats, [...legacy.columns.own, ...legacy.columns.read]),
+        formats: await makeFormats(legacy.formats, [...legacy.columns.own, ...legacy.columns.read]),
         keys: new PrivateKeySet(legacy.privateKeys),
         acceptUnauthenticated: true,
         tryToOpen,

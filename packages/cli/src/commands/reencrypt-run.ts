@@ -26,7 +26,7 @@ import type { RunState } from '../sources/run-state.ts'
 import { withProblems } from './problems.ts'
 import { writeDeadLetters } from './reencrypt-dead-letters.ts'
 import type { RunFlags } from './reencrypt-flags.ts'
-import { makeFormats } from './reencrypt-formats.ts'
+import { makeFormats, nameOf } from './reencrypt-formats.ts'
 import { Pace } from './reencrypt-progress.ts'
 import { duration, honestJson, honestText, runJson, runRows } from './reencrypt-report.ts'
 import { resolveLegacy, resolveTarget } from './reencrypt-settings.ts'
@@ -204,7 +204,7 @@ class RunCommand {
     const { formats, privateKeys } = this.#legacy
     const found = await survey({
       reader: this.#source,
-      formats: makeFormats(formats, columnsAsAsked(this.#legacy)),
+      formats: await makeFormats(formats, columnsAsAsked(this.#legacy)),
       keys: new PrivateKeySet(privateKeys),
       acceptUnauthenticated: true,
       tryToOpen: true,
@@ -236,7 +236,7 @@ class RunCommand {
     // What opened before says that keys and layouts were right, and the last few values may well be broken.
     if (state.migrated > 0 && failed < trialValues) return
     const reasons = found.groups.flatMap(({ failures }) => [...failures.values()].map(({ reason }) => reason))
-    const names = formats.map((choice) => (choice.kind === 'jwe' ? 'jwe' : choice.layout.name)).join(', ')
+    const names = formats.map(nameOf).join(', ')
     const why =
       reasons[0] ??
       (found.unrecognized.count > 0

@@ -25,7 +25,7 @@ export interface WorkerSettings {
 const { columns, formats, privateKeys, ...settings } = workerData as WorkerSettings
 const transform = createTransform({
   ...settings,
-  formats: makeFormats(formats, columns),
+  formats: await makeFormats(formats, columns),
   keys: new PrivateKeySet(privateKeys),
 })
 

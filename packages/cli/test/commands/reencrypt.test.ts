@@ -253,7 +253,10 @@ describe('what does not open', () => {
     await prepare(space, 200)
     space.write('other.pem', otherPem)
     const controller = new AbortController()
-    const formats: FormatChoice[] = [{ kind: 'declared', layout: javaLayout }, { kind: 'jwe' }]
+    const formats: FormatChoice[] = [
+      { kind: 'declared', layout: javaLayout },
+      { kind: 'built-in', type: 'jwe' },
+    ]
     await migrateTable(notesOptions(space.file('notes.db')), {
       formats,
       run: { batchRows: 10, signal: controller.signal, onProgress: () => controller.abort() },

@@ -21,7 +21,10 @@ import {
 } from '../support/migration.ts'
 import { sealJwe } from '../support/seal-jwe.ts'
 
-const formats = [{ kind: 'declared', layout: javaLayout }, { kind: 'jwe' }] as const
+const formats = [
+  { kind: 'declared', layout: javaLayout },
+  { kind: 'built-in', type: 'jwe' },
+] as const
 
 interface NoteRow {
   readonly id: number

@@ -91,7 +91,7 @@ export interface MigrationOptions {
 /** A whole run in this process, going on where an unfinished one stopped. */
 export async function migrate(
   source: RowSource,
-  { formats = [{ kind: 'jwe' }], run = {}, transform = {} }: MigrationOptions = {},
+  { formats = [{ kind: 'built-in', type: 'jwe' }], run = {}, transform = {} }: MigrationOptions = {},
 ): Promise<RunState> {
   const digestKey = new Uint8Array(32).fill(7)
   const { table, column, columns } = source.target
@@ -111,7 +111,7 @@ export async function migrate(
     transformer: inline({
       table,
       column,
-      formats: makeFormats(formats, columns),
+      formats: await makeFormats(formats, columns),
       keys: keySet(oldKey),
       acceptUnauthenticated: false,
       digestKey,
