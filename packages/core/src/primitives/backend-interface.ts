@@ -6,6 +6,8 @@ export type HashName = 'sha256' | 'sha384' | 'sha512'
 export interface Hmac {
   /** Over the parts of a message, joined. */
   mac(...message: readonly Uint8Array[]): Uint8Array
+  /** HKDF-Expand (RFC 5869 §2.3): as many bytes as `output` has, at most 255 digests. `info` in parts, which are joined. */
+  expandInto(output: Uint8Array, info: readonly Uint8Array[]): void
   /** Forgets the key. Best effort. */
   wipe(): void
 }

@@ -8,7 +8,8 @@ import type * as NodeCrypto from 'node:crypto'
 import type { KeyObject } from 'node:crypto'
 
 import { concat, copyBytes, wipe } from '../bytes.ts'
-import type { AeadKey, Backend, DhGroup, DhPrivateKey, HashName, Hmac, MlKem } from './backend-interface.ts'
+import type { AeadKey, Backend, DhGroup, DhPrivateKey, MlKem } from './backend-interface.ts'
+import { hmacFrom } from './hmac-native.ts'
 
 // PKCS#8 in front of raw private keys (RFC 5958, RFC 8410, RFC 9935): less than half the price of `raw-seed`,
 // for which OpenSSL tests the pair.
@@ -105,71 +106,6 @@ function release({ length, buffer }: Buffer): void {
   // What lies in a pool is not ours alone.
   if (length < minReleasedBytes || length !== buffer.byteLength || !('transfer' in buffer)) return
   buffer.transfer(0)
-}
-
-const blockBytes = { sha256: 64, sha384: 128, sha512: 128 } as const
-const digestBytes = { sha256: 32, sha384: 48, sha512: 64 } as const
-/** Longest message for which the buffer of an HMAC is kept; a header with one recipient is one. */
-const shortMessageBytes = 1536
-
-/** The two inputs of the hash, each behind its pad: the message's, and the inner digest's. */
-interface HmacInputs {
-  readonly inner: Uint8Array
-  readonly outer: Uint8Array
-}
-/** Inputs that were wiped, for the next HMAC under the hash: new buffers cost as much as hashing does. */
-const spareInputs: Readonly<Record<HashName, HmacInputs[]>> = { sha256: [], sha384: [], sha512: [] }
-const maxSpareInputs = 16
-
-function takeInputs(hash: HashName): HmacInputs {
-  const block = blockBytes[hash]
-  return (
-    spareInputs[hash].pop() ?? {
-      inner: new Uint8Array(block + shortMessageBytes),
-      outer: new Uint8Array(block + digestBytes[hash]),
-    }
-  )
-}
-
-/** RFC 2104 §2 in two calls of the one-shot hash, which cost two thirds of one `createHmac`. */
-function hmacFrom(crypto: NodeCryptoModule, hash: HashName, key: Uint8Array): Hmac {
-  const block = blockBytes[hash]
-  let inputs: HmacInputs | undefined = takeInputs(hash)
-  const short = key.length > block ? crypto.hash(hash, key, 'buffer') : key
-  for (let i = 0; i < block; i++) {
-    const byte = short[i] ?? 0
-    inputs.inner[i] = byte ^ 0x36
-    inputs.outer[i] = byte ^ 0x5c
-  }
-  return {
-    mac(...message) {
-      if (inputs === undefined) throw new Error('this HMAC was wiped')
-      const { inner, outer } = inputs
-      let length = block
-      for (const part of message) length += part.length
-      const input = length > inner.length ? concat(inner.subarray(0, block), ...message) : inner
-      if (input === inner) joinInto(inner, block, message)
-      outer.set(crypto.hash(hash, input.subarray(0, length), 'buffer'), block)
-      const mac = crypto.hash(hash, outer, 'buffer')
-      input.fill(0, input === inner ? block : 0, length)
-      outer.fill(0, block)
-      return mac
-    },
-    wipe() {
-      if (inputs === undefined) return
-      wipe(inputs.inner, inputs.outer)
-      if (spareInputs[hash].length < maxSpareInputs) spareInputs[hash].push(inputs)
-      inputs = undefined
-    },
-  }
-}
-
-function joinInto(target: Uint8Array, offset: number, parts: readonly Uint8Array[]): void {
-  let at = offset
-  for (const part of parts) {
-    target.set(part, at)
-    at += part.length
-  }
 }
 
 /** ML-KEM in one of its parameter sets. */

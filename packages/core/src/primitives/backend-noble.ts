@@ -8,7 +8,8 @@ import { ml_kem768 } from '@noble/post-quantum/ml-kem.js'
 import type { KEMPrepared } from '@noble/post-quantum/ml-kem.js'
 
 import { copyBytes, wipe } from '../bytes.ts'
-import type { AeadKey, Backend, DhGroup, DhPrivateKey, MlKem } from './backend-interface.ts'
+import type { AeadKey, Backend, DhGroup, DhPrivateKey, Hmac, MlKem } from './backend-interface.ts'
+import { expandByMac } from './kdf.ts'
 import { randomBytes } from './random.ts'
 import { x25519 } from './x25519-noble.ts'
 
@@ -21,12 +22,14 @@ export const nobleBackend: Backend = {
   aes256gcm: nobleAes256gcm,
   hmac: (hash, key) => {
     const keyed = hmac.create(hashes[hash], key)
+    const mac: Hmac['mac'] = (...message) => {
+      const running = keyed.clone()
+      for (const part of message) running.update(part)
+      return running.digest()
+    }
     return {
-      mac(...message) {
-        const mac = keyed.clone()
-        for (const part of message) mac.update(part)
-        return mac.digest()
-      },
+      mac,
+      expandInto: (output, info) => expandByMac(mac, output, info),
       wipe: () => keyed.destroy(),
     }
   },

@@ -7,7 +7,6 @@ import { concat, equalBytes, utf8, wipe } from '../bytes.ts'
 import { LongholdError, badInput } from '../errors.ts'
 import type { AeadKey, Hmac } from './backend-interface.ts'
 import { backend } from './backend.ts'
-import { hkdfExpandInto } from './kdf.ts'
 
 export const chunkBytes = 16_384
 export const tagBytes = 16
@@ -79,7 +78,7 @@ export function deriveMessageKey(
   context: readonly Uint8Array[],
 ): MessageKey {
   const messageKey = spareKeys.pop() ?? newMessageKey()
-  hkdfExpandInto(inputKey, [infoPrefix, salt, ...context], messageKey.derived)
+  inputKey.expandInto(messageKey.derived, [infoPrefix, salt, ...context])
   return messageKey
 }
 

@@ -14,17 +14,17 @@ const counter = new Uint8Array(1)
  */
 export function hkdfExpand(hmac: Hmac, info: readonly Uint8Array[], length: number): Uint8Array {
   const output = new Uint8Array(length)
-  hkdfExpandInto(hmac, info, output)
+  hmac.expandInto(output, info)
   return output
 }
 
-/** The same, as many bytes as `output` has. */
-export function hkdfExpandInto(hmac: Hmac, info: readonly Uint8Array[], output: Uint8Array): void {
+/** `Hmac.expandInto`, for a backend that has no quicker way. */
+export function expandByMac(mac: Hmac['mac'], output: Uint8Array, info: readonly Uint8Array[]): void {
   let block: Uint8Array = nothing
   for (let i = 1, filled = 0; filled < output.length; i++, filled += block.length) {
     const previous = block
     counter[0] = i
-    block = hmac.mac(previous, ...info, counter)
+    block = mac(previous, ...info, counter)
     const left = output.length - filled
     output.set(block.length > left ? block.subarray(0, left) : block, filled)
     previous.fill(0)

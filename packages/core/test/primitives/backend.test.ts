@@ -125,6 +125,9 @@ const broken: Readonly<Record<string, Partial<Backend>>> = {
   'no HMAC': { hmac: throwing },
   'no SHA-384': { hmac: (hash, key) => (hash === 'sha384' ? throwing() : native.hmac(hash, key)) },
   'an HMAC of another length': { hmac: (_, key) => native.hmac('sha256', key) },
+  'an HMAC that gives something else': {
+    hmac: (hash, key) => ({ ...native.hmac(hash, key), mac: () => native.hmac(hash, key).mac(filled(1)) }),
+  },
   'no SHA-256': { sha256: throwing },
   'no SHA3-256': { sha3_256: throwing },
   'no SHAKE256': { shake256: throwing },

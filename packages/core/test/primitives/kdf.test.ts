@@ -6,7 +6,7 @@ import { toHex } from '../../src/bytes.ts'
 import { backend } from '../../src/primitives/backend.ts'
 import { hkdfExpand } from '../../src/primitives/kdf.ts'
 import { describeBackends } from '../backends.ts'
-import { filled, hex } from '../samples.ts'
+import { filled, hex, patterned } from '../samples.ts'
 import { casesOf, tally } from '../vectors.ts'
 
 interface HkdfCase {
@@ -43,6 +43,25 @@ describeBackends(() => {
     )
   })
 
+  test('is that of RFC 5869 at every length of info and output, and leaves nothing to the next one', () => {
+    const hmac = backend().hmac('sha512', filled(3))
+    const bare = (...parts: readonly Uint8Array[]) =>
+      createHmac('sha512', filled(3)).update(Buffer.concat(parts)).digest()
+    for (const infoLength of [0, 1, 200, 1800, 1855, 1856, 1857, 8300]) {
+      const info = patterned(infoLength)
+      for (const length of [1, 63, 64, 65, 128, 129]) {
+        let [block, expected] = [Buffer.alloc(0), Buffer.alloc(0)]
+        for (let i = 1; expected.length < length; i++) {
+          block = bare(block, info, Uint8Array.of(i))
+          expected = Buffer.concat([expected, block])
+        }
+        const parts = [info.subarray(0, 7), info.subarray(7)]
+        expect(toHex(hkdfExpand(hmac, parts, length))).toBe(expected.toString('hex', 0, length))
+      }
+      expect(toHex(hmac.mac(info))).toBe(bare(info).toString('hex'))
+    }
+  })
+
   test('HMAC with keys shorter than, as long as and longer than a block (RFC 4231, cases 2 and 6)', () => {
     const short = backend().hmac('sha256', hex('4a656665'))
     const question = new TextEncoder().encode('what do ya want for nothing?')
@@ -67,6 +86,7 @@ describeBackends(() => {
     wiped.wipe()
     wiped.wipe()
     expect(() => wiped.mac(message)).toThrow()
+    expect(() => hkdfExpand(wiped, [message], 32)).toThrow()
 
     const next = backend().hmac('sha256', hex('4a656665'))
     const other = backend().hmac('sha256', hex('4a656665')) // two that are alive share nothing
