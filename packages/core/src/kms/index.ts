@@ -43,6 +43,8 @@ export { KmsSysClient } from './sys-client.ts'
 export type {
   AcceptRollbackRequest,
   CreateSlotRequest,
+  BackupInfo,
+  ConfirmBackupRequest,
   CreatedSlot,
   RollbackAnswer,
   RootRotation,
@@ -86,6 +88,7 @@ export type {
 } from './keys-wire.ts'
 export type {
   CreatedToken,
+  RevokedTokens,
   CreateTokenRequest,
   ItemProblem,
   Page,

@@ -38,6 +38,7 @@ export interface RollbackAnswer {
   accepted: boolean
   /** For people; null: there is nothing to accept, or more shares are needed. */
   what: string | null
+  /** Counts commits, as the next one. */
   database_epoch: number | null
   /** Null too when there is no anchor, or that of another cluster. */
   anchor_epoch: number | null
@@ -69,6 +70,33 @@ export type CreateSlotRequest =
 export interface CreatedSlot extends SlotInfo {
   /** Of a slot of shares: their texts, shown this once; empty for other kinds. */
   share_texts: string[]
+}
+
+/** What the service knows of a copy of its database. */
+export interface BackupInfo {
+  /** 32 hexadecimal digits. */
+  backup: string
+  /** What it holds is as it was at this moment, or a little later. */
+  taken_at: string
+  /** When whoever keeps it deletes it. */
+  expires_at: string
+  /** Who can open it; hexadecimal. */
+  recipient_ids: string[]
+  /** The name of its file in the folder of the service; null: it was handed out. */
+  file_name: string | null
+  /** Of the cluster head it holds; null, like size and digest, where it was not finished. */
+  epoch: number | null
+  bytes: number | null
+  /** Hexadecimal. */
+  sha256: string | null
+  /** When whoever has it said that it is whole; null: nobody relies on it. */
+  confirmed_at: string | null
+}
+
+/** Body of a request that says a backup is whole, and on a disk. */
+export interface ConfirmBackupRequest {
+  /** Of the file, hexadecimal. */
+  sha256: string
 }
 
 /** How far the replacement of the root key has come. */

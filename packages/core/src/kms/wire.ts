@@ -59,6 +59,9 @@ export const permissions = [
   'audit.read',
   'audit.verify',
   'audit.checkpoint',
+  'backups.create',
+  'backups.list',
+  'backups.remove',
 ] as const
 
 /** One of `permissions`. */
@@ -72,6 +75,7 @@ export const problemCodes = [
   'permission_denied',
   'not_found',
   'invalid_state',
+  'no_backup_recipients',
   'idempotency_in_progress',
   'already_done',
   'precondition_failed',
@@ -214,6 +218,13 @@ export interface CreateTokenRequest {
   /** Only these keys exist for the token; absent: all. */
   keys?: string[] | undefined
   expires_at?: string | undefined
+}
+
+/** Answer of `DELETE /v1/tokens/{token}`: which tokens no longer are. */
+export interface RevokedTokens {
+  id: string
+  /** Ids of those that were made with it, or by these, and were not revoked before; the nearest first. */
+  descendants: string[]
 }
 
 /** A token without its secret. */

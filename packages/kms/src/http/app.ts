@@ -12,6 +12,7 @@ import type { FrameOptions } from './request-frame.ts'
 import { accessRoutes } from './routes/access.ts'
 import { aliasRoutes } from './routes/aliases.ts'
 import { auditRoutes } from './routes/audit.ts'
+import { backupRoutes } from './routes/backups.ts'
 import { batchRoutes } from './routes/batches.ts'
 import { clockRoutes } from './routes/clock.ts'
 import { healthRoutes } from './routes/health.ts'
@@ -57,6 +58,7 @@ export function createApp({ service, gate, openers, mayUnseal, limits, ...frame 
   batchRoutes(app, service)
   tokenRoutes(app, service)
   sysRoutes(app, service, gate, openers)
+  backupRoutes(app, service)
   accessRoutes(app, service)
   auditRoutes(app, service)
   identityRoutes(app, service)

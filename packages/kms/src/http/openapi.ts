@@ -187,10 +187,12 @@ function completeAnswer(answer: Answer, schemas: Document['components']['schemas
 function withDryRun(answers: Operation['responses']): Operation['responses'] {
   const reference = { $ref: '#/components/schemas/DryRun' }
   const ordinary = answers['200']
-  const schema = ordinary?.content?.['application/json']?.schema
+  const { 'application/json': json, ...others } = ordinary?.content ?? {}
+  const schema = json?.schema
   const { description: what = 'Of a dry run alone' } = ordinary ?? {}
   const content = {
     'application/json': { schema: schema === undefined ? reference : { oneOf: [schema, reference] } },
+    ...others,
   }
   return { ...answers, '200': { ...ordinary, description: what, content } }
 }

@@ -18,6 +18,7 @@ export const problemTable: Readonly<
   permission_denied: { status: 403, title: 'The token does not allow this' },
   not_found: { status: 404, title: 'There is no such thing' },
   invalid_state: { status: 409, title: 'Its state does not allow this' },
+  no_backup_recipients: { status: 409, title: 'Nobody is configured who could open a backup' },
   idempotency_in_progress: { status: 409, title: 'The same request is under way' },
   already_done: { status: 409, title: 'It was done before' },
   precondition_failed: { status: 412, title: 'It was changed meanwhile' },

@@ -31,6 +31,7 @@ const ofChanges: readonly ProblemCode[] = [
 ]
 /** What only some have. */
 const more: Readonly<Record<string, readonly ProblemCode[]>> = {
+  'POST /v1/sys/backups': ['no_backup_recipients'],
   'GET /readyz': ['storage_unavailable', 'rollback_detected', 'integrity_violation'],
   'POST /v1/sys/accept-rollback': [
     'wrong_secret',

@@ -82,6 +82,11 @@ export const routeTable = {
   'DELETE /v1/sys/slots/{slot}': { permission: 'slots.remove', maxBodyBytes: 0 },
   'GET /v1/sys/root-rotations': { permission: 'root.rotate', maxBodyBytes: 0 },
   'POST /v1/sys/root-rotations': { permission: 'root.rotate', maxBodyBytes: 0 },
+  'GET /v1/sys/backups': { permission: 'backups.list', maxBodyBytes: 0 },
+  // Not kept for whoever asks again, and not kept in memory at all.
+  'POST /v1/sys/backups': { permission: 'backups.create', maxBodyBytes: 0, answersSecret: true },
+  'POST /v1/sys/backups/{backup}/confirm': { permission: 'backups.create', maxBodyBytes: kibi },
+  'DELETE /v1/sys/backups/{backup}': { permission: 'backups.remove', maxBodyBytes: 0 },
 } as const satisfies Record<string, RouteRule>
 
 /** Whether a route changes something. */

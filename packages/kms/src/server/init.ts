@@ -4,11 +4,11 @@ import { closeSync, existsSync, fsyncSync, mkdirSync, openSync, rmSync, writeSyn
 import { join } from 'node:path'
 
 import { KeyFile } from '../seal/key-file.ts'
+import { prepareService } from '../service/beginning.ts'
+import type { FirstKey } from '../service/beginning.ts'
 import { alreadyInitialised, ServiceError } from '../service/errors.ts'
 import { keyPattern } from '../service/keys.ts'
 import { clusterOf } from '../service/root-opening.ts'
-import { prepareService } from '../service/service.ts'
-import type { FirstKey } from '../service/service.ts'
 import { AnchorFile } from '../store/anchor-file.ts'
 import { makeDatabase } from './open-store.ts'
 import { resolvePaths } from './paths.ts'

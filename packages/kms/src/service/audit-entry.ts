@@ -47,6 +47,12 @@ export type AuditAction =
   | 'audit.read'
   | 'audit.verify'
   | 'audit.checkpoint'
+  | 'backup.create'
+  | 'backup.finish'
+  | 'backup.confirm'
+  | 'backup.remove'
+  | 'backup.expire'
+  | 'service.restore'
   | 'unwrap'
   | 'rewrap'
 
@@ -87,6 +93,8 @@ export interface AuditEvent {
   /** By how much the clock had jumped. */
   readonly jumpMs?: number | undefined
   readonly token?: string | undefined
+  /** What went with it. */
+  readonly descendants?: readonly string[] | undefined
   /** The principal that is spoken of. */
   readonly subject?: string | undefined
   readonly grant?: string | undefined
@@ -94,6 +102,11 @@ export interface AuditEvent {
   /** Which entries were asked for. */
   readonly filter?: AuditFilter | undefined
   readonly checkpoint?: number | undefined
+  readonly backup?: string | undefined
+  /** Who can open a backup; hexadecimal. */
+  readonly recipientIds?: readonly string[] | undefined
+  /** Of a backup, once it is whole; hexadecimal. */
+  readonly sha256?: string | undefined
   /** What a check of the log found. */
   readonly faults?: number | undefined
   readonly permissions?: readonly Permission[] | undefined
@@ -145,6 +158,7 @@ export function encodeEvent(event: AuditEvent, at: number): string {
     result: event.result,
     jump_ms: event.jumpMs,
     token: event.token,
+    descendants: event.descendants?.length === 0 ? undefined : event.descendants,
     subject: event.subject,
     grant: event.grant,
     effect: event.rule?.effect,
@@ -156,6 +170,9 @@ export function encodeEvent(event: AuditEvent, at: number): string {
     permission: event.permission,
     filter: event.filter,
     checkpoint: event.checkpoint,
+    backup: event.backup,
+    recipient_ids: event.recipientIds,
+    sha256: event.sha256,
     faults: event.faults,
     slot: event.slot,
     slot_kind: event.slotKind,

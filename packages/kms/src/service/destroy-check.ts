@@ -7,6 +7,7 @@ import type { RowReads } from './key-store.ts'
 import type { Keys } from './keys.ts'
 import type { Caller } from './policy.ts'
 import type { VersionRow } from './rows.ts'
+import { readCluster } from './slots.ts'
 import { versionStates } from './states.ts'
 import type { Timekeeper } from './timekeeper.ts'
 import { usesWithin } from './usage-counts.ts'
@@ -17,8 +18,11 @@ import type { Versions } from './versions.ts'
 export interface KnownBackup {
   readonly backup: string
   readonly takenAt: number
-  /** When it is deleted; null: nobody said. */
-  readonly expiresAt: number | null
+  /** When it is deleted. */
+  readonly expiresAt: number
+  readonly hasExpired: boolean
+  /** Whether somebody has it whole. One that nobody has may have left all the same. */
+  readonly isConfirmed: boolean
 }
 
 export interface DestroyCheckOptions {
@@ -42,12 +46,17 @@ export async function checkDestroy(
   const used = await usage.of(key, number)
   const now = await time.latest()
   const census = await everyRow(reads, 'census', { key })
-  const newest = (await backups()).toSorted((a, b) => b.takenAt - a.takenAt)[0]
+  const [newest] = (await backups())
+    .filter(({ isConfirmed, hasExpired }) => isConfirmed && !hasExpired)
+    .toSorted((a, b) => b.takenAt - a.takenAt)
+  // An imported version may be older than its counter, and than a backup without it.
+  const since = Math.max(version.createdAt, row.createdAt)
+  const { restoredAt } = await readCluster(reads)
   const verdict = judge({
     state: factOf(version),
     now,
-    // An imported version may be older than its counter.
-    countedSince: Math.max(version.createdAt, row.createdAt),
+    // What was used between a backup and its restoration was not counted.
+    countedSince: Math.max(since, restoredAt ?? 0),
     usesIn30Days: usesWithin(used, 30, now),
     usesIn90Days: usesWithin(used, 90, now),
     lastUsedAt: used.total === 0 ? null : used.lastUsedAt,
@@ -57,16 +66,14 @@ export async function checkDestroy(
       wrappedKeys: counts?.find(([one]) => one === number)?.[1] ?? 0,
     })),
     exportedAt: row.exportedAt !== null && row.exportedAt >= version.createdAt ? row.exportedAt : null,
-    backup: newest === undefined ? null : { at: newest.takenAt, holdsVersion: holds(newest, version) },
+    backup: newest && { at: newest.takenAt, holdsVersion: holds(newest, { ...version, createdAt: since }) },
   })
   return { ...verdict, checkedAt: now }
 }
 
 /** The backups that still hold the seed of a version. */
-export function holding(backups: readonly KnownBackup[], version: VersionRow, now: number): KnownBackup[] {
-  return backups.filter(
-    (backup) => holds(backup, version) && (backup.expiresAt === null || backup.expiresAt > now),
-  )
+export function holding(backups: readonly KnownBackup[], version: VersionRow): KnownBackup[] {
+  return backups.filter((backup) => !backup.hasExpired && holds(backup, version))
 }
 
 function holds({ takenAt }: KnownBackup, { createdAt, state, stateChangedAt }: VersionRow): boolean {

@@ -54,8 +54,8 @@ export interface DestroyFacts {
   readonly census: readonly CensusFact[]
   /** When the seed was exported; it lives on elsewhere. */
   readonly exportedAt: number | null
-  /** The newest backup there is, and whether it holds this version's seed; null: there is none. */
-  readonly backup: { readonly at: number; readonly holdsVersion: boolean } | null
+  /** The newest backup there is, and whether it holds this version's seed; undefined: there is none. */
+  readonly backup: { readonly at: number; readonly holdsVersion: boolean } | undefined
 }
 
 export interface DestroyVerdict {
@@ -120,7 +120,8 @@ function reasonsOf(
 
 function fromCopies({ backup, exportedAt }: DestroyFacts): Reason[] {
   const reasons: Reason[] = []
-  if (backup === null) reasons.push(unknown('no_backup', 'there is no backup to go back to after a mistake'))
+  if (backup === undefined)
+    reasons.push(unknown('no_backup', 'there is no backup to go back to after a mistake'))
   else if (!backup.holdsVersion) {
     reasons.push(
       unknown('not_in_backup', `the newest backup, of ${day(backup.at)}, is older than this version`),

@@ -37,8 +37,6 @@ export interface KeyLifeSettings {
   readonly steadyMs?: (() => number) | undefined
   /** Shorter than seven days in tests only. */
   readonly shortestDestroyWaitMs?: number | undefined
-  /** The copies of the database that are known. */
-  readonly backups?: (() => Promise<readonly KnownBackup[]>) | undefined
   /** Time between two rounds of what the service does by itself; default 30,000. */
   readonly upkeepEveryMs?: number | undefined
   /** Told what the service did by itself. */
@@ -52,6 +50,8 @@ export interface KeyLifeOptions extends KeyLifeSettings {
   readonly queues: DecapsulationQueues
   readonly audit: AuditLog
   readonly now: () => number
+  /** The copies of the database that are known. */
+  readonly backups: () => Promise<readonly KnownBackup[]>
 }
 
 export class KeyLife {
@@ -89,7 +89,7 @@ export class KeyLife {
       everyMs: options.upkeepEveryMs,
     })
     this.#options = options
-    this.#backups = options.backups ?? (async () => [])
+    this.#backups = options.backups
   }
 
   /** Data keys made here and wrapped for the primary of a key, or of what an alias stands for. */
@@ -127,7 +127,7 @@ export class KeyLife {
 
   /** The copies that hold the seed of a version. */
   async backupsHolding(version: VersionRow): Promise<KnownBackup[]> {
-    return holding(await this.#backups(), version, this.#options.now())
+    return holding(await this.#backups(), version)
   }
 
   /** An operator has looked at the clock and found it right. */

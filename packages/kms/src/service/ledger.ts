@@ -47,6 +47,11 @@ export class Ledger implements RowReads {
     this.#events = events
   }
 
+  /** The highest that this process knows to be committed; 0: it has seen none. */
+  get highestEpoch(): number {
+    return this.#highestEpoch
+  }
+
   /** Nothing is read or written through here any more: every call throws `fault`. The first one stays. */
   freeze(fault: ServiceError): void {
     this.#fault ??= fault

@@ -69,6 +69,9 @@ const keylessPermissions: ReadonlySet<Permission> = new Set<Permission>([
   'audit.read',
   'audit.verify',
   'audit.checkpoint',
+  'backups.create',
+  'backups.list',
+  'backups.remove',
 ])
 
 /** What they allow is about rules, and goes as far as the caller's own: see `delegation.ts`. A rule for some keys allows it. */

@@ -51,6 +51,18 @@ export class Root {
     return await wrapRoot(this.#secret(version), address, version, keys)
   }
 
+  /** Every root there is, for a backup and nothing else. What is lent is not kept. */
+  async lendSecrets(read: (version: number, root: Uint8Array) => Promise<void>): Promise<void> {
+    for (const [version, secret] of this.#secrets) {
+      const copy = secret.use((bytes) => new Uint8Array(bytes))
+      try {
+        await read(version, copy)
+      } finally {
+        copy.fill(0)
+      }
+    }
+  }
+
   /** The next one, once every slot holds it. Owned from now on. */
   add(version: number, secret: Secret): void {
     this.#secrets.set(version, secret)

@@ -1,56 +1,55 @@
 /** The service whole: what routes call. Knows neither HTTP nor SQL. */
 
-import { randomBytes } from 'node:crypto'
-
-import { PublicKeyRecipient, toHex } from '@longhold/core'
-import { permissions } from '@longhold/core/kms'
+import { toHex } from '@longhold/core'
 import type { Permission } from '@longhold/core/kms'
 
 import type { Anchor } from './anchor.ts'
-import { extend } from './audit-chain.ts'
-import { encodeEvent } from './audit-entry.ts'
 import { findEntries } from './audit-events.ts'
 import type { AuditFilter, AuditPage, AuditPosition } from './audit-events.ts'
 import { auditHeads } from './audit-heads.ts'
 import { AuditLog } from './audit-log.ts'
 import { verifyAuditLog } from './audit-verify.ts'
 import type { AuditReport } from './audit-verify.ts'
+import { BackupKeeper } from './backup-keeper.ts'
+import type { BackupKeeping } from './backup-keeper.ts'
+import { Backups } from './backups.ts'
+import type { BackupSettings } from './backups.ts'
 import type { ItemResult } from './batch.ts'
-import { insert } from './changes.ts'
 import { faultsAgainst } from './checkpoint-audit.ts'
 import { readCheckpoint } from './checkpoint.ts'
 import { Checkpoints } from './checkpoints.ts'
+import type { CheckpointSettings } from './checkpoints.ts'
 import { Cursors } from './cursors.ts'
 import { DecapsulationQueues } from './decapsulation-queue.ts'
-import { alreadyInitialised } from './errors.ts'
 import type { ServiceError } from './errors.ts'
 import { explain } from './explain.ts'
 import type { Explanation, Question } from './explain.ts'
 import { Grants } from './grants.ts'
 import { GuardedLedger } from './guarded-ledger.ts'
 import { Identities } from './identities.ts'
+import { rollbackAgainst } from './joining.ts'
+import type { JoinFrom } from './joining.ts'
 import { KeyLife } from './key-life.ts'
 import type { KeyLifeSettings } from './key-life.ts'
 import { everyRow } from './key-store.ts'
-import type { KeyStore } from './key-store.ts'
-import { newKey } from './keys.ts'
-import type { FirstVersion, Keys } from './keys.ts'
-import { firstCommit } from './ledger.ts'
+import type { HeadRow, KeyStore } from './key-store.ts'
+import type { Keys } from './keys.ts'
 import type { Ledger } from './ledger.ts'
-import { createOwnKeys, OwnKeys } from './own-keys.ts'
+import { newChain } from './new-chain.ts'
+import { OwnKeys } from './own-keys.ts'
 import { requirePermission, sharerOf } from './policy.ts'
 import type { Caller } from './policy.ts'
 import { rewrap } from './rewrap.ts'
 import type { Rewrapped, RewrapItem } from './rewrap.ts'
-import { createRoot, openRoot } from './root-opening.ts'
+import { openRoot } from './root-opening.ts'
 import { RootRotation } from './root-rotation.ts'
 import type { Root } from './root.ts'
 import { RowMacs } from './row-mac.ts'
 import { isUnderNewestRoot } from './sealed-tables.ts'
-import { fingerprint, Signer } from './signing.ts'
+import { Signer } from './signing.ts'
 import type { SlotOpener } from './slot-opener.ts'
 import { Slots } from './slots.ts'
-import { bootstrapLifeMs, makeToken, Tokens } from './tokens.ts'
+import { Tokens } from './tokens.ts'
 import { unwrap } from './unwrap.ts'
 import type { Unwrapped, UnwrapItem } from './unwrap.ts'
 
@@ -66,103 +65,36 @@ export interface ServiceOptions extends KeyLifeSettings {
 export interface OpenOptions extends ServiceOptions {
   /** Without one, a database that was put back whole is not noticed. */
   readonly anchor?: Anchor | undefined
+  /** For a node without one; default: it refuses everything until somebody accepts the database. */
+  readonly join?: JoinFrom | undefined
+  /** Where checkpoints are copied to, and how often there is one; default: nowhere, one an hour. */
+  readonly checkpoints?: CheckpointSettings | undefined
   /** How often all rows are verified; default 60,000. */
   readonly verifyEveryMs?: number | undefined
   /** Told why everything is refused from now on, and whenever the anchor could not be written. */
   readonly onFault?: ((fault: ServiceError) => void) | undefined
   /** How many attempts to unseal were wrong before. */
   readonly failures?: number | undefined
-}
-
-export interface PrepareOptions extends ServiceOptions {
-  /** How many slots there must be before the first key, and from then on; default 1. */
-  readonly minSlots?: number
-  /** Whether the first token makes one other token, of any rights, within an hour, and ends with that; default false. */
-  readonly isBootstrap?: boolean
-}
-
-/** What a new service begins with. */
-export interface Beginning {
-  readonly clusterId: string
-  /** All permissions, all keys, no end; or a bootstrap token (see `PrepareOptions`). Secret. */
-  readonly adminToken: string
-  /** Of the signing identity. */
-  readonly fingerprint: string
-  readonly firstKey: FirstKey | undefined
-}
-
-/** The key a service begins with, and what writers need of it. */
-export interface FirstKey {
-  readonly key: string
-  readonly version: number
-  /** `lhrecipient1-…` */
-  readonly recipient: string
+  /** Who can open backups, and for how long they are kept; default: there are none. */
+  readonly backups?: (BackupSettings & BackupKeeping) | undefined
 }
 
 /**
- * Prepares what a new, empty store begins with: root, the service's own keys, a first token with all permissions and
- * perhaps a first key. `write` makes it durable, all or nothing.
- */
-export async function prepareService(
-  { store, opener, now = Date.now, minSlots = 1, isBootstrap = false }: PrepareOptions,
-  firstKey?: string,
-): Promise<{ beginning: Beginning; write: () => Promise<void> }> {
-  const at = now()
-  const { root, cluster, slot } = await createRoot({ opener, minSlots, now: at })
-  const ownKeyRows = createOwnKeys(root, at)
-  const ownKeys = new OwnKeys(root, ownKeyRows)
-  const expiresAt = isBootstrap ? at + bootstrapLifeMs : null
-  const name = isBootstrap ? 'bootstrap' : 'first token'
-  const all = { name, principal: null, permissions, keys: null, expiresAt }
-  const token = makeToken(ownKeys.newest('token-pepper'), all, { createdBy: null, now: at })
-  const signer = ownKeys.newest('signing').secret.use((seed) => new Signer(root.clusterId, seed))
-  const created = firstKey === undefined ? undefined : newKey(root, firstKey, at)
-  const chain = newChain(root, ownKeys, { ordinal: 1, startedAt: at })
-  const event = { action: 'service.init' as const, token: token.row.token, permissions, key: firstKey }
-  const audit = extend(chain, undefined, [encodeEvent(event, at)])
-  const macs = new RowMacs(root.clusterId, ownKeys.newest('row-mac').secret)
-  const commit = firstCommit(
-    macs,
-    [
-      insert('cluster', cluster),
-      insert('slots', slot),
-      ...ownKeyRows.map((row) => insert('own_keys', row)),
-      insert('tokens', token.row),
-      ...(created === undefined ? [] : [insert('keys', created.key), insert('versions', created.version)]),
-    ],
-    audit,
-  )
-  macs.close()
-  root.close()
-  ownKeys.close()
-  return {
-    beginning: {
-      clusterId: toHex(cluster.clusterId),
-      adminToken: token.text,
-      fingerprint: fingerprint(signer.publicKey),
-      firstKey: created && describe(created),
-    },
-    async write() {
-      if ((await store.commit(commit)) !== 'done') throw alreadyInitialised()
-    },
-  }
-}
-
-function describe({ key: { key, kemId }, version: { version, publicKey } }: FirstVersion): FirstKey {
-  return { key, version, recipient: PublicKeyRecipient.fromPublicKey(kemId, publicKey).toString() }
-}
-
-/**
- * Checks the whole audit log, and writes nothing.
+ * Checks the whole audit log, and holds it against checkpoints that were kept elsewhere. Writes nothing.
  *
- * @throws ServiceError `not_initialised`, `wrong_secret`, `integrity_violation`, `storage_unavailable`.
+ * @param lines Of `signCheckpoint`.
+ * @throws ServiceError `not_initialised`, `wrong_secret`, `integrity_violation`, `storage_unavailable`,
+ * `malformed_request` for a checkpoint of somebody else.
  */
-export async function verifyAuditOf({ store, opener }: ServiceOptions): Promise<AuditReport> {
+export async function verifyAuditOf(
+  { store, opener }: ServiceOptions,
+  lines: readonly string[] = [],
+): Promise<AuditReport> {
   const { root } = await openRoot(opener, store)
   try {
     const ownKeys = new OwnKeys(root, await everyRow(store, 'own_keys'))
     try {
-      return await verifyAuditLog(store, root.clusterId, ownKeys)
+      return await verifyAgainst({ store, root, ownKeys, signer: signerOf(root, ownKeys) }, lines)
     } finally {
       ownKeys.close()
     }
@@ -179,6 +111,8 @@ interface Parts extends KeyLifeSettings {
   readonly guarded: GuardedLedger
   readonly audit: AuditLog
   readonly now: () => number
+  readonly backups: OpenOptions['backups']
+  readonly checkpoints: CheckpointSettings | undefined
 }
 
 export class Service {
@@ -188,6 +122,8 @@ export class Service {
   readonly tokens: Tokens
   readonly grants: Grants
   readonly checkpoints: Checkpoints
+  readonly backups: Backups
+  readonly backupKeeper: BackupKeeper
   readonly slots: Slots
   readonly rootRotation: RootRotation
   readonly #store: KeyStore
@@ -203,7 +139,8 @@ export class Service {
   readonly signer: Signer
   readonly #audit: AuditLog
 
-  private constructor({ store, root, ownKeys, macs, guarded, audit, now, ...more }: Parts) {
+  private constructor(parts: Parts) {
+    const { store, root, ownKeys, macs, guarded, audit, now, backups, checkpoints, ...more } = parts
     const { ledger } = guarded
     this.#guarded = guarded
     this.#store = store
@@ -211,17 +148,21 @@ export class Service {
     this.#macs = macs
     this.#root = root
     this.#ownKeys = ownKeys
-    const { secret: signingSeed } = ownKeys.newest('signing')
-    this.signer = signingSeed.use((seed) => new Signer(root.clusterId, seed))
+    this.signer = signerOf(root, ownKeys)
     this.#audit = audit
     const identities = new Identities(root)
     this.#identities = identities
-    this.life = new KeyLife({ ledger, root, identities, queues: this.#queues, audit, now, ...more })
+    const known = () => this.backups.known()
+    const queues = this.#queues
+    this.life = new KeyLife({ ledger, root, identities, queues, audit, now, backups: known, ...more })
+    const { time } = this.life
+    this.backups = new Backups({ store, ledger, macs, root, audit, time, now, settings: backups })
+    this.backupKeeper = new BackupKeeper(this.backups, time, backups)
     this.keys = this.life.keys
     this.slots = new Slots({ reads: ledger, root, audit, now })
     this.rootRotation = new RootRotation({ reads: ledger, root, audit })
     this.grants = new Grants({ ledger, audit, now })
-    this.checkpoints = new Checkpoints({ ledger, signer: this.signer, audit, now })
+    this.checkpoints = new Checkpoints({ ...checkpoints, ledger, signer: this.signer, audit, now })
     this.tokens = new Tokens({ ledger, ownKeys, grants: this.grants, audit, now })
   }
 
@@ -238,14 +179,19 @@ export class Service {
     auditDeadlineMs,
     failures,
     anchor,
+    join,
+    checkpoints,
     verifyEveryMs,
     onFault,
+    backups,
     ...settings
   }: OpenOptions): Promise<Service> {
     const { root, slot } = await openRoot(opener, store)
     const ownKeys = new OwnKeys(root, await everyRow(store, 'own_keys'))
     const macs = new RowMacs(root.clusterId, ownKeys.newest('row-mac').secret)
-    const guarded = await GuardedLedger.open({ store, macs, anchor, verifyEveryMs, onFault })
+    const against = join && ((head: HeadRow) => rollbackAgainst(join, signerOf(root, ownKeys), head, store))
+    const guard = { store, macs, anchor, join: against, verifyEveryMs, onFault }
+    const guarded = await GuardedLedger.open(guard)
     const { ledger, fault } = guarded
     const newest = fault === undefined ? (await auditHeads(ledger)).at(-1) : undefined
     const previous = newest && [{ run: newest.run, seq: newest.seq, mac: toHex(newest.lastMac) }]
@@ -265,9 +211,11 @@ export class Service {
       await guarded.close()
       throw error
     }
-    const service = new Service({ ...settings, store, root, ownKeys, macs, guarded, audit, now })
+    const more = { ...settings, checkpoints, backups }
+    const service = new Service({ ...more, store, root, ownKeys, macs, guarded, audit, now })
     service.life.upkeep.start()
     service.checkpoints.start()
+    service.backupKeeper.start()
     return service
   }
 
@@ -323,15 +271,10 @@ export class Service {
    * @throws ServiceError `malformed_request`, also for a checkpoint of somebody else.
    */
   async verifyAudit(caller: Caller, lines: readonly string[]): Promise<AuditReport> {
-    const checkpoints = lines.map((line) => readCheckpoint(this.signer, line))
-    const report = await verifyAuditLog(this.#store, this.#root.clusterId, this.#ownKeys)
-    const faults = [...report.faults]
-    for (const checkpoint of checkpoints) {
-      faults.push(...(await faultsAgainst(checkpoint, this.#store)))
-    }
-    const all = { ...report, ok: faults.length === 0, faults }
-    await this.#audit.record({ action: 'audit.verify', caller, faults: faults.length })
-    return all
+    const parts = { store: this.#store, root: this.#root, ownKeys: this.#ownKeys, signer: this.signer }
+    const report = await verifyAgainst(parts, lines)
+    await this.#audit.record({ action: 'audit.verify', caller, faults: report.faults.length })
+    return report
   }
 
   /** Why something would be allowed, or not. Throws as `explain` does. */
@@ -374,6 +317,7 @@ export class Service {
 
   /** Waits for what is being written, then forgets all secrets. Store and opener stay the caller's. */
   async close(): Promise<void> {
+    await this.backupKeeper.close()
     await this.rootRotation.close()
     await this.checkpoints.close()
     // What it would have kept is in the log all the same.
@@ -392,7 +336,18 @@ export class Service {
   }
 }
 
-function newChain(root: Root, ownKeys: OwnKeys, began: { ordinal: number; startedAt: number }) {
-  const key = ownKeys.newest('audit-chain')
-  return { clusterId: root.clusterId, run: toHex(randomBytes(16)), ...began, key }
+/** The signing identity. */
+function signerOf(root: Root, ownKeys: OwnKeys): Signer {
+  return ownKeys.newest('signing').secret.use((seed) => new Signer(root.clusterId, seed))
+}
+
+async function verifyAgainst(
+  { store, root, ownKeys, signer }: Pick<Parts, 'store' | 'root' | 'ownKeys'> & { readonly signer: Signer },
+  lines: readonly string[],
+): Promise<AuditReport> {
+  const checkpoints = lines.map((line) => readCheckpoint(signer, line))
+  const report = await verifyAuditLog(store, root.clusterId, ownKeys)
+  const faults = [...report.faults]
+  for (const checkpoint of checkpoints) faults.push(...(await faultsAgainst(checkpoint, store)))
+  return { ...report, ok: faults.length === 0, faults }
 }

@@ -43,7 +43,7 @@ describe('destroying a version', () => {
     ['census_finds_wrapped_keys', 'unsafe', census(now, 1)],
     ['census_too_old', 'unknown', census(now - maxCensusAgeMs - 1)],
     ['census_before_last_use', 'unknown', { ...census(now - day), lastUsedAt: now - day }],
-    ['no_backup', 'unknown', { backup: null }],
+    ['no_backup', 'unknown', { backup: undefined }],
     ['not_in_backup', 'unknown', { backup: { at: now, holdsVersion: false } }],
     ['exported', 'safe', { exportedAt: now - day }],
   ]
@@ -55,7 +55,7 @@ describe('destroying a version', () => {
   })
 
   test('one reason against it outweighs what is not known, and all are told', () => {
-    const { verdict, reasons } = judge({ ...safe, ...census(now, 3), backup: null })
+    const { verdict, reasons } = judge({ ...safe, ...census(now, 3), backup: undefined })
     expect(verdict).toBe('unsafe')
     expect(reasons.map(({ code }) => code)).toEqual(['census_finds_wrapped_keys', 'no_backup'])
     expect(reasons[0]?.detail).toBe('x holds 3 wrapped keys: rewrap them first')

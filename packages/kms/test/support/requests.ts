@@ -4,6 +4,7 @@ import { defaultSuite, generateIdentity, Secret, toBase64url } from '@longhold/c
 import { kmsRecipient, sealKeyPackage } from '@longhold/core/kms'
 
 import type { RouteName } from '../../src/http/route-table.ts'
+import { takeBackup } from './backups.ts'
 import { MemoryOpener } from './memory-opener.ts'
 import { encodeStanza, wrapFor } from './service.ts'
 import type { TestService } from './service.ts'
@@ -92,6 +93,17 @@ export const requests: Readonly<Record<RouteName, (under: TestService) => Sent |
   },
   'GET /v1/sys/root-rotations': () => ['/v1/sys/root-rotations', {}],
   'POST /v1/sys/root-rotations': () => ['/v1/sys/root-rotations', { method: 'POST' }],
+  'GET /v1/sys/backups': () => ['/v1/sys/backups', {}],
+  'POST /v1/sys/backups': () => ['/v1/sys/backups', { method: 'POST' }],
+  'POST /v1/sys/backups/{backup}/confirm': async (under) => {
+    const { row } = await takeBackup(under.service)
+    const sha256 = Buffer.from(row.sha256 ?? []).toString('hex')
+    return [`/v1/sys/backups/${row.backup}/confirm`, json('POST', { sha256 })]
+  },
+  'DELETE /v1/sys/backups/{backup}': async (under) => {
+    const { row } = await takeBackup(under.service)
+    return [`/v1/sys/backups/${row.backup}`, { method: 'DELETE' }]
+  },
   'GET /v1/sys/clock': () => ['/v1/sys/clock', {}],
   'POST /v1/sys/clock/accept': () => ['/v1/sys/clock/accept', { method: 'POST' }],
   'POST /v1/keys/{key}/rotate': () => ['/v1/keys/a/rotate', { method: 'POST' }],

@@ -14,15 +14,17 @@ import type { SharedOptions } from '../../src/http/shared.ts'
 import { ServiceGate } from '../../src/server/gate.ts'
 import { slotOpeners } from '../../src/server/slot-openers.ts'
 import type { AuditReport } from '../../src/service/audit-verify.ts'
-import type { KeyLifeSettings } from '../../src/service/key-life.ts'
+import { prepareService } from '../../src/service/beginning.ts'
 import { everyRow } from '../../src/service/key-store.ts'
 import type { KeyStore } from '../../src/service/key-store.ts'
 import { OwnKeys } from '../../src/service/own-keys.ts'
 import type { Caller } from '../../src/service/policy.ts'
 import { openRoot } from '../../src/service/root-opening.ts'
 import { RowMacs } from '../../src/service/row-mac.ts'
-import { prepareService, Service, verifyAuditOf } from '../../src/service/service.ts'
+import { Service, verifyAuditOf } from '../../src/service/service.ts'
+import type { OpenOptions } from '../../src/service/service.ts'
 import { MemoryStore } from '../../src/store/memory.ts'
+import { offline } from './backups.ts'
 import { MemoryOpener } from './memory-opener.ts'
 
 export interface TestService {
@@ -49,7 +51,9 @@ export interface TestService {
   drain(): void
 }
 
-export interface TestServiceOptions extends Pick<KeyLifeSettings, 'backups'> {
+export interface TestServiceOptions {
+  /** Default: for `offline`. */
+  readonly backups?: OpenOptions['backups']
   readonly store?: KeyStore
   readonly auditDeadlineMs?: number
   /** Default: 1. */
@@ -82,7 +86,7 @@ export async function startTestService(options: TestServiceOptions = {}): Promis
   await write()
   const store = between(inner)
   const deadline = auditDeadlineMs === undefined ? {} : { auditDeadlineMs }
-  const { onEnd = onTestFinished, backups } = options
+  const { onEnd = onTestFinished, backups = { recipients: [offline.recipient] } } = options
   const open = async (): Promise<Service> => {
     const opened = await Service.open({ store, opener, now, steadyMs, backups, ...deadline })
     onEnd(() => opened.close())
@@ -91,7 +95,11 @@ export async function startTestService(options: TestServiceOptions = {}): Promis
   const service = await open()
   const logged: LogEntry[] = []
   let isDraining = false
-  const gate = new ServiceGate({ slots: async () => [], open: async () => service })
+  const gate = new ServiceGate({
+    slots: async () => [],
+    open: async () => service,
+    accept: async () => undefined,
+  })
   await gate.unsealWith(new MemoryOpener())
   const app = createApp({
     service,

@@ -7,7 +7,6 @@ import type { Filling } from '../../service/key-store.ts'
 import { tableNames } from '../../service/rows.ts'
 import { openConnection, translated } from './connection.ts'
 import { auditEntries, clusterHead, rowTables } from './schema.ts'
-import { buffers } from './table-reads.ts'
 import { prepareWrites } from './writes.ts'
 
 /** @throws ServiceError `already_initialised`, `storage_unavailable`. */
@@ -31,16 +30,16 @@ export function beginFilling(path: string, busyTimeoutMs: number): Filling {
         rows: async (table, rows) =>
           translated(() => {
             for (const row of rows) {
-              if (writes.tables.get(table)?.insert.run(buffers(row)).changes !== 1) throw twice(table)
+              if (writes.tables.get(table)?.insert.run({ ...row }).changes !== 1) throw twice(table)
             }
           }),
         entries: async (entries) =>
           translated(() => {
-            for (const entry of entries) writes.insertEntry.run(buffers(entry))
+            for (const entry of entries) writes.insertEntry.run({ ...entry })
           }),
         finish: async (head) =>
           translated(() => {
-            writes.insertHead.run(buffers(head))
+            writes.insertHead.run({ ...head })
             client.exec('COMMIT')
           }),
         // SQLite takes back what is not committed.

@@ -108,12 +108,3 @@ function prepareByKey<T extends TableName>(connection: Connection, table: T): Re
 export function keyPlaceholders(table: TableName): Record<string, Placeholder> {
   return Object.fromEntries(keyColumnsOf(table).map((name) => [name, sql.placeholder(name)]))
 }
-
-/** The driver takes Buffers; bytes that came from another thread are plain arrays. */
-export function buffers(row: object): Record<string, unknown> {
-  const entries = Object.entries(row).map(([name, value]: [string, unknown]) => [
-    name,
-    value instanceof Uint8Array ? Buffer.from(value.buffer, value.byteOffset, value.byteLength) : value,
-  ])
-  return Object.fromEntries(entries) as Record<string, unknown>
-}
