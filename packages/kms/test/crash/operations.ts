@@ -1,0 +1,145 @@
+/** What is interrupted: a row for each operation. To add one: a row here, and its name in `crash.test.ts`. */
+
+import { KeyFile } from '../../src/seal/key-file.ts'
+import type { Caller } from '../../src/service/policy.ts'
+import type { Service } from '../../src/service/service.ts'
+
+/** A service that is open, and somebody who may do everything. */
+export interface Opened {
+  readonly service: Service
+  readonly admin: Caller
+}
+
+export interface Operation {
+  /** Brings a service that has the key `a` to where the operation begins. */
+  readonly prepare: (opened: Opened, sizes: { readonly versions: number }) => Promise<void>
+  /** Statements count from `arm` on. */
+  readonly run: (open: () => Promise<Opened>, arm: () => void) => Promise<void>
+  /** Of the entries that it writes. */
+  readonly actions: readonly string[]
+  /** After a kill, whatever was done: completes it, or does it once more. */
+  readonly again: (opened: Opened) => Promise<void>
+  /** Version 1 of the key: its seed is in no file of the database once that is done. */
+  readonly erases?: true
+}
+
+async function nothing(): Promise<void> {
+  // The service is new, and that is where it begins.
+}
+
+/** Version 1 of two, of a key whose destructions wait a millisecond. */
+async function switchedOff({ service, admin }: Opened): Promise<void> {
+  const { keys, life } = service
+  const { generation } = await keys.row(admin, 'a')
+  await keys.update(admin, 'a', generation, { destroyAfterMs: 1 })
+  await life.versions.rotate(admin, 'a')
+  await life.versions.setState(admin, 'a', 1, 'disabled')
+}
+
+async function scheduleDestruction({ service, admin }: Opened): Promise<void> {
+  const { generation } = await service.keys.row(admin, 'a')
+  await service.life.versions.destroy(admin, 'a', 1, generation)
+}
+
+async function stateOfFirst({ service, admin }: Opened): Promise<string> {
+  return (await service.life.versions.get(admin, 'a', 1)).state
+}
+
+async function overwrite({ service }: Opened): Promise<void> {
+  const { failures } = await service.life.upkeep.run()
+  if (failures.length > 0) throw failures[0]
+}
+
+async function rotateRoot({ service, admin }: Opened): Promise<void> {
+  await service.rootRotation.begin(admin)
+  await service.rootRotation.run()
+}
+
+async function addSlot({ service, admin }: Opened): Promise<void> {
+  const opener = KeyFile.fromBytes(new Uint8Array(32).fill(9), 'a second file')
+  await service.slots.add(admin, { label: 'second', opener })
+}
+
+function once(work: (opened: Opened) => Promise<void>): Operation['run'] {
+  return async (open, arm) => {
+    const opened = await open()
+    arm()
+    await work(opened)
+  }
+}
+
+const rotate = async ({ service, admin }: Opened): Promise<void> => {
+  await service.life.versions.rotate(admin, 'a')
+}
+
+export const operations = {
+  rotate: { prepare: nothing, run: once(rotate), actions: ['key.rotate'], again: rotate },
+  destroy: {
+    prepare: switchedOff,
+    run: once(scheduleDestruction),
+    actions: ['version.destroy'],
+    again: async (opened) => {
+      if ((await stateOfFirst(opened)) === 'disabled') await scheduleDestruction(opened)
+      await expectState(opened, 'destroy_scheduled')
+    },
+  },
+  overwrite: {
+    prepare: async (opened) => {
+      await switchedOff(opened)
+      await scheduleDestruction(opened)
+    },
+    run: once(overwrite),
+    actions: ['version.destroyed', 'service.upkeep'],
+    again: async (opened) => {
+      await overwrite(opened)
+      await expectState(opened, 'destroyed')
+    },
+    erases: true,
+  },
+  'root-rotation': {
+    prepare: async (opened, { versions }) => {
+      await addSlot(opened)
+      for (let made = 1; made < versions; made++) await rotate(opened)
+    },
+    run: once(rotateRoot),
+    actions: ['root.rotate', 'root.reseal', 'root.retire'],
+    again: async (opened) => {
+      const { rootRotation } = opened.service
+      await rootRotation.run()
+      const { rootVersion, nextRootVersion } = await rootRotation.state()
+      if (nextRootVersion !== null) throw new Error('the rotation did not end')
+      await rotateRoot(opened)
+      const after = await rootRotation.state()
+      if (after.rootVersion !== rootVersion + 1 || after.rowsLeft !== 0) throw new Error('no second rotation')
+    },
+  },
+  unseal: {
+    prepare: nothing,
+    run: async (open, arm) => {
+      arm()
+      await open()
+    },
+    actions: ['service.start'],
+    // The check opens it, once more.
+    again: nothing,
+  },
+  'slot-add': {
+    prepare: nothing,
+    run: once(addSlot),
+    actions: ['slot.create'],
+    again: async (opened) => {
+      const before = (await opened.service.slots.list()).length
+      await addSlot(opened)
+      if ((await opened.service.slots.list()).length !== before + 1) throw new Error('no other slot')
+    },
+  },
+} as const satisfies Record<string, Operation>
+
+export type OperationName = keyof typeof operations
+
+export const operationNames = Object.keys(operations) as OperationName[]
+
+async function expectState(opened: Opened, wanted: string): Promise<void> {
+  const state = await stateOfFirst(opened)
+  if (state !== wanted) throw new Error(`version 1 is ${state}, not ${wanted}`)
+}
