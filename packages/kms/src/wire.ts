@@ -12,6 +12,7 @@ import type {
   CreateTokenRequest,
   CreatedSlot,
   CreatedToken,
+  RevokedTokens,
   ItemProblem,
   Page,
   Permission,
@@ -211,6 +212,10 @@ export const tokenInfo = wire<TokenInfo>('TokenInfo')(z.strictObject(tokenFields
 export const tokenPage = wire<Page<TokenInfo>>()(page(tokenInfo))
 export const createdToken = wire<CreatedToken>('CreatedToken')(
   z.strictObject({ ...tokenFields, token: z.string() }),
+)
+export const revokeTokenQuery = z.object({ descendants: z.enum(['revoke', 'keep']).optional() })
+export const revokedTokens = wire<RevokedTokens>('RevokedTokens')(
+  z.strictObject({ id: z.string(), descendants: z.array(z.string()) }),
 )
 
 const slotKind = wire<SlotKind>()(z.enum(['key-file', 'passphrase', 'shares', 'key-service']))

@@ -95,15 +95,20 @@ function createCommand(terminal: Terminal) {
 
 function revokeCommand(terminal: Terminal) {
   return new Command('revoke')
-    .description('Ends a token at once. The id is in the list, and in the token between its two underscores.')
+    .description(
+      'Ends a token at once, and all that were made with it: whoever had it may have made some. The token that is used ' +
+        'for this stays, and what it made. The id is in the list, and in the token between its two underscores.',
+    )
     .argument('<id>', 'the id of the token')
+    .option('--keep-descendants', 'end only this one')
     .addOption(kmsUrlOption())
     .addOption(kmsTokenFileOption())
     .addHelpText('after', examples('longhold kms tokens revoke 0123456789abcdef01234567'))
     .action(async (id, options) => {
       const client = await needKmsClient(terminal, options)
-      await client.revokeToken(id)
-      await terminal.answer({ text: '', json: { revoked: id } })
+      const keepDescendants = options.keepDescendants === true
+      const { descendants } = await client.revokeToken(id, { keepDescendants })
+      await terminal.answer({ text: descendants.join('\n'), json: { revoked: id, descendants } })
     })
 }
 

@@ -28,6 +28,7 @@ import { parsePin } from './service-identity.ts'
 import { Transport } from './transport.ts'
 import type {
   CreatedToken,
+  RevokedTokens,
   CreateTokenRequest,
   ItemProblem,
   Page,
@@ -281,9 +282,19 @@ export class KmsClient {
     return await this.#askAll('/v1/tokens', 'list of tokens')
   }
 
-  /** Ends a token at once. Its entry stays in the list. */
-  async revokeToken(id: string): Promise<void> {
-    await this.#ask('DELETE', `/v1/tokens/${encodeURIComponent(id)}`, `token ${id}`)
+  /**
+   * Ends a token at once, and all that were made with it, but the one of this client and what that made. Their entries
+   * stay in the list.
+   *
+   * @param options `keepDescendants`: only the one. Default: false.
+   */
+  async revokeToken(
+    id: string,
+    options: { readonly keepDescendants?: boolean } = {},
+  ): Promise<RevokedTokens> {
+    checkOptions(options, ['keepDescendants'], 'revokeToken')
+    const query = options.keepDescendants === true ? '?descendants=keep' : ''
+    return await this.#ask('DELETE', `/v1/tokens/${encodeURIComponent(id)}${query}`, `token ${id}`)
   }
 
   /** @param what What is missing, should the answer be 404. */

@@ -33,7 +33,7 @@ export function secured(app: App, service: Service): Secured {
       knownQuery(route, isChange),
       ...(isChange && rule.ifMatch === undefined ? [noPrecondition] : []),
       jsonBody(rule.maxBodyBytes),
-      confirm(service),
+      confirm(service, rule),
       ...(isChange ? [idempotent(name, rule.answersSecret === true), answerDryRun] : []),
     ]
     app.openapi({ ...route, middleware }, handler)
@@ -81,10 +81,15 @@ const noPrecondition = createMiddleware<Env>(async (c, next) => {
   await next()
 })
 
-/** Once the body is there, however long it took. */
-function confirm(service: Service) {
+/** Once the body is there: where that took a while, everything is asked again. */
+function confirm(service: Service, { permission }: RouteRule) {
   return createMiddleware<Env>(async (c, next) => {
-    service.tokens.confirm(c.get('caller').principal)
+    const caller = c.get('caller')
+    const principal = await service.tokens.confirm(caller.principal)
+    if (principal !== caller.principal) {
+      c.set('caller', { ...caller, principal })
+      await service.authorise({ ...caller, principal }, permission)
+    }
     await next()
   })
 }

@@ -45,6 +45,11 @@ export function notFound(what: string): ServiceError {
   return new ServiceError('not_found', `${what} does not exist, or this token may not see it`)
 }
 
+/** The same for every cause. */
+export function unauthenticated(): ServiceError {
+  return new ServiceError('unauthenticated', 'a valid token is needed: Authorization: Bearer lhk_…')
+}
+
 export function alreadyInitialised(): ServiceError {
   return new ServiceError('already_initialised', 'there is a key service in this database already', {
     hint: 'start it; nothing was changed',

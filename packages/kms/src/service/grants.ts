@@ -34,6 +34,8 @@ export interface NewGrant extends Rule {
 
 export class Grants {
   readonly #options: GrantsOptions
+  /** By this process, and not switched on since. */
+  readonly #disabled = new Set<string>()
 
   constructor(options: GrantsOptions) {
     this.#options = options
@@ -94,7 +96,16 @@ export class Grants {
       update('principals', row, { disabledAt }),
     ])
     if (outcome === 'conflict') throw changedMeanwhile(`the principal ${principal}`)
+    if (caller.isDryRun !== true) {
+      if (isDisabled) this.#disabled.add(principal)
+      else this.#disabled.delete(principal)
+    }
     return { ...row, disabledAt, generation: row.generation + 1 }
+  }
+
+  /** Whether this process switched it off: without a look at the database, which may know better. */
+  isKnownDisabled(principal: string): boolean {
+    return this.#disabled.has(principal)
   }
 
   /**

@@ -8,7 +8,7 @@ import type { Permission } from '@longhold/core/kms'
 import type { AuditLog } from './audit-log.ts'
 import type { Authority, NamedRule } from './authority.ts'
 import { insert, update } from './changes.ts'
-import { notFound, ServiceError } from './errors.ts'
+import { notFound, ServiceError, unauthenticated } from './errors.ts'
 import { framed } from './framing.ts'
 import { mayHandOn } from './grants.ts'
 import type { Grants } from './grants.ts'
@@ -19,9 +19,15 @@ import type { Caller, Principal } from './policy.ts'
 import type { TokenRow } from './rows.ts'
 import { networkOf } from './rule.ts'
 import { Tab } from './tab.ts'
+import { madeWith, Maker } from './token-descent.ts'
 
 const tokenPattern = /^lhk_([0-9a-f]{24})_([A-Za-z0-9_-]{43})$/u
 const noMac = new Uint8Array(32)
+/** What another node changed is seen after this. */
+const freshMs = 100
+/** In one transaction. */
+const maxRevoked = 500
+const maxAttempts = 20
 /** Of the token that a service in production begins with: it makes one other token, and ends with that. */
 export const bootstrapLifeMs: number = 60 * 60 * 1000
 
@@ -117,14 +123,21 @@ export class Tokens {
   }
 
   /**
-   * Whether a token that was accepted still is: a body can be on its way for half a minute.
+   * Whether a token that was accepted still is, once the body is there: that can be on its way for half a minute.
    *
+   * @returns Who holds it, as of now where that took a while.
    * @throws ServiceError `unauthenticated`.
    */
-  confirm(principal: Principal): void {
-    if (this.#revoked.has(principal.token) || hasExpired(principal, this.#options.now())) {
-      throw unauthenticated()
-    }
+  async confirm(principal: Principal): Promise<Principal> {
+    const { ledger, grants, now } = this.#options
+    const at = now()
+    const { token, name } = principal
+    if (this.#revoked.has(token) || hasExpired(principal, at)) throw unauthenticated()
+    if (name !== null && grants.isKnownDisabled(name)) throw unauthenticated()
+    if (Math.abs(at - principal.at) <= freshMs) return principal
+    const row = await ledger.row('tokens', { token })
+    if (row === undefined || row.revokedAt !== null) throw unauthenticated()
+    return { ...principal, authority: await this.authorityOf(row), at }
   }
 
   /** @throws ServiceError `permission_denied` when the caller would hand on what he does not hold; `not_found`. */
@@ -136,38 +149,31 @@ export class Tokens {
     if (wanted.principal !== null) await grants.principal(wanted.principal)
     else if (caller.principal.name !== null) throw outlivesPrincipal(caller.principal.name)
     const own = await ledger.row('tokens', { token: caller.principal.token })
-    const bootstrap = own !== undefined && isBootstrap(own) ? own : undefined
-    if (bootstrap !== undefined && bootstrap.revokedAt !== null) throw unauthenticated()
-    const holder =
-      bootstrap === undefined ? forPrincipal(caller, wanted.principal) : unbounded(caller, bootstrap)
+    if (own === undefined || own.revokedAt !== null) throw unauthenticated()
+    const holder = isBootstrap(own) ? unbounded(caller, own) : forPrincipal(caller, wanted.principal)
     if (!mayHandOn(holder, ruleOf({ ...wanted, token: '' }))) {
       throw new ServiceError('permission_denied', 'a token hands on only what it holds, and for no longer', {
         hint: 'ask for fewer permissions, for keys this token may see, and for an earlier end',
       })
     }
-    const made = makeToken(ownKeys.newest('token-pepper'), wanted, {
-      createdBy: caller.principal.token,
-      now: now(),
-    })
+    const made = makeToken(ownKeys.newest('token-pepper'), wanted, { createdBy: own.token, now: now() })
     const { token, permissions, keys, expiresAt } = made.row
+    const maker = new Maker(ledger, own.token, isBootstrap(own) ? now() : null)
     const outcome = await audit.commit(
       {
         action: 'token.create',
-        caller,
+        caller: { ...caller, riders: [...(caller.riders ?? []), maker] },
         token,
         subject: wanted.principal ?? undefined,
         permissions,
         keys,
         expiresAt,
       },
-      [
-        insert('tokens', made.row),
-        ...(bootstrap === undefined ? [] : [update('tokens', bootstrap, { revokedAt: now() })]),
-      ],
+      [insert('tokens', made.row)],
     )
-    // Twelve random bytes that were there before, or a bootstrap token used twice at once.
+    // Twelve random bytes that were there before.
     if (outcome === 'conflict') throw new ServiceError('invalid_state', 'try again')
-    if (bootstrap !== undefined && caller.isDryRun !== true) this.#revoked.add(bootstrap.token)
+    if (isBootstrap(own) && caller.isDryRun !== true) this.#revoked.add(own.token)
     return made
   }
 
@@ -186,20 +192,39 @@ export class Tokens {
     }
   }
 
-  /** @throws ServiceError `not_found` also for a token the caller does not cover; `invalid_state` when revoked. */
-  async revoke(caller: Caller, token: string): Promise<void> {
-    const { ledger, audit, now } = this.#options
-    const row = await ledger.row('tokens', { token })
-    if (row === undefined || !coversNow(caller, row)) throw notFound('the token')
-    const isRevoked = row.revokedAt !== null
-    const revoked = isRevoked ? [] : [update('tokens', row, { revokedAt: now() })]
-    if (
-      isRevoked ||
-      (await audit.commit({ action: 'token.revoke', caller, token }, revoked)) === 'conflict'
-    ) {
-      throw new ServiceError('invalid_state', 'the token is revoked already')
+  /**
+   * Revokes a token, and with it all that were made with it, and with those: whoever had it may have made some. Those
+   * that the caller's own token made stay, and it, too.
+   *
+   * @param isAlone Leaves those that were made with it.
+   * @returns Those besides it, the nearest first.
+   * @throws ServiceError `not_found` also for a token the caller does not cover; `invalid_state` when there is nothing
+   * left to revoke.
+   */
+  async revoke(caller: Caller, token: string, { isAlone = false } = {}): Promise<{ descendants: string[] }> {
+    const descendants: string[] = []
+    for (let attempt = 0, isDone = false; attempt < maxAttempts; attempt++) {
+      const { ledger, audit, now } = this.#options
+      const row = await ledger.row('tokens', { token })
+      if (row === undefined || !coversNow(caller, row)) throw notFound('the token')
+      const heirs = isAlone || isBootstrap(row) ? [] : await madeWith(ledger, token, caller.principal.token)
+      const all = [...(row.revokedAt === null ? [row] : []), ...heirs]
+      if (all.length === 0 && isDone) return { descendants }
+      if (all.length === 0) throw new ServiceError('invalid_state', 'the token is revoked already')
+      const some = all.slice(0, maxRevoked)
+      const others = some.flatMap((one) => (one === row ? [] : [one.token]))
+      const event = { action: 'token.revoke' as const, caller, token, descendants: others }
+      const changes = some.map((one) => update('tokens', one, { revokedAt: now() }))
+      // One of them made another meanwhile, or was revoked.
+      if ((await audit.commit(event, changes)) === 'conflict') continue
+      isDone = true
+      descendants.push(...others)
+      if (caller.isDryRun === true) return { descendants }
+      for (const one of some) this.#revoked.add(one.token)
+      if (some.length === all.length) return { descendants }
+      attempt = 0
     }
-    if (caller.isDryRun !== true) this.#revoked.add(token)
+    throw new ServiceError('invalid_state', 'tokens were made all the while', { hint: 'try again' })
   }
 }
 
@@ -258,10 +283,6 @@ function outlivesPrincipal(principal: string): ServiceError {
   return new ServiceError('permission_denied', 'a token of a principal makes only tokens of principals', {
     hint: `say for whom it is, as in --principal ${principal}`,
   })
-}
-
-function unauthenticated(): ServiceError {
-  return new ServiceError('unauthenticated', 'a valid token is needed: Authorization: Bearer lhk_…')
 }
 
 function hasExpired({ expiresAt }: Pick<TokenRow, 'expiresAt'>, now: number): boolean {

@@ -46,12 +46,12 @@ describe('a change that is sent again under its key', () => {
   })
 
   test('keeps its status, also without a body', async () => {
-    const under = await startTestService()
-    const id = (await under.token(['unwrap'])).split('_')[1] ?? ''
-    const revocation = { path: `/v1/tokens/${id}`, method: 'DELETE', key: 'k' }
-    expect(await send(under, revocation)).toMatchObject({ status: 204, text: '', isReplay: false })
-    expect(await send(under, revocation)).toMatchObject({ status: 204, text: '', isReplay: true })
-    expect(await send(under, { ...revocation, key: 'other' })).toMatchObject({ status: 409 })
+    const under = await startTestService({ keys: ['a'] })
+    await under.service.life.aliases.put(under.admin, 'now', 'a')
+    const removal = { path: '/v1/aliases/now', method: 'DELETE', key: 'k' }
+    expect(await send(under, removal)).toMatchObject({ status: 204, text: '', isReplay: false })
+    expect(await send(under, removal)).toMatchObject({ status: 204, text: '', isReplay: true })
+    expect(await send(under, { ...removal, key: 'other' })).toMatchObject({ status: 404 })
   })
 
   test('that made a secret does not get it again', async () => {

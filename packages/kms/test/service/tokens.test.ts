@@ -1,5 +1,7 @@
 import { describe, expect, test } from 'vitest'
 
+import { everyRow } from '../../src/service/key-store.ts'
+import type { Caller } from '../../src/service/policy.ts'
 import type { NewToken } from '../../src/service/tokens.ts'
 import { allBut, startTestService } from '../support/service.ts'
 import type { TestService } from '../support/service.ts'
@@ -151,5 +153,109 @@ describe('a token', () => {
     }
     expect(seen).toHaveLength(6)
     expect(seen).toEqual(seen.toSorted((a, b) => (a < b ? -1 : 1)))
+  })
+})
+
+describe('a token that is revoked takes along what was made with it', () => {
+  const making = { permissions: ['unwrap', 'tokens.create', 'tokens.revoke'] as const }
+
+  /** `a` made `b` and `c`, and `b` made `d`; `other` was made beside. */
+  async function family() {
+    const under = await startTestService()
+    const { tokens } = under.service
+    const make = async (maker: Caller) => {
+      const wanted = { name: 'x', principal: null, ...making, keys: null, expiresAt: null }
+      const { row, text } = await tokens.create(maker, wanted)
+      const caller = { principal: await tokens.authenticate(text), requestId: 'r', permission: null }
+      return { row, text, caller }
+    }
+    const a = await make(under.admin)
+    const b = await make(a.caller)
+    const [c, d, other] = [await make(a.caller), await make(b.caller), await make(under.admin)]
+    const isLive = async ({ text }: { text: string }) =>
+      await tokens.authenticate(text).then(
+        () => true,
+        () => false,
+      )
+    return { under, tokens, make, isLive, a, b, c, d, other }
+  }
+
+  test('and that made, in one transaction, said in the log', async () => {
+    const { under, tokens, isLive, a, b, c, d, other } = await family()
+    const { descendants } = await tokens.revoke(under.admin, a.row.token)
+    expect(new Set(descendants)).toEqual(new Set([b, c, d].map(({ row }) => row.token)))
+    expect(descendants.at(-1)).toBe(d.row.token)
+    for (const one of [a, b, c, d]) expect(await isLive(one)).toBe(false)
+    expect(await isLive(other)).toBe(true)
+    const { entries } = await under.service.readAudit(
+      under.admin,
+      { action: 'token.revoke' },
+      { after: undefined, limit: 10 },
+    )
+    expect(entries).toHaveLength(1)
+    expect(JSON.stringify(entries)).toContain(d.row.token)
+  })
+
+  test('unless it is to go alone; they can follow later', async () => {
+    const { under, tokens, isLive, a, b, c, d } = await family()
+    expect(await tokens.revoke(under.admin, a.row.token, { isAlone: true })).toEqual({ descendants: [] })
+    expect(await isLive(b)).toBe(true)
+    expect((await tokens.revoke(under.admin, a.row.token)).descendants).toHaveLength(3)
+    for (const one of [b, c, d]) expect(await isLive(one)).toBe(false)
+    await expect(tokens.revoke(under.admin, a.row.token)).rejects.toMatchObject({ code: 'invalid_state' })
+  })
+
+  test('but neither who asks for it nor what he made', async () => {
+    const { tokens, isLive, a, b, c, d } = await family()
+    expect(await tokens.revoke(b.caller, a.row.token)).toEqual({ descendants: [c.row.token] })
+    expect(await Promise.all([a, b, c, d].map(isLive))).toEqual([false, true, false, true])
+    // Of itself, all.
+    expect(await tokens.revoke(b.caller, b.row.token)).toEqual({ descendants: [d.row.token] })
+    expect(await Promise.all([b, d].map(isLive))).toEqual([false, false])
+  })
+
+  test('also those that are being made at that moment', async () => {
+    const { under, tokens, make, isLive, a } = await family()
+    const making64 = Array.from({ length: 64 }, () => make(a.caller).catch(() => undefined))
+    const revoked = tokens.revoke(under.admin, a.row.token)
+    const made = await Promise.all(making64)
+    await revoked
+    const live = await Promise.all(made.map(async (one) => one !== undefined && (await isLive(one))))
+    expect(live).not.toContain(true)
+    await expect(make(a.caller)).rejects.toMatchObject({ code: 'unauthenticated' })
+  })
+
+  test('also when one of them makes some on another node', async () => {
+    const { under, tokens, isLive, a, b } = await family()
+    const second = await under.second()
+    const there = { ...b.caller, principal: await second.tokens.authenticate(b.text) }
+    const wanted = { name: 'x', principal: null, ...making, keys: null, expiresAt: null }
+    const [revoked, made] = await Promise.allSettled([
+      tokens.revoke(under.admin, a.row.token),
+      second.tokens.create(there, wanted),
+    ])
+    expect(revoked.status).toBe('fulfilled')
+    expect(made.status === 'fulfilled' && (await isLive(made.value))).toBe(false)
+  })
+
+  test('more than fit into one transaction', async () => {
+    const { under, tokens, make, a } = await family()
+    for (let i = 0; i < 510; i++) await make(a.caller)
+    const dry = await tokens.revoke({ ...under.admin, isDryRun: true }, a.row.token)
+    expect(dry.descendants.length).toBeGreaterThan(400)
+    expect(await tokens.authenticate(a.text)).toMatchObject({ token: a.row.token })
+    const { descendants } = await tokens.revoke(under.admin, a.row.token)
+    expect(new Set(descendants).size).toBe(513)
+    const rows = await everyRow(under.store, 'tokens')
+    expect(rows.filter(({ revokedAt }) => revokedAt === null)).toHaveLength(2)
+  })
+
+  test('over HTTP', async () => {
+    const { under, a, b, c, d } = await family()
+    const { id, descendants } = await under.client().revokeToken(b.row.token)
+    expect({ id, descendants }).toEqual({ id: b.row.token, descendants: [d.row.token] })
+    const alone = await under.client().revokeToken(a.row.token, { keepDescendants: true })
+    expect(alone).toEqual({ id: a.row.token, descendants: [] })
+    await expect(under.client(c.text).revokeToken(c.row.token)).resolves.toMatchObject({ descendants: [] })
   })
 })

@@ -5,7 +5,15 @@ import type { TokenInfo } from '@longhold/core/kms'
 
 import type { TokenRow } from '../../service/rows.ts'
 import type { Service } from '../../service/service.ts'
-import { createdToken, createTokenRequest, pageQuery, tokenPage, tokenParams } from '../../wire.ts'
+import {
+  createdToken,
+  createTokenRequest,
+  pageQuery,
+  revokedTokens,
+  revokeTokenQuery,
+  tokenPage,
+  tokenParams,
+} from '../../wire.ts'
 import { jsonAnswer, jsonRequest, problems, time, timeOrNull } from '../documents.ts'
 import type { App } from '../env.ts'
 import { pageAnswer, pageRequest } from '../pages.ts'
@@ -28,9 +36,11 @@ const listTokens = createRoute({
 const revokeToken = createRoute({
   method: 'delete',
   path: '/v1/tokens/{token}',
-  summary: 'End a token at once',
-  request: { params: tokenParams },
-  responses: { 204: { description: 'Revoked' }, ...problems },
+  summary: 'End a token at once, and those that were made with it',
+  description:
+    'Also those that these made; but neither the token of this request nor what that made. `descendants=keep` leaves them.',
+  request: { params: tokenParams, query: revokeTokenQuery },
+  responses: { 200: jsonAnswer(revokedTokens, 'What was revoked'), ...problems },
 })
 
 export function tokenRoutes(app: App, service: Service): void {
@@ -57,8 +67,10 @@ export function tokenRoutes(app: App, service: Service): void {
   })
 
   route(revokeToken, async (c) => {
-    await tokens.revoke(c.get('caller'), c.req.valid('param').token)
-    return c.body(null, 204)
+    const { token } = c.req.valid('param')
+    const isAlone = c.req.valid('query').descendants === 'keep'
+    const { descendants } = await tokens.revoke(c.get('caller'), token, { isAlone })
+    return c.json({ id: token, descendants }, 200)
   })
 }
 
