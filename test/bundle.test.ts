@@ -29,9 +29,9 @@ describe('a bundle for browsers', () => {
     expect(bytes).toBeGreaterThan(15_000)
   })
 
-  test('of an application that keeps a keyring takes at most 34 kB', async () => {
+  test('of an application that keeps a keyring, its streams with it, takes at most 37 kB', async () => {
     const code = `export { decrypt, encrypt, openKeyring, parseIdentity, parseRecipient } from '@longhold/core'`
-    expect(gzipBytes(await bundle({ code, minify: true }))).toBeLessThanOrEqual(34_000)
+    expect(gzipBytes(await bundle({ code, minify: true }))).toBeLessThanOrEqual(37_000)
   })
 
   test('has the second suite only where it is imported', async () => {

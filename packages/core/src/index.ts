@@ -41,6 +41,7 @@ export type { CacheOptions } from './keys/keyring-cache.ts'
 export type { DataKeyHandle } from './keys/keyring-handle.ts'
 export type { BlindIndexKey } from './keys/keyring-index.ts'
 export type {
+  DataKeyOptions,
   KeyringOptions,
   KeyringRecordOptions,
   KeyringRewrapOptions,
@@ -51,6 +52,7 @@ export { parseKeyringKey } from './keys/keyring-key.ts'
 export type { KeyringKey } from './keys/keyring-key.ts'
 export { makeKeyringKey, vouchFor } from './keys/keyring-vouch.ts'
 export type { RewrapProgress } from './keys/keyring-rewrap.ts'
+export type { KeyringStreamOptions } from './keys/keyring-stream.ts'
 export type { ByteTransform } from './keys/message-stream.ts'
 export type { KeyringPolicy } from './keys/policy.ts'
 export { PublicKeyRecipient } from './keys/recipient.ts'
@@ -60,6 +62,7 @@ export { defaultSuite, formatStanza as encodeStanza, parseStanza } from './keys/
 export type { Suite, SuitesOption } from './keys/suite.ts'
 export type {
   DataKeyOwner,
+  DataKeyPortion,
   DataKeyState,
   DataKeyUse,
   DestroyedDataKey,

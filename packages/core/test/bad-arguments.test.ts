@@ -98,7 +98,7 @@ const calls: Record<string, Call> = {
   unwrapDataKey: [core.unwrapDataKey, [wrappedKey, { identities, keyContext: context, suites }]],
   vouchFor: [core.vouchFor, [[keyId], { ...opening, policy, cache }]],
   wrapDataKey: [core.wrapDataKey, [dataKey, { recipients, keyContext: context, suites }]],
-  'Keyring.dataKey': [keyring.dataKey.bind(keyring), ['users', { keyContext }]],
+  'Keyring.dataKey': [keyring.dataKey.bind(keyring), ['users', { keyContext, messages: 1, bytes: 1 }]],
   'Keyring.dataKeys': [async (given: never) => await keyring.dataKeys(given).next(), [{ after: keyId }]],
   'Keyring.decrypt': [keyring.decrypt.bind(keyring), [ofKeyring, { recordContext, keyContext }]],
   'Keyring.decryptSync': [keyring.decryptSync.bind(keyring), [ofKeyring, { recordContext, keyContext }]],
@@ -109,6 +109,15 @@ const calls: Record<string, Call> = {
   'Keyring.decryptValueSync': [
     keyring.decryptValueSync.bind(keyring),
     [valueOfKeyring, { recordContext, keyContext }],
+  ],
+  'Keyring.decryptStream': [keyring.decryptStream.bind(keyring), [{ recordContext, keyContext }]],
+  'Keyring.encryptStream': [
+    keyring.encryptStream.bind(keyring),
+    ['users', { recordContext, keyContext, size: 10 }],
+  ],
+  'Keyring.open': [
+    keyring.open.bind(keyring),
+    [new Blob([new Uint8Array(ofKeyring)]), { recordContext, keyContext }],
   ],
   'Keyring.destroy': [keyring.destroy.bind(keyring), [new Uint8Array(16)]],
   'Keyring.destroyAll': [keyring.destroyAll.bind(keyring), ['nobody', { keyContext }]],

@@ -32,7 +32,12 @@ const largestPart = 1 / 8
 /** @throws LongholdError `bad_input` for a limit that is no whole number of 1 or more. */
 export function limitsFrom(options: DataKeyLimits = {}): Required<DataKeyLimits> {
   checkOptions(options, Object.keys(defaults), 'limits')
-  const limits = { ...defaults, ...options }
+  const { maxMessages, maxBytes, maxAgeMs } = options
+  const limits = {
+    maxMessages: maxMessages ?? defaults.maxMessages,
+    maxBytes: maxBytes ?? defaults.maxBytes,
+    maxAgeMs: maxAgeMs ?? defaults.maxAgeMs,
+  }
   for (const [name, value] of Object.entries(limits)) {
     if (!Number.isSafeInteger(value) || value < 1)
       throw badInput(`limits: ${name} must be a whole number, at least 1`)

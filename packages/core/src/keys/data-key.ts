@@ -4,7 +4,7 @@ import { copyBytes, equalBytes, utf8 } from '../bytes.ts'
 import { LongholdError, badInput, cannotOpen } from '../errors.ts'
 import { decodeRecord, startContainer } from '../format/container.ts'
 import type { ContainerKind } from '../format/container.ts'
-import { canonicalize } from '../format/context.ts'
+import { lendCanonical } from '../format/context.ts'
 import type { ContextInput } from '../format/context.ts'
 import { keyIdBytes } from '../format/header.ts'
 import { decodeValue, encodeValue } from '../format/value.ts'
@@ -31,8 +31,9 @@ export interface RecordOptions {
   readonly recordContext: ContextInput
 }
 
-/** Reads what the class keeps private, for `hmacOf` alone. */
+/** Read what the class keeps private, for `hmacOf` and `keyIdOf` alone. */
 let privateHmac: (dataKey: DataKey) => Hmac | undefined
+let privateKeyId: (dataKey: DataKey) => Uint8Array
 
 /**
  * A data key, 32 bytes (SPEC §3). Encrypts and decrypts records synchronously; wrap it with `wrapDataKey` and keep the wrapped key
@@ -149,6 +150,7 @@ export class DataKey {
 
   static {
     privateHmac = (dataKey) => dataKey.#hmac
+    privateKeyId = (dataKey) => dataKey.#keyId
   }
 }
 
@@ -160,6 +162,11 @@ export function hmacOf(dataKey: DataKey): Hmac {
   const hmac = privateHmac(dataKey)
   if (hmac === undefined) throw badInput('this data key was wiped')
   return hmac
+}
+
+/** 16 bytes, not copied for each record: not to be changed or given out. */
+function keyIdOf(dataKey: DataKey): Uint8Array {
+  return privateKeyId(dataKey)
 }
 
 /** The 32 bytes that key the header's MAC (SPEC §3). The caller wipes them. */
@@ -185,7 +192,7 @@ export function sealRecord(
   context: ContextInput,
   options?: SealOptions,
 ): Uint8Array<ArrayBuffer> {
-  return sealContainer('record', dataKey, dataKey.keyId, plaintext, context, options)
+  return sealContainer('record', dataKey, keyIdOf(dataKey), plaintext, context, options)
 }
 
 /** Prefix, `head` and the body (SPEC §6). */
@@ -195,12 +202,12 @@ export function sealContainer(
   head: Uint8Array,
   plaintext: Uint8Array,
   context: ContextInput | undefined,
-  options: SealOptions = {},
+  options?: SealOptions,
 ): Uint8Array<ArrayBuffer> {
   checkPlaintextLength(plaintext.length)
   // Own properties alone: what somebody wrote onto Object.prototype must fix no salt.
-  const { bodyKind, testingSalt } = { ...sealDefaults, ...options }
-  const bound = bodyContext(bodyKind, dataKey.keyId, canonicalize(context))
+  const { bodyKind, testingSalt } = options === undefined ? sealDefaults : { ...sealDefaults, ...options }
+  const bound = bodyContext(bodyKind, keyIdOf(dataKey), lendCanonical(context))
   const { container, body } = startContainer(kind, head, bodyLength(plaintext.length))
   const salt = testingSalt ?? randomBytes(saltBytes)
   sealBody(hmacOf(dataKey), { salt, context: bound, plaintext, out: body })
@@ -219,11 +226,11 @@ export function openBodyOf(
   context: ContextInput | undefined,
   bodyKind: BodyKind = 'data',
 ): Uint8Array<ArrayBuffer> {
-  const canonical = canonicalize(context)
+  const canonical = lendCanonical(context)
   checkPlaintextLength(plaintextLength(body.length) ?? 0)
-  if (!equalBytes(keyId, dataKey.keyId)) throw cannotOpen()
+  if (!equalBytes(keyId, keyIdOf(dataKey))) throw cannotOpen()
   const plaintext = openBody(hmacOf(dataKey), {
-    context: bodyContext(bodyKind, dataKey.keyId, canonical),
+    context: bodyContext(bodyKind, keyIdOf(dataKey), canonical),
     body,
   })
   if (plaintext === undefined) throw cannotOpen()
@@ -237,7 +244,7 @@ export function checkPlaintextLength(length: number): void {
       'limit_exceeded',
       `${length} bytes of plaintext, at most ${maxPlaintextBytes} (64 MiB) at once`,
       {
-        hint: 'split it into several records',
+        hint: 'take a stream: encryptStream and decryptStream, those of a keyring too, have no such limit',
       },
     )
   }

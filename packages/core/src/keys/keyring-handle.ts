@@ -15,7 +15,7 @@ import { BlindIndexKey, findIndexKey, openIndexKey } from './keyring-index.ts'
 import { indexName } from './keyring-names.ts'
 import { holdById } from './keyring-parts.ts'
 import type { KeyringParts } from './keyring-parts.ts'
-import type { Writer } from './keyring-writer.ts'
+import type { KeptRoom, Writer } from './keyring-writer.ts'
 import { ownerText } from './wrapped-key-store.ts'
 import type { DataKeyOwner, DataKeyUse } from './wrapped-key-store.ts'
 
@@ -45,6 +45,7 @@ export class DataKeyHandle {
   readonly #source: HandleSource
   readonly #owner: DataKeyOwner
   readonly #ownerText: string
+  #room: KeptRoom | undefined
 
   constructor(source: HandleSource, owner: DataKeyOwner) {
     this.#source = source
@@ -70,20 +71,25 @@ export class DataKeyHandle {
   /**
    * Makes room for that many records, or bytes of plaintext, to be encrypted at once. `keyring.dataKey` has done so for
    * at least one record, and what is used up is replenished whenever something is awaited. Needed before thousands of
-   * records in one turn of the event loop, before records of megabytes, and after long idleness; others that write
-   * under the same name take from the same.
+   * records in one turn of the event loop, before records of megabytes, and after long idleness. What is asked for here is
+   * kept for this handle until the event loop turns, so encrypt before anything else is awaited; what is not asked for is
+   * taken from what all handles of the name share.
    *
    * @throws LongholdError `limit_exceeded` for more than a data key is for, or when the next data key could not be
    * prepared; `unavailable` when store, recipient or identity could not be asked.
    */
   async ready(use: Partial<DataKeyUse> = {}): Promise<void> {
     checkOptions(use, ['messages', 'bytes'], 'DataKeyHandle.ready')
+    const isAsked = use.messages !== undefined || use.bytes !== undefined
     const { messages = 1, bytes = 0 } = use
     for (const count of [messages, bytes]) {
       if (!Number.isSafeInteger(count) || count < 0)
         throw badInput('DataKeyHandle.ready: messages and bytes are whole numbers, 0 or more')
     }
-    await this.#writer().whenReady({ messages, bytes }, () => undefined)
+    const writer = this.#writer()
+    await writer.whenReady({ messages, bytes }, () => {
+      if (isAsked) this.#room = writer.keep({ messages, bytes })
+    })
   }
 
   /**
@@ -96,7 +102,7 @@ export class DataKeyHandle {
     checkBytes(plaintext, 'DataKeyHandle.encrypt: plaintext')
     checkPlaintextLength(plaintext.length)
     const context = recordContextOf(options, 'DataKeyHandle.encrypt')
-    return sealRecord(this.#writer().take(plaintext.length), plaintext, context)
+    return sealRecord(this.#writer().take(plaintext.length, this.#room), plaintext, context)
   }
 
   /** Encrypts one typed value, as `DataKey.encryptValue` does (SPEC §9); throws also as `encrypt` does. */
@@ -104,7 +110,7 @@ export class DataKeyHandle {
     const context = recordContextOf(options, 'DataKeyHandle.encryptValue')
     const plaintext = encodeValue(value)
     checkPlaintextLength(plaintext.length)
-    const dataKey = this.#writer().take(plaintext.length)
+    const dataKey = this.#writer().take(plaintext.length, this.#room)
     return sealRecord(dataKey, plaintext, context, { bodyKind: 'value' })
   }
 

@@ -1,6 +1,7 @@
 /** Records opened by their key id alone, whosever they are: at once where the data key is at hand, or once it is. */
 
 import { copyBytes, toHex } from '../bytes.ts'
+import { LongholdError } from '../errors.ts'
 import { decodeRecord } from '../format/container.ts'
 import type { TypedValue } from '../format/value.ts'
 import { checkBytes } from '../options.ts'
@@ -51,6 +52,24 @@ export async function openByKeyId<T>(
 export function openByKeyIdSync<T>(record: Uint8Array, options: KeyringRecordOptions, call: Call<T>): T {
   const given = checked(record, options, call)
   return openWith(cachedOrUnavailable(call, decodeRecord(record).keyId), record, given, call)
+}
+
+/**
+ * Has data keys at hand.
+ *
+ * @throws LongholdError `limit_exceeded` for more than the cache holds; what `holdById` throws for one of them.
+ */
+export async function preload(keyIds: readonly Uint8Array[], parts: KeyringParts): Promise<void> {
+  const wanted = new Map(keyIds.map((keyId) => [toHex(keyId), keyId]))
+  const { maxKeys } = parts.cache
+  if (wanted.size > maxKeys) {
+    const message = `${wanted.size} data keys at once, the cache holds ${maxKeys}`
+    throw new LongholdError('limit_exceeded', message, { hint: 'raise cache.maxKeys of the keyring' })
+  }
+  const settled = await Promise.allSettled([...wanted.values()].map((keyId) => holdById(keyId, parts)))
+  for (const one of settled) if (one.status === 'fulfilled') one.value.release()
+  const failure = settled.find((one) => one.status === 'rejected')
+  if (failure !== undefined) throw failure.reason
 }
 
 function checked<T>(

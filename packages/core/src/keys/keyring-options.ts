@@ -22,7 +22,7 @@ import type { KeyringPolicy } from './policy.ts'
 import type { Recipient } from './recipient.ts'
 import type { SuitesOption } from './suite.ts'
 import { keyContextJson } from './wrapped-key-store.ts'
-import type { DataKeyOwner, WrappedKeyStore } from './wrapped-key-store.ts'
+import type { DataKeyOwner, DataKeyUse, WrappedKeyStore } from './wrapped-key-store.ts'
 import { checkIdentities } from './wrapped-key.ts'
 
 /** What a keyring is opened with. */
@@ -57,6 +57,9 @@ export interface OwnerOptions {
   /** Bound to the wraps of its data keys and shown to a key service: a tenant, a person. Reaches logs. Default none. */
   readonly keyContext?: ContextInput
 }
+
+/** Whose data keys, and how much is to be encrypted under them at once. */
+export interface DataKeyOptions extends OwnerOptions, Partial<DataKeyUse> {}
 
 /** What a record is bound to, and perhaps whose it must be. */
 export interface KeyringRecordOptions extends RecordOptions {

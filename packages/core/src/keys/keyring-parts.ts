@@ -39,7 +39,10 @@ export interface KeyringParts {
   /** How long another process's change of a data key may go unnoticed by one that writes under it. */
   readonly refreshMs: number
   readonly now: () => number
-  /** Key ids, in hexadecimal, that this keyring itself moved on or destroyed: not written under, whoever was about to. */
+  /**
+   * Key ids, in hexadecimal, that this keyring itself is moving on or destroying, or was while somebody still at work began:
+   * not written under, whoever was about to.
+   */
   readonly left: Set<string>
   /** Key ids of index keys by the owner's text, so that a look-up does not search the store each time. */
   readonly indexKeys: Map<string, Uint8Array>

@@ -4,7 +4,7 @@
  * can waste some of a data key's life but never exceed it.
  */
 
-import { copyBytes, toHex } from '../bytes.ts'
+import { copyBytes, equalBytes, toHex } from '../bytes.ts'
 import { LongholdError } from '../errors.ts'
 import { blockFor, isDue } from './data-key-limits.ts'
 import type { DataKey } from './data-key.ts'
@@ -13,7 +13,7 @@ import type { Acquired } from './keyring-acquire.ts'
 import type { HeldKey } from './keyring-cache.ts'
 import { checkWrites } from './keyring-parts.ts'
 import type { KeyringParts } from './keyring-parts.ts'
-import type { DataKeyOwner, DataKeyUse } from './wrapped-key-store.ts'
+import type { DataKeyOwner, DataKeyPortion, DataKeyUse } from './wrapped-key-store.ts'
 
 /** After a failure in the background nothing is tried for that long, unless somebody waits for it. */
 const pauseMs = 1000
@@ -31,12 +31,20 @@ interface Current {
   checkedAtMs: number
 }
 
+/** Room that is one caller's alone, until the event loop turns. */
+export interface KeptRoom {
+  readonly of: unknown
+  messages: number
+  bytes: number
+}
+
 export class Writer {
   readonly #parts: KeyringParts
   readonly #owner: DataKeyOwner
   #current: Current | undefined
   #working: Promise<void> | undefined
   #failed: { readonly atMs: number; readonly error: unknown } | undefined
+  readonly #kept = new Set<KeptRoom>()
 
   constructor(owner: DataKeyOwner, parts: KeyringParts) {
     this.#owner = owner
@@ -45,6 +53,11 @@ export class Writer {
 
   get isBusy(): boolean {
     return this.#working !== undefined
+  }
+
+  /** Resolves when what is under way has ended, well or not. */
+  async idle(): Promise<void> {
+    await this.#working?.catch(() => undefined) // whoever waits for it hears of it
   }
 
   /** The key id records are written under, once one is ready. */
@@ -59,7 +72,7 @@ export class Writer {
       throw new LongholdError(
         'limit_exceeded',
         `${wanted.messages} records of ${wanted.bytes} bytes; a data key is for ${maxMessages} of ${maxBytes}`,
-        { hint: 'raise the limits of the keyring, or write less at once' },
+        { hint: 'raise the limits of the keyring, or write fewer at once' },
       )
     }
     let isFresh = this.#isFresh()
@@ -74,10 +87,18 @@ export class Writer {
   /**
    * The data key for one record of that many bytes, which is counted.
    *
+   * @param room The caller's own, taken from first.
    * @throws LongholdError `limit_exceeded` when the reserved portion, or the life of the data key, is used up.
    */
-  take(bytes: number): DataKey {
+  take(bytes: number, room?: KeptRoom): DataKey {
     const current = this.#current
+    if (room !== undefined && room.of === current && room.messages > 0 && bytes <= room.bytes) {
+      if (current !== undefined && this.#ageMs(current) < this.#parts.limits.maxAgeMs) {
+        room.messages--
+        room.bytes -= bytes
+        return current.held.dataKey
+      }
+    }
     const wanted = { messages: 1, bytes }
     if (current === undefined || !this.#has(wanted)) {
       checkWrites(this.#parts)
@@ -88,6 +109,40 @@ export class Writer {
     current.left.bytes -= bytes
     this.#prepareIfNeeded()
     return current.held.dataKey
+  }
+
+  /**
+   * Keeps room for one caller until the event loop turns: of many that were told at once that there is room, each then has
+   * its own. To be called by what `whenReady` runs, for as much.
+   */
+  keep({ messages, bytes }: DataKeyUse): KeptRoom {
+    const current = this.#current
+    const room: KeptRoom = { of: current, messages, bytes }
+    if (current === undefined) return room
+    current.left.messages -= messages
+    current.left.bytes -= bytes
+    if (this.#kept.size === 0) setTimeout(() => this.#takeBackKept(), 0)
+    this.#kept.add(room)
+    this.#prepareIfNeeded()
+    return room
+  }
+
+  /** Takes bytes for a record that was begun under that data key, if it is in turn and has room. */
+  takeBytes(keyId: Uint8Array, bytes: number): boolean {
+    const current = this.#current
+    if (current === undefined || !equalBytes(current.keyId, keyId) || bytes > current.left.bytes) return false
+    current.left.bytes -= bytes
+    this.#prepareIfNeeded()
+    return true
+  }
+
+  /** Gives back what was taken of a data key and not used. */
+  giveBack(portion: DataKeyPortion): void {
+    const current = this.#current
+    if (current !== undefined && equalBytes(current.keyId, portion.keyId)) {
+      current.left.messages += portion.messages
+      current.left.bytes += portion.bytes
+    } else this.#release(portion)
   }
 
   /** Makes a new data key and writes under it from now on. @returns Its key id. */
@@ -111,13 +166,31 @@ export class Writer {
     current.held.release()
   }
 
-  /** Gives back what is reserved and not used. */
-  async close(): Promise<void> {
-    await this.#working?.catch(() => undefined) // whoever waits for it hears of it
+  /** @returns What is reserved and not used: to be given back. */
+  async close(): Promise<DataKeyPortion | undefined> {
+    await this.idle()
+    this.#takeBackKept()
     const current = this.#current
     this.#current = undefined
     current?.held.release(true)
-    if (current !== undefined) await this.#parts.store.release(current.keyId, current.left)
+    return current && { keyId: current.keyId, ...current.left }
+  }
+
+  #takeBackKept(): void {
+    for (const room of this.#kept) {
+      if (room.of === this.#current && this.#current !== undefined) {
+        this.#current.left.messages += room.messages
+        this.#current.left.bytes += room.bytes
+      }
+      room.messages = 0
+      room.bytes = 0
+    }
+    this.#kept.clear()
+  }
+
+  /** Nobody waits for it, and what is not given back only makes the count too high. */
+  #release(portion: DataKeyPortion): void {
+    this.#parts.store.release([portion]).catch(() => undefined)
   }
 
   #has({ messages, bytes }: DataKeyUse): boolean {
@@ -243,6 +316,7 @@ export class Writer {
       held.release() // moved or destroyed while we reserved from it: whoever waits looks for another one
       return
     }
+    this.#takeBackKept()
     this.#current = {
       keyId: stored.keyId,
       held,
@@ -254,8 +328,7 @@ export class Writer {
     }
     if (before === undefined) return
     before.held.release(true)
-    // Nobody waits for it, and what is not given back only makes the count too high.
-    this.#parts.store.release(before.keyId, before.left).catch(() => undefined)
+    this.#release({ keyId: before.keyId, ...before.left })
   }
 
   #usedUp(bytes: number): LongholdError {
@@ -265,7 +338,7 @@ export class Writer {
     const why =
       failure instanceof Error
         ? `the next data key could not be prepared: ${failure.message}`
-        : 'for many records or large ones at once: keyring.encrypt, or await dataKey.ready({ messages, bytes }) first'
+        : 'keyring.encrypt waits for room; to encrypt at once, await dataKey.ready({ messages, bytes }) first, which keeps it for you'
     const what =
       current === undefined
         ? 'no data key is ready'

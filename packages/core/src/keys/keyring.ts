@@ -4,29 +4,34 @@
  */
 
 import { copyBytes, toHex } from '../bytes.ts'
-import { LongholdError, badInput } from '../errors.ts'
+import { badInput } from '../errors.ts'
 import { encodeValue } from '../format/value.ts'
 import type { TypedValue } from '../format/value.ts'
 import { checkBytes, checkOptions } from '../options.ts'
 import { checkPlaintextLength } from './data-key.ts'
+import type { EncryptedReader, RandomAccessSource } from './encrypted-reader.ts'
 import { DataKeyHandle, encryptOne } from './keyring-handle.ts'
 import type { HandleSource } from './keyring-handle.ts'
 import { BlindIndexKey, openIndexKey } from './keyring-index.ts'
 import { indexName } from './keyring-names.ts'
-import { openByKeyId, openByKeyIdSync, opening } from './keyring-open.ts'
+import { openByKeyId, openByKeyIdSync, opening, preload } from './keyring-open.ts'
 import { keyIdFrom, keyIdsFrom, ownerFrom, partsFrom, recordOptionsFrom } from './keyring-options.ts'
 import type {
+  DataKeyOptions,
   KeyringOptions,
   KeyringRecordOptions,
   KeyringRewrapOptions,
   OwnerOptions,
 } from './keyring-options.ts'
-import { checkWrites, holdById } from './keyring-parts.ts'
+import { checkWrites } from './keyring-parts.ts'
 import type { KeyringParts } from './keyring-parts.ts'
 import { rewrapStore } from './keyring-rewrap.ts'
 import type { RewrapProgress } from './keyring-rewrap.ts'
-import { Writer } from './keyring-writer.ts'
-import { ownerText } from './wrapped-key-store.ts'
+import { checkStreamSize, decryptingStream, encryptingStream, openInParts } from './keyring-stream.ts'
+import type { KeyringStreamOptions } from './keyring-stream.ts'
+import type { Writer } from './keyring-writer.ts'
+import { Writers } from './keyring-writers.ts'
+import type { ByteTransform } from './message-stream.ts'
 import type { DataKeyOwner, StoredDataKey } from './wrapped-key-store.ts'
 
 /**
@@ -51,13 +56,13 @@ export function testingOpenKeyring(options: KeyringOptions, testingNow: () => nu
 export class Keyring {
   readonly #parts: KeyringParts
   readonly #source: HandleSource
-  /** The least recently used first. */
-  readonly #writers = new Map<string, Writer>()
+  readonly #writers: Writers
   #isClosed = false
 
   /** See `openKeyring`. */
   constructor(options: KeyringOptions, now: () => number) {
     this.#parts = partsFrom(options, now)
+    this.#writers = new Writers(this.#parts)
     this.#source = { parts: this.#parts, writerOf: (owner, text) => this.#writerOf(owner, text) }
   }
 
@@ -66,12 +71,17 @@ export class Keyring {
    * Quick when it was called before: call it for each piece of work, or keep the handle.
    *
    * @param name 1 to 256 characters, none of them a control character.
+   * @param options.bytes Of plaintext that will be encrypted at once, and `messages` in how many records: kept for this
+   * handle, as `DataKeyHandle.ready` says. Left out, what is reserved is shared, and where many callers come together or
+   * records have megabytes, `encrypt` is `limit_exceeded` for some of them.
    * @throws LongholdError `bad_input`, `bad_context`; `limit_exceeded` when a data key is used up and the next could
    * not be prepared; `unavailable`; `not_a_recipient` when none of the identities is among the recipients.
    */
-  async dataKey(name: string, options: OwnerOptions = {}): Promise<DataKeyHandle> {
-    const handle = this.#handle(name, options, 'Keyring.dataKey')
-    await handle.ready()
+  async dataKey(name: string, options: DataKeyOptions = {}): Promise<DataKeyHandle> {
+    checkOptions(options, ['keyContext', 'messages', 'bytes'], 'Keyring.dataKey')
+    const { messages, bytes, ...owner } = options
+    const handle = this.#handle(name, owner, 'Keyring.dataKey')
+    await handle.ready({ ...(messages !== undefined && { messages }), ...(bytes !== undefined && { bytes }) })
     return handle
   }
 
@@ -108,6 +118,48 @@ export class Keyring {
     const plaintext = encodeValue(value)
     checkPlaintextLength(plaintext.length)
     return await encryptOne(handle, { plaintext, recordContext }, 'value')
+  }
+
+  /**
+   * Encrypts a stream of any size as one record (SPEC §6.1) under a data key of that name, in constant memory. It has
+   * `ciphertextSize(bytes, { recipients: 0 })` bytes, and opens as a stream, in parts, and up to 64 MiB at once. Its bytes
+   * are counted towards the data key. One whose size is not said is finished under the data key it was begun under, though
+   * that one be used up or followed by the next meanwhile; it then counts more than its limit.
+   *
+   * @param options.keyContext As for `encrypt`.
+   * @throws LongholdError Here for wrong options, and `limit_exceeded` for a size above `limits.maxBytes`. The stream fails
+   * with what `encrypt` throws, with `limit_exceeded` at that many bytes, and with `bad_input` when `size` was another.
+   */
+  encryptStream(name: string, options: KeyringStreamOptions): ByteTransform {
+    this.#checkOpen()
+    checkOptions(options, ['recordContext', 'keyContext', 'size'], 'Keyring.encryptStream')
+    const { size, ...record } = options
+    checkStreamSize(size, this.#parts, 'Keyring.encryptStream')
+    const { recordContext, ...owner } = recordOptionsFrom(record, 'Keyring.encryptStream')
+    const writer = this.#writers.of(ownerFrom(name, owner, 'Keyring.encryptStream'))
+    return encryptingStream(writer, { recordContext, size }, this.#parts)
+  }
+
+  /**
+   * Decrypts a stream that is one record (SPEC §6.4) of any name, its data key found by its key id. What `decryptStream`
+   * says of cut streams holds here too.
+   *
+   * @throws LongholdError Here for wrong options; the stream fails with what `decrypt` throws.
+   */
+  decryptStream(options: KeyringRecordOptions): ByteTransform {
+    this.#checkOpen()
+    return decryptingStream(recordOptionsFrom(options, 'Keyring.decryptStream'), this.#parts)
+  }
+
+  /**
+   * Opens a record of any name for reading in parts (SPEC §6.4), its data key found by its key id. The reader has a key of its
+   * own: it reads on until it is closed, whatever becomes of the data key.
+   *
+   * @throws LongholdError what `decrypt` throws, except that there is no limit of size.
+   */
+  async open(source: Blob | RandomAccessSource, options: KeyringRecordOptions): Promise<EncryptedReader> {
+    this.#checkOpen()
+    return await openInParts(source, recordOptionsFrom(options, 'Keyring.open'), this.#parts)
   }
 
   /**
@@ -159,18 +211,7 @@ export class Keyring {
    */
   async preload(keyIds: readonly Uint8Array[]): Promise<void> {
     this.#checkOpen()
-    const wanted = new Map(keyIdsFrom(keyIds, 'Keyring.preload').map((keyId) => [toHex(keyId), keyId]))
-    const { maxKeys } = this.#parts.cache
-    if (wanted.size > maxKeys) {
-      const message = `${wanted.size} data keys at once, the cache holds ${maxKeys}`
-      throw new LongholdError('limit_exceeded', message, { hint: 'raise cache.maxKeys of the keyring' })
-    }
-    const settled = await Promise.allSettled(
-      [...wanted.values()].map((keyId) => holdById(keyId, this.#parts)),
-    )
-    for (const one of settled) if (one.status === 'fulfilled') one.value.release()
-    const failure = settled.find((one) => one.status === 'rejected')
-    if (failure !== undefined) throw failure.reason
+    await preload(keyIdsFrom(keyIds, 'Keyring.preload'), this.#parts)
   }
 
   /**
@@ -206,7 +247,7 @@ export class Keyring {
       this.#parts.policy.checkRecipients(recipients)
       this.#parts.recipients = [...recipients]
     }
-    const left = (keyId: string) => this.#leave(keyId)
+    const left = (keyId: string) => this.#writers.leave(keyId)()
     return await rewrapStore(this.#parts.recipients, { after: start, onProgress, left }, this.#parts)
   }
 
@@ -242,10 +283,14 @@ export class Keyring {
     this.#checkOpen()
     checkWrites(this.#parts)
     const id = keyIdFrom(keyId, 'Keyring.destroy')
-    this.#leave(toHex(id))
-    const isDestroyed = await this.#parts.store.destroy(id)
-    this.#parts.cache.forget(toHex(id))
-    return isDestroyed
+    const hasLeft = this.#writers.leave(toHex(id))
+    try {
+      const isDestroyed = await this.#parts.store.destroy(id)
+      this.#parts.cache.forget(toHex(id))
+      return isDestroyed
+    } finally {
+      hasLeft()
+    }
   }
 
   /**
@@ -297,11 +342,8 @@ export class Keyring {
 
   /** Gives back what is reserved of data keys and not used, and wipes them all. The store stays open. */
   async close(): Promise<void> {
-    const writers = [...this.#writers.values()]
-    this.#writers.clear()
     this.#isClosed = true
-    // What is not given back only makes a count too high.
-    await Promise.allSettled(writers.map((writer) => writer.close()))
+    await this.#writers.close()
     this.#wipe()
   }
 
@@ -327,24 +369,9 @@ export class Keyring {
     return new DataKeyHandle(this.#source, ownerFrom(name, options, where))
   }
 
-  #writerOf(owner: DataKeyOwner, text = ownerText(owner)): Writer {
+  #writerOf(owner: DataKeyOwner, text?: string): Writer {
     this.#checkOpen()
-    const writer = this.#writers.get(text) ?? new Writer(owner, this.#parts)
-    this.#writers.delete(text)
-    this.#writers.set(text, writer)
-    if (this.#writers.size > this.#parts.cache.maxKeys) this.#evictWriter()
-    return writer
-  }
-
-  /** The least recently used that nobody waits for. Its name gets it, or another one, back when it is asked for. */
-  #evictWriter(): void {
-    for (const [text, writer] of this.#writers) {
-      if (writer.isBusy) continue
-      this.#writers.delete(text)
-      // Nobody waits for it, and what is not given back only makes the count too high.
-      writer.close().catch(() => undefined)
-      return
-    }
+    return this.#writers.of(owner, text)
   }
 
   #opening<T>(where: string, open: T): { where: string; open: T; parts: KeyringParts } {
@@ -362,11 +389,6 @@ export class Keyring {
       `data key ${toHex(id)} is ${stored?.state ?? 'not in the store'}, not ${from}`,
       stored?.state === 'writing' ? 'rotate its name first' : undefined,
     )
-  }
-
-  #leave(keyId: string): void {
-    this.#parts.left.add(keyId)
-    for (const writer of this.#writers.values()) writer.leave(keyId)
   }
 
   #checkOpen(): void {

@@ -59,8 +59,16 @@ export interface WritingKeyAnswer {
   readonly writing: StoredDataKey
 }
 
-/** What `replaceWrappedKey` puts in the place of what. */
+/** What is given back of a data key. */
+export interface DataKeyPortion extends DataKeyUse {
+  /** 16 bytes. */
+  readonly keyId: Uint8Array
+}
+
+/** What `replaceWrappedKeys` puts in the place of what. */
 export interface WrappedKeyChange {
+  /** 16 bytes. */
+  readonly keyId: Uint8Array
   /** What was read, byte for byte. */
   readonly expected: Uint8Array
   /** A WrappedKey of the same key id (SPEC §5.1). */
@@ -103,12 +111,20 @@ export interface WrappedKeyStore {
   /**
    * Adds to the counts if the data key is still `writing` and neither count would then be above `ceiling`.
    *
+   * @param ceiling `undefined`: counted in whatever state the data key is, for a record that was begun under it and goes on.
    * @returns The data key as it is now; `undefined` when nothing was added.
    */
-  reserve(keyId: Uint8Array, use: DataKeyUse, ceiling: DataKeyUse): Promise<StoredDataKey | undefined>
+  reserve(
+    keyId: Uint8Array,
+    use: DataKeyUse,
+    ceiling: DataKeyUse | undefined,
+  ): Promise<StoredDataKey | undefined>
 
-  /** Takes back what was reserved and not used; counts do not go below zero. Unknown key ids are ignored. */
-  release(keyId: Uint8Array, use: DataKeyUse): Promise<void>
+  /**
+   * Takes back what was reserved and not used, for all data keys in one step; counts do not go below zero. Unknown key ids
+   * are ignored. Throws LongholdError `bad_input` for a key id that stands twice.
+   */
+  release(portions: readonly DataKeyPortion[]): Promise<void>
 
   /**
    * Moves a data key from one state to another: `writing` to `reading`, `reading` to `retired` or back.
@@ -119,12 +135,13 @@ export interface WrappedKeyStore {
   move(keyId: Uint8Array, from: DataKeyState, to: DataKeyState): Promise<boolean>
 
   /**
-   * Replaces a wrapped key if it is still the one that was read.
+   * Replaces wrapped keys in one step, durable together: each if it is still the one that was read.
    *
-   * @returns `false` when it is another by now, or not there.
-   * @throws LongholdError `bad_input` when `replacement` is no wrapped key of this key id.
+   * @returns For each, in the order they were given: `false` when it is another by now, or not there.
+   * @throws LongholdError `bad_input` when a `replacement` is no wrapped key of its key id, or a key id stands twice; then
+   * none is replaced.
    */
-  replaceWrappedKey(keyId: Uint8Array, change: WrappedKeyChange): Promise<boolean>
+  replaceWrappedKeys(changes: readonly WrappedKeyChange[]): Promise<readonly boolean[]>
 
   /**
    * Stores the tag of a data key in place of the one it has.
@@ -170,6 +187,18 @@ export function checkWrappedKey(keyId: Uint8Array, wrappedKey: Uint8Array): void
     wrappedKey[prefixBytes - 1] === formatVersion &&
     equalBytes(wrappedKey.subarray(prefixBytes, prefixBytes + keyIdBytes), keyId)
   if (!isOfKey) throw badInput(`no wrapped key of data key ${toHex(keyId)}`)
+}
+
+/** @throws LongholdError `bad_input` for a change that cannot be made, whatever the store holds. */
+export function checkChanges(changes: readonly WrappedKeyChange[]): void {
+  for (const { keyId, replacement } of changes) checkWrappedKey(keyId, replacement)
+  checkDistinct(changes)
+}
+
+/** @throws LongholdError `bad_input` for a key id that stands twice: in one step, which would come first? */
+export function checkDistinct(of: readonly { readonly keyId: Uint8Array }[]): void {
+  if (new Set(of.map(({ keyId }) => toHex(keyId))).size < of.length)
+    throw badInput('a key id stands twice among the data keys to be changed')
 }
 
 /** What a store says that was given a key id it holds or held. */

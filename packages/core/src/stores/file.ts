@@ -11,6 +11,7 @@ import { dirname } from 'node:path'
 import { LongholdError, badInput } from '../errors.ts'
 import type {
   DataKeyOwner,
+  DataKeyPortion,
   DataKeyState,
   DataKeyUse,
   DestroyedDataKey,
@@ -80,20 +81,24 @@ export class FileKeyStore implements WrappedKeyStore {
     return this.#change((table) => table.insertWriting(dataKey, expected))
   }
 
-  reserve(keyId: Uint8Array, use: DataKeyUse, ceiling: DataKeyUse): Promise<StoredDataKey | undefined> {
+  reserve(
+    keyId: Uint8Array,
+    use: DataKeyUse,
+    ceiling: DataKeyUse | undefined,
+  ): Promise<StoredDataKey | undefined> {
     return this.#change((table) => table.reserve(keyId, use, ceiling))
   }
 
-  release(keyId: Uint8Array, use: DataKeyUse): Promise<void> {
-    return this.#change((table) => table.release(keyId, use))
+  release(portions: readonly DataKeyPortion[]): Promise<void> {
+    return this.#change((table) => table.release(portions))
   }
 
   move(keyId: Uint8Array, from: DataKeyState, to: DataKeyState): Promise<boolean> {
     return this.#change((table) => table.move(keyId, from, to))
   }
 
-  replaceWrappedKey(keyId: Uint8Array, change: WrappedKeyChange): Promise<boolean> {
-    return this.#change((table) => table.replaceWrappedKey(keyId, change))
+  replaceWrappedKeys(changes: readonly WrappedKeyChange[]): Promise<readonly boolean[]> {
+    return this.#change((table) => table.replaceWrappedKeys(changes))
   }
 
   setTag(keyId: Uint8Array, tag: Uint8Array): Promise<boolean> {

@@ -1,9 +1,17 @@
 /** A table of wrapped keys in memory: the store's operations, done at once. Entries in it are never changed. */
 
 import { copyBytes, equalBytes, toHex } from '../bytes.ts'
-import { checkMove, checkWrappedKey, heldAlready, ownerText } from '../keys/wrapped-key-store.ts'
+import {
+  checkChanges,
+  checkDistinct,
+  checkMove,
+  checkWrappedKey,
+  heldAlready,
+  ownerText,
+} from '../keys/wrapped-key-store.ts'
 import type {
   DataKeyOwner,
+  DataKeyPortion,
   DataKeyState,
   DataKeyUse,
   DestroyedDataKey,
@@ -65,23 +73,29 @@ export class KeyTable {
     return { inserted: true, writing: copyOf(entry) }
   }
 
-  reserve(keyId: Uint8Array, use: DataKeyUse, ceiling: DataKeyUse): StoredDataKey | undefined {
+  reserve(keyId: Uint8Array, use: DataKeyUse, ceiling: DataKeyUse | undefined): StoredDataKey | undefined {
     const entry = this.#stored(keyId)
-    if (entry?.state !== 'writing') return undefined
+    if (entry === undefined) return undefined
     const [messages, bytes] = [entry.messages + use.messages, entry.bytes + use.bytes]
-    if (messages > ceiling.messages || bytes > ceiling.bytes) return undefined
+    if (ceiling !== undefined) {
+      const hasRoom = messages <= ceiling.messages && bytes <= ceiling.bytes
+      if (!hasRoom || entry.state !== 'writing') return undefined
+    }
     return copyOf(this.#put({ ...entry, messages, bytes, updatedAt: new Date() }))
   }
 
-  release(keyId: Uint8Array, use: DataKeyUse): void {
-    const entry = this.#stored(keyId)
-    if (entry === undefined) return
-    this.#put({
-      ...entry,
-      messages: Math.max(0, entry.messages - use.messages),
-      bytes: Math.max(0, entry.bytes - use.bytes),
-      updatedAt: new Date(),
-    })
+  release(portions: readonly DataKeyPortion[]): void {
+    checkDistinct(portions)
+    for (const { keyId, messages, bytes } of portions) {
+      const entry = this.#stored(keyId)
+      if (entry === undefined) continue
+      this.#put({
+        ...entry,
+        messages: Math.max(0, entry.messages - messages),
+        bytes: Math.max(0, entry.bytes - bytes),
+        updatedAt: new Date(),
+      })
+    }
   }
 
   move(keyId: Uint8Array, from: DataKeyState, to: DataKeyState): boolean {
@@ -92,13 +106,9 @@ export class KeyTable {
     return true
   }
 
-  replaceWrappedKey(keyId: Uint8Array, { expected, replacement, stopWriting }: WrappedKeyChange): boolean {
-    checkWrappedKey(keyId, replacement)
-    const entry = this.#stored(keyId)
-    if (entry === undefined || !equalBytes(entry.wrappedKey, expected)) return false
-    const state = stopWriting && entry.state === 'writing' ? 'reading' : entry.state
-    this.#put({ ...entry, wrappedKey: copyBytes(replacement), state, updatedAt: new Date() })
-    return true
+  replaceWrappedKeys(changes: readonly WrappedKeyChange[]): boolean[] {
+    checkChanges(changes)
+    return changes.map((change) => this.#replace(change))
   }
 
   setTag(keyId: Uint8Array, tag: Uint8Array): boolean {
@@ -122,6 +132,14 @@ export class KeyTable {
     const entry = this.#stored(keyId)
     if (entry === undefined) return false
     this.#put({ keyId: entry.keyId, state: 'destroyed', destroyedAt: new Date() })
+    return true
+  }
+
+  #replace({ keyId, expected, replacement, stopWriting }: WrappedKeyChange): boolean {
+    const entry = this.#stored(keyId)
+    if (entry === undefined || !equalBytes(entry.wrappedKey, expected)) return false
+    const state = stopWriting && entry.state === 'writing' ? 'reading' : entry.state
+    this.#put({ ...entry, wrappedKey: copyBytes(replacement), state, updatedAt: new Date() })
     return true
   }
 

@@ -6,6 +6,7 @@
 
 import type {
   DataKeyOwner,
+  DataKeyPortion,
   DataKeyState,
   DataKeyUse,
   DestroyedDataKey,
@@ -34,20 +35,24 @@ export class MemoryKeyStore implements WrappedKeyStore {
     return this.#table.insertWriting(dataKey, expected)
   }
 
-  async reserve(keyId: Uint8Array, use: DataKeyUse, ceiling: DataKeyUse): Promise<StoredDataKey | undefined> {
+  async reserve(
+    keyId: Uint8Array,
+    use: DataKeyUse,
+    ceiling: DataKeyUse | undefined,
+  ): Promise<StoredDataKey | undefined> {
     return this.#table.reserve(keyId, use, ceiling)
   }
 
-  async release(keyId: Uint8Array, use: DataKeyUse): Promise<void> {
-    this.#table.release(keyId, use)
+  async release(portions: readonly DataKeyPortion[]): Promise<void> {
+    this.#table.release(portions)
   }
 
   async move(keyId: Uint8Array, from: DataKeyState, to: DataKeyState): Promise<boolean> {
     return this.#table.move(keyId, from, to)
   }
 
-  async replaceWrappedKey(keyId: Uint8Array, change: WrappedKeyChange): Promise<boolean> {
-    return this.#table.replaceWrappedKey(keyId, change)
+  async replaceWrappedKeys(changes: readonly WrappedKeyChange[]): Promise<readonly boolean[]> {
+    return this.#table.replaceWrappedKeys(changes)
   }
 
   async setTag(keyId: Uint8Array, tag: Uint8Array): Promise<boolean> {

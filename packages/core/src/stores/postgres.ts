@@ -5,15 +5,24 @@
  * @module @longhold/core/stores/postgres
  */
 
-import { and, asc, desc, eq, getTableColumns, gt, sql } from 'drizzle-orm'
+import { and, asc, desc, eq, getTableColumns, gt, inArray, sql } from 'drizzle-orm'
 import type { PgQueryResultHKT } from 'drizzle-orm/pg-core'
 import { bigint, customType, pgTable, text, timestamp } from 'drizzle-orm/pg-core'
 import type { PgAsyncDatabase } from 'drizzle-orm/pg-core/async'
 
-import { equalBytes } from '../bytes.ts'
-import { checkMove, checkWrappedKey, heldAlready, keyContextJson } from '../keys/wrapped-key-store.ts'
+import { equalBytes, toHex } from '../bytes.ts'
+import { badInput } from '../errors.ts'
+import {
+  checkChanges,
+  checkDistinct,
+  checkMove,
+  checkWrappedKey,
+  heldAlready,
+  keyContextJson,
+} from '../keys/wrapped-key-store.ts'
 import type {
   DataKeyOwner,
+  DataKeyPortion,
   DataKeyState,
   DataKeyUse,
   DestroyedDataKey,
@@ -30,7 +39,7 @@ import { checkDatabase, dataKeyOf, databaseCode, destroyedOf, newRow, translated
 export type PostgresDatabase = Pick<
   PgAsyncDatabase<PgQueryResultHKT>,
   'select' | 'insert' | 'update' | 'delete' | 'transaction' | 'execute'
->
+> & { readonly $client?: unknown }
 
 /** What `PostgresKeyStore.open` runs where the tables are missing, for those who make their tables elsewhere. */
 export const postgresSchema: readonly string[] = [
@@ -106,11 +115,14 @@ export class PostgresKeyStore implements WrappedKeyStore {
   /**
    * Makes the tables where they are missing; whoever may not make tables makes them beforehand (`postgresSchema`).
    *
-   * @param db Over a pool. Not a transaction: what the store changes would be undone with it.
-   * @throws LongholdError `unavailable`; `bad_input` for what is no Drizzle database, or a transaction.
+   * @param db Over a pool of its own, or of the application: who awaits the store inside a transaction then waits for a
+   * second connection, and for ever where the pool has none to give. Not a transaction: what the store changes would be
+   * undone with it.
+   * @throws LongholdError `unavailable`; `bad_input` for what is no Drizzle database, a transaction, or one connection.
    */
   static async open(db: PostgresDatabase): Promise<PostgresKeyStore> {
     checkDatabase(db, 'execute', 'PostgresKeyStore.open')
+    checkPool(db)
     await translated(async () => {
       const [found] = await db.execute<{ there: boolean }>(
         sql`select to_regclass('longhold_data_keys') is not null
@@ -177,7 +189,11 @@ export class PostgresKeyStore implements WrappedKeyStore {
     )
   }
 
-  async reserve(keyId: Uint8Array, use: DataKeyUse, ceiling: DataKeyUse): Promise<StoredDataKey | undefined> {
+  async reserve(
+    keyId: Uint8Array,
+    use: DataKeyUse,
+    ceiling: DataKeyUse | undefined,
+  ): Promise<StoredDataKey | undefined> {
     return await translated(async () => {
       const [row] = await this.#db
         .update(dataKeys)
@@ -189,9 +205,9 @@ export class PostgresKeyStore implements WrappedKeyStore {
         .where(
           and(
             eq(dataKeys.keyId, keyId),
-            eq(dataKeys.state, 'writing'),
-            sql`${messages} + ${use.messages}::bigint <= ${ceiling.messages}::bigint`,
-            sql`${bytes} + ${use.bytes}::bigint <= ${ceiling.bytes}::bigint`,
+            ceiling && eq(dataKeys.state, 'writing'),
+            ceiling && sql`${messages} + ${use.messages}::bigint <= ${ceiling.messages}::bigint`,
+            ceiling && sql`${bytes} + ${use.bytes}::bigint <= ${ceiling.bytes}::bigint`,
           ),
         )
         .returning()
@@ -199,16 +215,28 @@ export class PostgresKeyStore implements WrappedKeyStore {
     })
   }
 
-  async release(keyId: Uint8Array, use: DataKeyUse): Promise<void> {
+  async release(portions: readonly DataKeyPortion[]): Promise<void> {
+    checkDistinct(portions)
+    if (portions.length === 0) return
+    const given = sql.join(
+      portions.map(
+        (portion) =>
+          sql`(${sql.param(portion.keyId, dataKeys.keyId)}::bytea, ${portion.messages}::bigint, ${portion.bytes}::bigint)`,
+      ),
+      sql`, `,
+    )
     await translated(() =>
-      this.#db
-        .update(dataKeys)
-        .set({
-          messages: sql`greatest(0, ${messages} - ${use.messages}::bigint)`,
-          bytes: sql`greatest(0, ${bytes} - ${use.bytes}::bigint)`,
-          updatedAt: new Date(),
-        })
-        .where(eq(dataKeys.keyId, keyId)),
+      this.#changing(portions, (tx) =>
+        tx
+          .update(dataKeys)
+          .set({
+            messages: sql`greatest(0, ${messages} - given.messages)`,
+            bytes: sql`greatest(0, ${bytes} - given.bytes)`,
+            updatedAt: new Date(),
+          })
+          .from(sql`(values ${given}) as given (id, messages, bytes)`)
+          .where(eq(dataKeys.keyId, sql`given.id`)),
+      ),
     )
   }
 
@@ -224,24 +252,35 @@ export class PostgresKeyStore implements WrappedKeyStore {
     })
   }
 
-  async replaceWrappedKey(
-    keyId: Uint8Array,
-    { expected, replacement, stopWriting }: WrappedKeyChange,
-  ): Promise<boolean> {
-    checkWrappedKey(keyId, replacement)
-    return await translated(async () => {
-      const { state } = dataKeys
-      const replaced = await this.#db
-        .update(dataKeys)
-        .set({
-          wrappedKey: replacement,
-          ...(stopWriting && { state: sql`case ${state} when 'writing' then 'reading' else ${state} end` }),
-          updatedAt: new Date(),
-        })
-        .where(and(eq(dataKeys.keyId, keyId), eq(dataKeys.wrappedKey, expected)))
-        .returning({ keyId: dataKeys.keyId })
-      return replaced.length > 0
-    })
+  async replaceWrappedKeys(changes: readonly WrappedKeyChange[]): Promise<readonly boolean[]> {
+    checkChanges(changes)
+    if (changes.length === 0) return []
+    const { keyId, wrappedKey, state } = dataKeys
+    const given = sql.join(
+      changes.map(
+        (
+          change,
+        ) => sql`(${sql.param(change.keyId, keyId)}::bytea, ${sql.param(change.expected, wrappedKey)}::bytea,
+          ${sql.param(change.replacement, wrappedKey)}::bytea, ${change.stopWriting}::boolean)`,
+      ),
+      sql`, `,
+    )
+    const replaced = await translated(() =>
+      this.#changing(changes, (tx) =>
+        tx
+          .update(dataKeys)
+          .set({
+            wrappedKey: sql`given.replacement`,
+            state: sql`case when given.stop and ${state} = 'writing' then 'reading' else ${state} end`,
+            updatedAt: new Date(),
+          })
+          .from(sql`(values ${given}) as given (id, expected, replacement, stop)`)
+          .where(and(eq(keyId, sql`given.id`), eq(wrappedKey, sql`given.expected`)))
+          .returning({ keyId }),
+      ),
+    )
+    const ids = new Set(replaced.map((row) => toHex(row.keyId)))
+    return changes.map((change) => ids.has(toHex(change.keyId)))
   }
 
   async setTag(keyId: Uint8Array, tag: Uint8Array): Promise<boolean> {
@@ -289,6 +328,37 @@ export class PostgresKeyStore implements WrappedKeyStore {
       }, readCommitted),
     )
   }
+
+  /** Locks rows in one order first: of two that change the same ones, the second then waits, and neither is refused. */
+  async #changing<T>(
+    rows: readonly { readonly keyId: Uint8Array }[],
+    change: (tx: Pick<PostgresDatabase, 'update'>) => PromiseLike<T>,
+  ): Promise<T> {
+    return await this.#db.transaction(async (tx) => {
+      await tx
+        .select({ keyId: dataKeys.keyId })
+        .from(dataKeys)
+        .where(
+          inArray(
+            dataKeys.keyId,
+            rows.map(({ keyId }) => keyId),
+          ),
+        )
+        .orderBy(asc(dataKeys.keyId))
+        .for('update')
+      return await change(tx)
+    }, readCommitted)
+  }
+}
+
+/** @throws LongholdError `bad_input` for one connection of node-postgres or of a driver made after it; others say nothing of it. */
+function checkPool(db: { readonly $client?: unknown }): void {
+  const client = db.$client
+  if (typeof client !== 'object' || client === null || !('escapeIdentifier' in client)) return
+  throw badInput(
+    'PostgresKeyStore.open: db is over one connection, and would end the transactions that the application has open on it',
+    'drizzle({ client: new Pool(…) }), of one connection if need be',
+  )
 }
 
 async function youngestWriting(

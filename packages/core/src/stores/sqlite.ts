@@ -11,9 +11,17 @@ import type { SQLiteAsyncDatabase } from 'drizzle-orm/sqlite-core/async'
 
 import { equalBytes, toBase64url } from '../bytes.ts'
 import { LongholdError, badInput } from '../errors.ts'
-import { checkMove, checkWrappedKey, heldAlready, keyContextJson } from '../keys/wrapped-key-store.ts'
+import {
+  checkChanges,
+  checkDistinct,
+  checkMove,
+  checkWrappedKey,
+  heldAlready,
+  keyContextJson,
+} from '../keys/wrapped-key-store.ts'
 import type {
   DataKeyOwner,
+  DataKeyPortion,
   DataKeyState,
   DataKeyUse,
   DestroyedDataKey,
@@ -169,7 +177,11 @@ export class SqliteKeyStore implements WrappedKeyStore {
     )
   }
 
-  async reserve(keyId: Uint8Array, use: DataKeyUse, ceiling: DataKeyUse): Promise<StoredDataKey | undefined> {
+  async reserve(
+    keyId: Uint8Array,
+    use: DataKeyUse,
+    ceiling: DataKeyUse | undefined,
+  ): Promise<StoredDataKey | undefined> {
     return await translated(() => {
       const row = this.#db
         .update(dataKeys)
@@ -181,9 +193,9 @@ export class SqliteKeyStore implements WrappedKeyStore {
         .where(
           and(
             eq(dataKeys.keyId, keyId),
-            eq(dataKeys.state, 'writing'),
-            sql`${messages} + ${use.messages} <= ${ceiling.messages}`,
-            sql`${bytes} + ${use.bytes} <= ${ceiling.bytes}`,
+            ceiling && eq(dataKeys.state, 'writing'),
+            ceiling && sql`${messages} + ${use.messages} <= ${ceiling.messages}`,
+            ceiling && sql`${bytes} + ${use.bytes} <= ${ceiling.bytes}`,
           ),
         )
         .returning()
@@ -192,8 +204,10 @@ export class SqliteKeyStore implements WrappedKeyStore {
     })
   }
 
-  async release(keyId: Uint8Array, use: DataKeyUse): Promise<void> {
-    await translated(() => {
+  async release(portions: readonly DataKeyPortion[]): Promise<void> {
+    checkDistinct(portions)
+    if (portions.length === 0) return
+    const release = ({ keyId, ...use }: DataKeyPortion): unknown =>
       this.#db
         .update(dataKeys)
         .set({
@@ -203,6 +217,11 @@ export class SqliteKeyStore implements WrappedKeyStore {
         })
         .where(eq(dataKeys.keyId, keyId))
         .run()
+    await translated(() => {
+      // One statement is whole by itself, and may be part of what the application has under way: undone, the count is too high.
+      const [only] = portions
+      if (only !== undefined && portions.length === 1) release(only)
+      else inOwnTransaction(this.#db, () => portions.forEach(release))
     })
   }
 
@@ -219,26 +238,12 @@ export class SqliteKeyStore implements WrappedKeyStore {
     })
   }
 
-  async replaceWrappedKey(
-    keyId: Uint8Array,
-    { expected, replacement, stopWriting }: WrappedKeyChange,
-  ): Promise<boolean> {
-    checkWrappedKey(keyId, replacement)
-    const [expectedText, replacementText] = [toBase64url(expected), toBase64url(replacement)]
-    return await translated(() => {
-      const { wrappedKey, state } = dataKeys
-      const replaced = this.#db
-        .update(dataKeys)
-        .set({
-          wrappedKey: sql`case typeof(${wrappedKey}) when 'text' then ${replacementText} else ${replacement} end`,
-          ...(stopWriting && { state: sql`case ${state} when 'writing' then 'reading' else ${state} end` }),
-          updatedAt: now(),
-        })
-        .where(and(eq(dataKeys.keyId, keyId), sql`${wrappedKey} in (${expected}, ${expectedText})`))
-        .returning({ keyId: dataKeys.keyId })
-        .get()
-      return replaced !== undefined
-    })
+  async replaceWrappedKeys(changes: readonly WrappedKeyChange[]): Promise<readonly boolean[]> {
+    checkChanges(changes)
+    if (changes.length === 0) return []
+    return await translated(() =>
+      inOwnTransaction(this.#db, () => changes.map((change) => replaceOne(this.#db, change))),
+    )
   }
 
   async setTag(keyId: Uint8Array, tag: Uint8Array): Promise<boolean> {
@@ -335,6 +340,25 @@ function nested(): LongholdError {
   return new LongholdError('unavailable', 'the connection of the wrapped keys is inside a transaction', {
     hint: 'what is stored in it could be undone: open the store on a connection of its own, or await handle.ready() before',
   })
+}
+
+function replaceOne(
+  db: SqliteDatabase,
+  { keyId, expected, replacement, stopWriting }: WrappedKeyChange,
+): boolean {
+  const { wrappedKey, state } = dataKeys
+  const [expectedText, replacementText] = [toBase64url(expected), toBase64url(replacement)]
+  const replaced = db
+    .update(dataKeys)
+    .set({
+      wrappedKey: sql`case typeof(${wrappedKey}) when 'text' then ${replacementText} else ${replacement} end`,
+      ...(stopWriting && { state: sql`case ${state} when 'writing' then 'reading' else ${state} end` }),
+      updatedAt: now(),
+    })
+    .where(and(eq(dataKeys.keyId, keyId), sql`${wrappedKey} in (${expected}, ${expectedText})`))
+    .returning({ keyId: dataKeys.keyId })
+    .get()
+  return replaced !== undefined
 }
 
 function youngestWriting(db: SqliteDatabase, owner: DataKeyOwner): StoredDataKey | undefined {

@@ -4,7 +4,7 @@ import { beforeEach, describe, expect, test } from 'vitest'
 
 import { concat, toHex, utf8 } from '../../src/bytes.ts'
 import { canonicalize } from '../../src/format/context.ts'
-import type { NewDataKey, WrappedKeyStore } from '../../src/keys/wrapped-key-store.ts'
+import type { NewDataKey, WrappedKeyChange, WrappedKeyStore } from '../../src/keys/wrapped-key-store.ts'
 import { codeOf } from '../refusals.ts'
 import { filled } from '../samples.ts'
 
@@ -59,7 +59,7 @@ export function describeWrappedKeyStore(name: string, open: () => Promise<Wrappe
       expect(await tags()).toEqual([filled(7, 32), undefined])
       expect(await store.findWriting(owner)).toMatchObject({ tag: filled(7, 32) })
       const change = { expected: wrappedKeyOf(1), replacement: wrappedKeyOf(1, 9), stopWriting: true }
-      await store.replaceWrappedKey(filled(1, 16), change)
+      await store.replaceWrappedKeys([{ keyId: filled(1, 16), ...change }])
       expect(await store.get(filled(1, 16))).toMatchObject({ tag: filled(7, 32), state: 'reading' })
       expect([await store.setTag(filled(1, 16), second), await store.setTag(filled(2, 16), second)]).toEqual([
         true,
@@ -220,12 +220,46 @@ export function describeWrappedKeyStore(name: string, open: () => Promise<Wrappe
       })
 
       test('is given back, to nothing at the least', async () => {
-        await store.release(keyId, { messages: 1, bytes: 60 })
+        await store.release([{ keyId, messages: 1, bytes: 60 }])
         expect(await store.get(keyId)).toMatchObject({ messages: 1, bytes: 40 })
-        await store.release(keyId, { messages: 5, bytes: 60 })
+        await store.release([{ keyId, messages: 5, bytes: 60 }])
         expect(await store.get(keyId)).toMatchObject({ messages: 0, bytes: 0 })
-        await store.release(filled(2, 16), { messages: 1, bytes: 1 })
+        await store.release([{ keyId: filled(2, 16), messages: 1, bytes: 1 }])
         expect(await store.get(filled(2, 16))).toBeUndefined()
+      })
+
+      test('of many is given back at once, each its own', async () => {
+        await store.insertWriting(newKey(2, { name: 'b', messages: 7, bytes: 2 ** 50 }), undefined)
+        await store.insertWriting(newKey(3, { name: 'c', messages: 7, bytes: 70 }), undefined)
+        await store.release([])
+        await store.release([
+          { keyId: filled(3, 16), messages: 1, bytes: 100 },
+          { keyId: filled(9, 16), messages: 1, bytes: 1 },
+          { keyId, messages: 2, bytes: 1 },
+          { keyId: filled(2, 16), messages: 0, bytes: 2 ** 49 },
+        ])
+        expect((await store.page({ limit: 10 })).map(({ messages, bytes }) => [messages, bytes])).toEqual([
+          [0, 99],
+          [7, 2 ** 49],
+          [6, 0],
+        ])
+        const twice = { keyId, messages: 0, bytes: 1 }
+        expect(await codeOf(() => store.release([twice, { ...twice, keyId: filled(1, 16) }]))).toBe(
+          'bad_input',
+        )
+        expect(await store.get(keyId)).toMatchObject({ bytes: 99 })
+      })
+
+      test('of what was begun is counted without a ceiling, in whatever state', async () => {
+        const more = { messages: 0, bytes: 5000 }
+        expect(await store.reserve(keyId, more, undefined)).toMatchObject({ messages: 2, bytes: 5100 })
+        await store.move(keyId, 'writing', 'reading')
+        expect(await store.reserve(keyId, more, undefined)).toMatchObject({ bytes: 10_100, state: 'reading' })
+        await store.move(keyId, 'reading', 'retired')
+        expect(await store.reserve(keyId, more, undefined)).toMatchObject({ bytes: 15_100, state: 'retired' })
+        await store.destroy(keyId)
+        expect(await store.reserve(keyId, more, undefined)).toBeUndefined()
+        expect(await store.reserve(filled(2, 16), more, undefined)).toBeUndefined()
       })
 
       test('is not granted twice, of thirty that race for it', async () => {
@@ -273,49 +307,87 @@ export function describeWrappedKeyStore(name: string, open: () => Promise<Wrappe
 
     describe('a wrapped key', () => {
       const keyId = filled(1, 16)
-      const change = { expected: wrappedKeyOf(1), replacement: wrappedKeyOf(1, 7), stopWriting: false }
+      const change = { keyId, expected: wrappedKeyOf(1), replacement: wrappedKeyOf(1, 7), stopWriting: false }
+      const changeOf = (id: number, more: Partial<WrappedKeyChange> = {}): WrappedKeyChange => ({
+        keyId: filled(id, 16),
+        expected: wrappedKeyOf(id),
+        replacement: wrappedKeyOf(id, 7),
+        stopWriting: false,
+        ...more,
+      })
       beforeEach(async () => {
         await store.insertWriting(newKey(1), undefined)
       })
 
       test('is replaced if it is still what was read', async () => {
-        expect(await store.replaceWrappedKey(keyId, change)).toBe(true)
+        expect(await store.replaceWrappedKeys([change])).toEqual([true])
         expect(await store.get(keyId)).toMatchObject({ wrappedKey: wrappedKeyOf(1, 7), state: 'writing' })
-        expect(await store.replaceWrappedKey(keyId, change)).toBe(false)
+        expect(await store.replaceWrappedKeys([change])).toEqual([false])
       })
 
       test('is not replaced where there is none', async () => {
-        const other = { ...change, replacement: wrappedKeyOf(2) }
-        expect(await store.replaceWrappedKey(filled(2, 16), other)).toBe(false)
+        expect(await store.replaceWrappedKeys([changeOf(2)])).toEqual([false])
         await store.destroy(keyId)
-        expect(await store.replaceWrappedKey(keyId, change)).toBe(false)
+        expect(await store.replaceWrappedKeys([change])).toEqual([false])
+        expect(await store.replaceWrappedKeys([])).toEqual([])
       })
 
       test('ends writing in the same step, and only writing', async () => {
-        expect(await store.replaceWrappedKey(keyId, { ...change, stopWriting: true })).toBe(true)
+        expect(await store.replaceWrappedKeys([{ ...change, stopWriting: true }])).toEqual([true])
         expect(await store.get(keyId)).toMatchObject({ state: 'reading' })
         await store.move(keyId, 'reading', 'retired')
-        const back = { expected: change.replacement, replacement: change.expected, stopWriting: true }
-        expect(await store.replaceWrappedKey(keyId, back)).toBe(true)
+        const back = { keyId, expected: change.replacement, replacement: change.expected, stopWriting: true }
+        expect(await store.replaceWrappedKeys([back])).toEqual([true])
         expect(await store.get(keyId)).toMatchObject({ state: 'retired' })
       })
 
-      test('is replaced by one of its own data key only', async () => {
+      test('is replaced by one of its own data key only, or none of all is', async () => {
+        await store.insertWriting(newKey(2, { name: 'b' }), undefined)
         for (const replacement of [wrappedKeyOf(2), filled(1, 60), new Uint8Array()]) {
-          expect(await codeOf(() => store.replaceWrappedKey(keyId, { ...change, replacement }))).toBe(
-            'bad_input',
-          )
+          const refused = [changeOf(2), { ...change, replacement }]
+          expect(await codeOf(() => store.replaceWrappedKeys(refused))).toBe('bad_input')
         }
-        expect(await store.get(keyId)).toMatchObject({ wrappedKey: wrappedKeyOf(1) })
+        expect(await codeOf(() => store.replaceWrappedKeys([changeOf(2), change, changeOf(1)]))).toBe(
+          'bad_input',
+        )
+        const stored = (await store.page({ limit: 10 })).map(({ wrappedKey }) => wrappedKey)
+        expect(stored).toEqual([wrappedKeyOf(1), wrappedKeyOf(2)])
+      })
+
+      test('is one of many that are replaced together, each only if it is what was read', async () => {
+        for (let id = 2; id <= 60; id++) await store.insertWriting(newKey(id, { name: `n${id}` }), undefined)
+        await store.destroy(filled(5, 16))
+        const changes = Array.from({ length: 60 }, (_, i) => changeOf(i + 1, { stopWriting: i % 2 === 0 }))
+        changes[9] = changeOf(10, { expected: wrappedKeyOf(10, 1) })
+        const done = await store.replaceWrappedKeys(changes.toReversed())
+        const missed = done.toReversed().flatMap((isDone, at) => (isDone ? [] : [at + 1]))
+        expect(missed).toEqual([5, 10])
+        for (const { keyId: id, wrappedKey, state } of await store.page({ limit: 200 })) {
+          const [first = 0] = id
+          expect(wrappedKey).toEqual(wrappedKeyOf(first, first === 10 ? 0 : 7))
+          expect(state).toBe(first % 2 === 1 ? 'reading' : 'writing')
+        }
       })
 
       test('is replaced once, of ten that race', async () => {
         const done = await Promise.all(
           Array.from({ length: 10 }, (_, i) =>
-            store.replaceWrappedKey(keyId, { ...change, replacement: wrappedKeyOf(1, i + 1) }),
+            store.replaceWrappedKeys([{ ...change, replacement: wrappedKeyOf(1, i + 1) }]),
           ),
         )
-        expect(done.filter(Boolean)).toHaveLength(1)
+        expect(done.flat().filter(Boolean)).toHaveLength(1)
+      })
+
+      test('is replaced once, of ten lists that race in all orders, and none of them is refused', async () => {
+        for (let id = 2; id <= 6; id++) await store.insertWriting(newKey(id, { name: `n${id}` }), undefined)
+        const list = (i: number) =>
+          [1, 2, 3, 4, 5, 6].map((id) => changeOf(id, { replacement: wrappedKeyOf(id, i) }))
+        const done = await Promise.all(
+          Array.from({ length: 10 }, (_, i) =>
+            store.replaceWrappedKeys(i % 2 === 0 ? list(i + 1) : list(i + 1).toReversed()),
+          ),
+        )
+        expect(done.flat().filter(Boolean)).toHaveLength(6)
       })
     })
 

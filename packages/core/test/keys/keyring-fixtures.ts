@@ -35,7 +35,7 @@ export class WatchedStore extends MemoryKeyStore {
       'reserve',
       'release',
       'move',
-      'replaceWrappedKey',
+      'replaceWrappedKeys',
       'setTag',
       'page',
       'destroy',

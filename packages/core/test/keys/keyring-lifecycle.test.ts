@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest'
 import { toHex } from '../../src/bytes.ts'
 import { LongholdError } from '../../src/errors.ts'
 import { inspect, keyIdOf } from '../../src/index.ts'
-import type { RewrapProgress } from '../../src/index.ts'
+import type { Identity, RewrapProgress } from '../../src/index.ts'
 import { codeOf, refusalOf, syncCodeOf } from '../refusals.ts'
 import { filled, flipped, identityOf } from '../samples.ts'
 import { alice, bob, open, recordContext, WatchedStore } from './keyring-fixtures.ts'
@@ -264,7 +264,7 @@ describe('rewrap', () => {
     const { keyring, store } = await filledStore(1)
     const other = open({ store }).keyring
     let others = 0
-    store.before.set('replaceWrappedKey', async () => {
+    store.before.set('replaceWrappedKeys', async () => {
       if (others++ === 0) await other.rewrap({ recipients: [alice.recipient, identityOf(3).recipient] })
     })
     const progress = await keyring.rewrap({ recipients: [alice.recipient, bob.recipient] })
@@ -272,9 +272,45 @@ describe('rewrap', () => {
     expect(ids((await store.all())[0]?.wrappedKey ?? new Uint8Array())).toEqual([aliceId, bobId])
   })
 
+  test('takes one step of the store for fifty data keys', async () => {
+    const { keyring, store } = await filledStore(120)
+    await keyring.rewrap({ recipients: [alice.recipient, bob.recipient] })
+    expect(store.asked['replaceWrappedKeys']).toBe(3)
+  })
+
+  test('stores what it could open of a page before it tells that the holder of a key could not be asked', async () => {
+    const { store } = await filledStore(5)
+    let asked = 0
+    const identity: Identity = {
+      owns: (kemId, recipientId) => alice.owns(kemId, recipientId),
+      async unwrap(stanza, bound) {
+        if (asked++ === 2) throw new LongholdError('unavailable', 'down')
+        return await alice.unwrap(stanza, bound)
+      },
+    }
+    const { keyring } = open({ store, identities: [identity] })
+    const recipients = [alice.recipient, bob.recipient]
+    expect(await codeOf(() => keyring.rewrap({ recipients }))).toBe('unavailable')
+    expect((await store.all()).filter(({ wrappedKey }) => ids(wrappedKey).length === 2)).toHaveLength(4)
+    expect(await keyring.rewrap({ recipients })).toMatchObject({ rewrapped: 1, unchanged: 4 })
+  })
+
+  test('gives up on a key that others keep rewrapping, and says which', async () => {
+    const { keyring, store } = await filledStore(3)
+    const other = open({ store }).keyring
+    let others = 0
+    store.before.set('replaceWrappedKeys', async () => {
+      if (others++ % 2 === 0)
+        await other.rewrap({ recipients: [alice.recipient, identityOf(10 + others).recipient] })
+    })
+    const refusal = await refusalOf(() => keyring.rewrap({ recipients: [alice.recipient, bob.recipient] }))
+    expect(refusal).toMatchObject({ code: 'unavailable', hint: expect.stringContaining('after') })
+    for (const { keyId } of await store.all()) expect(refusal.message).toContain(toHex(keyId))
+  })
+
   test('of a key that is destroyed meanwhile leaves it destroyed', async () => {
     const { keyring, store } = await filledStore(1)
-    store.before.set('replaceWrappedKey', async () => {
+    store.before.set('replaceWrappedKeys', async () => {
       for (const { keyId } of await store.all()) await store.destroy(keyId)
     })
     expect(await keyring.rewrap({ recipients: [bob.recipient] })).toMatchObject({ rewrapped: 0, failed: [] })
@@ -286,11 +322,9 @@ describe('rewrap', () => {
     await open({ store, identities: [bob], recipients: [bob.recipient] }).keyring.dataKey('bobs')
     const altered = (await store.all()).find(({ name }) => name === 'users')
     if (altered === undefined) throw new Error('an empty store')
-    await store.replaceWrappedKey(altered.keyId, {
-      expected: altered.wrappedKey,
-      replacement: flipped(altered.wrappedKey, 8 * altered.wrappedKey.length - 1),
-      stopWriting: false,
-    })
+    const { keyId: its, wrappedKey: expected } = altered
+    const replacement = flipped(expected, 8 * expected.length - 1)
+    await store.replaceWrappedKeys([{ keyId: its, expected, replacement, stopWriting: false }])
     const progress = await keyring.rewrap({ recipients: [alice.recipient, bob.recipient] })
     expect(progress.rewrapped).toBe(2)
     expect(progress.failed.map(({ code }) => code).toSorted()).toEqual(['cannot_open', 'not_a_recipient'])

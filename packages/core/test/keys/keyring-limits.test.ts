@@ -50,6 +50,70 @@ describe('the defaults', () => {
   })
 })
 
+test('a limit that is undefined is one that was left out', () => {
+  const given = { maxMessages: undefined, maxBytes: 5, maxAgeMs: undefined } as never // as a configuration gives it
+  expect(limitsFrom(given)).toEqual({ maxMessages: 100_000, maxBytes: 5, maxAgeMs: day })
+})
+
+describe('room that a caller asked for', () => {
+  const limits = { maxBytes: 100_000_000 }
+  const large = 1_000_000
+
+  test('is his own: a hundred cold callers encrypt a megabyte each, at once', async () => {
+    const { keyring, store } = open({ limits })
+    const ids = await Promise.all(
+      Array.from({ length: 100 }, async () => write(await keyring.dataKey('users', { bytes: large }), large)),
+    )
+    const counts = Map.groupBy(ids, (id) => id)
+    for (const { keyId, bytes } of await store.all()) {
+      const written = (counts.get(toHex(keyId))?.length ?? 0) * large
+      expect(bytes).toBeGreaterThanOrEqual(written)
+      expect(written).toBeLessThanOrEqual(limits.maxBytes)
+    }
+  })
+
+  test('is not to be had without asking: some are refused, and told what to do', async () => {
+    const { keyring } = open({ limits })
+    const settledAll = await Promise.allSettled(
+      Array.from({ length: 100 }, async () => write(await keyring.dataKey('users'), large)),
+    )
+    const refused = settledAll.filter((one) => one.status === 'rejected')
+    expect(refused.length).toBeGreaterThan(0)
+    for (const { reason } of refused)
+      expect(reason).toMatchObject({
+        code: 'limit_exceeded',
+        hint: expect.stringContaining('ready({ messages, bytes })'),
+      })
+  })
+
+  test('goes back to all when the event loop has turned, and is not counted for nothing', async () => {
+    const { keyring, store } = open({ limits: { maxMessages: 1000 } })
+    const [first, second] = [await keyring.dataKey('users', { messages: 500 }), keyring.handle('users')]
+    const id = write(first)
+    await new Promise((resolve) => setTimeout(resolve, 2))
+    expect(new Set(Array.from({ length: 600 }, () => write(second)))).toEqual(new Set([id]))
+    await keyring.close()
+    expect((await store.all()).map(({ messages }) => messages)).toEqual([601])
+  })
+
+  test('ends with the data key it is of', async () => {
+    const { keyring } = open({ limits })
+    const handle = await keyring.dataKey('users', { messages: 5, bytes: large })
+    const next = toHex(await keyring.rotate('users'))
+    expect(write(handle)).toBe(next)
+    const other = await keyring.dataKey('users', { messages: 5, bytes: large })
+    await keyring.destroy(other.keyId ?? new Uint8Array())
+    expect(syncCodeOf(() => write(other))).toBe('limit_exceeded')
+  })
+
+  test.each([{ bytes: -1 }, { messages: 0.5 }, { byte: 1 }, { bytes: '1' }])(
+    'is a number: %j',
+    async (use) => {
+      expect(await codeOf(() => open().keyring.dataKey('users', use as never))).toBe('bad_input')
+    },
+  )
+})
+
 describe('a data key that is used up by messages', () => {
   const limits = { maxMessages: 10 }
 

@@ -10,7 +10,7 @@ import { alice, bob, Clock, open, recordContext, WatchedStore } from './keyring-
 
 const plaintext = patterned(100)
 const options = { recordContext }
-const changes = ['insertWriting', 'reserve', 'release', 'move', 'replaceWrappedKey', 'setTag', 'destroy']
+const changes = ['insertWriting', 'reserve', 'release', 'move', 'replaceWrappedKeys', 'setTag', 'destroy']
 
 /** Names of the changes that were asked for since. */
 function watch(store: WatchedStore): () => string[] {

@@ -180,11 +180,9 @@ describe('who may open new records', () => {
     const handle = await keyring.dataKey('users')
     const stored = (await store.all())[0]
     if (stored === undefined || handle.keyId === undefined) throw new Error('nothing stored')
-    await store.replaceWrappedKey(stored.keyId, {
-      expected: stored.wrappedKey,
-      replacement: flipped(stored.wrappedKey, 8 * stored.wrappedKey.length - 1),
-      stopWriting: false,
-    })
+    const { keyId, wrappedKey: expected } = stored
+    const replacement = flipped(expected, 8 * expected.length - 1)
+    await store.replaceWrappedKeys([{ keyId, expected, replacement, stopWriting: false }])
     expect(await codeOf(() => open({ store }).keyring.dataKey('users'))).toBe('cannot_open')
   })
 })

@@ -1,5 +1,5 @@
 import { drizzle } from 'drizzle-orm/node-postgres'
-import { Pool } from 'pg'
+import { Client, Pool } from 'pg'
 import { expect, test } from 'vitest'
 
 import { PostgresKeyStore, postgresSchema } from '../../src/stores/postgres.ts'
@@ -78,6 +78,40 @@ await describePostgres('PostgreSQL', (pool) => {
       const error = await refusalOf(() => PostgresKeyStore.open(tx))
       expect(error).toMatchObject({ code: 'bad_input', message: expect.stringContaining('transaction') })
     })
+  })
+
+  test('over one connection it is refused: it would commit what the application has begun on it', async () => {
+    await dropTables()
+    await PostgresKeyStore.open(drizzle({ client: pool }))
+    const client = await pool.connect()
+    try {
+      await client.query('BEGIN')
+      await client.query('CREATE TEMPORARY TABLE begun (a integer)')
+      const error = await refusalOf(() => PostgresKeyStore.open(drizzle({ client })))
+      expect(error).toMatchObject({ code: 'bad_input', hint: expect.stringContaining('Pool') })
+      await client.query('ROLLBACK')
+      const { rows } = await client.query<{ there: boolean }>(
+        `SELECT to_regclass('begun') IS NOT NULL AS there`,
+      )
+      expect(rows).toEqual([{ there: false }])
+    } finally {
+      client.release()
+    }
+    const alone = new Client({ connectionString: pool.options.connectionString })
+    expect(await codeOf(() => PostgresKeyStore.open(drizzle({ client: alone })))).toBe('bad_input')
+  })
+
+  test('beside a transaction of the application on the same pool, data keys are made and stay', async () => {
+    await dropTables()
+    const db = drizzle({ client: pool })
+    const store = await PostgresKeyStore.open(db)
+    const undone = db.transaction(async (tx) => {
+      await tx.execute('SELECT 1')
+      expect(await store.insertWriting(newKey(1), undefined)).toMatchObject({ inserted: true })
+      tx.rollback()
+    })
+    await expect(undone).rejects.toThrow('Rollback')
+    expect(await store.page({ limit: 5 })).toMatchObject([{ keyId: newKey(1).keyId }])
   })
 
   test('an error never holds a parameter', async () => {

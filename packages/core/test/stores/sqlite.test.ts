@@ -56,8 +56,9 @@ test('a column of type TEXT keeps the text form, when read and when replaced', a
     .prepare('UPDATE longhold_data_keys SET wrapped_key = ?, name = NULL')
     .run(toBase64url(wrappedKeyOf(1)))
   expect(await store.get(filled(1, 16))).toMatchObject({ wrappedKey: wrappedKeyOf(1), name: '' })
-  const change = { expected: wrappedKeyOf(1), replacement: wrappedKeyOf(1, 3), stopWriting: false }
-  expect(await store.replaceWrappedKey(filled(1, 16), change)).toBe(true)
+  const [expected, replacement] = [wrappedKeyOf(1), wrappedKeyOf(1, 3)]
+  const change = { keyId: filled(1, 16), expected, replacement, stopWriting: false }
+  expect(await store.replaceWrappedKeys([change])).toEqual([true])
   const row = client
     .prepare('SELECT typeof(wrapped_key) AS type, wrapped_key AS text FROM longhold_data_keys')
     .get()
@@ -124,10 +125,13 @@ describe('inside a transaction of the application, on the same connection', () =
     expect(await store.insertWriting(newKey(2), filled(1, 16))).toMatchObject({ inserted: true })
   })
 
-  test('none is destroyed, or vouched for, and the transaction goes on', async () => {
+  test('none is destroyed, rewrapped or vouched for, and the transaction goes on', async () => {
     const { client, store } = await inTransaction()
     expect(await codeOf(() => store.destroy(filled(1, 16)))).toBe('unavailable')
     expect(await codeOf(() => store.setTag(filled(1, 16), filled(3, 32)))).toBe('unavailable')
+    const [expected, replacement] = [wrappedKeyOf(1), wrappedKeyOf(1, 3)]
+    const change = { keyId: filled(1, 16), expected, replacement, stopWriting: false }
+    expect(await codeOf(() => store.replaceWrappedKeys([change]))).toBe('unavailable')
     expect(client.inTransaction).toBe(true)
     client.exec('COMMIT')
     expect(await store.destroy(filled(1, 16))).toBe(true)
