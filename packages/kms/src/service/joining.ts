@@ -52,7 +52,7 @@ function ownCheckpoint(signer: Signer, line: string) {
   } catch (error) {
     if (!(error instanceof ServiceError) || error.code !== 'malformed_request') throw error
     throw new ServiceError('bad_config', `join-checkpoint: ${error.message}`, {
-      ...(error.hint === undefined ? {} : { hint: error.hint }),
+      hint: 'compare the fingerprint of the signing identity, and the file with another copy',
     })
   }
 }

@@ -39,6 +39,7 @@ export class CheckpointFolder implements CheckpointCopies {
  * Lines of checkpoints, newest first.
  *
  * @param path Of one file, or of a folder of them.
+ * @param limit Of a folder, at most so many lines.
  * @throws ServiceError `bad_config` when it cannot be read, or holds none.
  */
 export async function readCheckpointLines(path: string, limit: number): Promise<string[]> {

@@ -34,10 +34,14 @@ await describePostgres('PostgreSQL', (makeDatabase) => {
   test('of a newer release is refused', async () => {
     const { url, pool } = await makeDatabase()
     await openStore(url)
-    await pool.query(`insert into longhold_kms_migrations values ('20990101000000_from_the_future')`)
+    await pool.query(
+      `insert into longhold_kms_migrations values (99, '20990101000000_from_the_future', '7.2.0')`,
+    )
     await expect(PostgresStore.open({ url })).rejects.toMatchObject({
       code: 'newer_database',
-      message: expect.stringContaining('20990101000000_from_the_future') as string,
+      message: expect.stringContaining(
+        'has schema 99 (20990101000000_from_the_future), made by release 7.2.0',
+      ) as string,
     })
   })
 

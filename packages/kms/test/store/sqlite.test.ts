@@ -81,13 +81,16 @@ describe('the file', () => {
     await SqliteStore.open({ path }).close()
     const newer = new Database(path)
     newer
-      .prepare('insert into __drizzle_migrations (hash, created_at, name) values (?, ?, ?)')
-      .run('00', 1, '20990101000000_from_the_future')
+      .prepare('insert into longhold_kms_migrations values (?, ?, ?)')
+      .run(99, '20990101000000_from_the_future', '7.2.0')
     newer.close()
     expect(() => SqliteStore.open({ path })).toThrow(
       expect.objectContaining({
         code: 'newer_database',
-        message: expect.stringContaining('20990101000000_from_the_future'),
+        message: expect.stringMatching(
+          /kms\.db has schema 99 \(20990101000000_from_the_future\), made by release 7\.2\.0; this is release \d/u,
+        ),
+        hint: expect.stringContaining('start release 7.2.0 or a newer one'),
       }),
     )
   })

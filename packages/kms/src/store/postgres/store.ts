@@ -18,6 +18,7 @@ import type {
 } from '../../service/key-store.ts'
 import type { KeyOf, Rows, Stored, TableName, VersionRow } from '../../service/rows.ts'
 import { columnNamed } from '../sql/columns.ts'
+import type { SchemaUpgrade } from '../sql/migrations.ts'
 import { rowFrom } from '../sql/rows.ts'
 import { openPool, translated } from './connection.ts'
 import type { Connection } from './connection.ts'
@@ -32,6 +33,8 @@ export interface PostgresStoreOptions {
   readonly url: string
   /** Default: 10. */
   readonly maxConnections?: number
+  /** Told when the database had an older schema, which it has no more. */
+  readonly onUpgrade?: ((upgrade: SchemaUpgrade) => void) | undefined
 }
 
 export class PostgresStore implements KeyStore {
@@ -48,10 +51,11 @@ export class PostgresStore implements KeyStore {
    *
    * @throws ServiceError `newer_database`, `bad_config`, `storage_unavailable`.
    */
-  static async open({ url, maxConnections = 10 }: PostgresStoreOptions): Promise<PostgresStore> {
+  static async open({ url, maxConnections = 10, onUpgrade }: PostgresStoreOptions): Promise<PostgresStore> {
     const connection = openPool(url, maxConnections)
     try {
-      await migrateDatabase(connection.db)
+      const upgrade = await migrateDatabase(connection.db)
+      if (upgrade !== undefined && upgrade.from > 0) onUpgrade?.(upgrade)
       return new PostgresStore(connection)
     } catch (error) {
       await connection.pool.end()

@@ -15,6 +15,7 @@ import type {
 } from '../../service/key-store.ts'
 import type { KeyOf, Rows, Stored, TableName, VersionRow } from '../../service/rows.ts'
 import { columnNamed } from '../sql/columns.ts'
+import type { SchemaUpgrade } from '../sql/migrations.ts'
 import { createPrivateFile, openConnection, storageUnavailable, translated } from './connection.ts'
 import type { Connection } from './connection.ts'
 import { beginFilling } from './filling.ts'
@@ -31,6 +32,8 @@ export interface SqliteStoreOptions {
   readonly path: string
   /** How long a write waits for a lock that another program holds. */
   readonly busyTimeoutMs?: number
+  /** Told when the database had an older schema, which it has no more. */
+  readonly onUpgrade?: ((upgrade: SchemaUpgrade) => void) | undefined
 }
 
 interface Parts {
@@ -68,13 +71,14 @@ export class SqliteStore implements KeyStore {
    *
    * @throws ServiceError `database_in_use`, `newer_database`, `bad_config`, `storage_unavailable`.
    */
-  static open({ path, busyTimeoutMs = 2000 }: SqliteStoreOptions): SqliteStore {
+  static open({ path, busyTimeoutMs = 2000, onUpgrade }: SqliteStoreOptions): SqliteStore {
     const file = createPrivateFile(path)
     const lock = lockDatabase(file)
     try {
       const setup = openConnection(file, { readonly: false, busyTimeoutMs })
       try {
-        migrateDatabase(setup, path)
+        const upgrade = migrateDatabase(setup, path)
+        if (upgrade !== undefined && upgrade.from > 0) onUpgrade?.(upgrade)
       } finally {
         setup.client.close()
       }
