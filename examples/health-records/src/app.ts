@@ -71,7 +71,9 @@ export function createApp({ keys, records, attachments, log }: Services): Hono {
     const missing = records.missing(patient)
     if (missing !== undefined) return c.json({ error: missing }, statuses[missing])
     const mediaType = c.req.header('content-type') ?? 'application/octet-stream'
-    const id = await attachments.add(patient, mediaType, c.req.raw.body ?? new Blob().stream())
+    const length = c.req.header('content-length')
+    const size = length === undefined ? undefined : Number(length)
+    const id = await attachments.add(patient, mediaType, c.req.raw.body ?? new Blob().stream(), size)
     return id === undefined ? c.json({ error: 'gone' }, 410) : c.json({ id }, 201)
   })
 

@@ -1,6 +1,6 @@
 /**
- * Files of patients, of any size: each is one record under a data key of its own, which is in the database under a data
- * key of the patient. So any part of a file is read without the rest, and all of it is gone with the patient's key.
+ * Files of patients, of any size: each is one record under a data key of the patient, like the values in the columns. So
+ * any part of a file is read without the rest, and all of it is gone with the patient's keys.
  */
 
 import { randomUUID } from 'node:crypto'
@@ -8,11 +8,10 @@ import { openAsBlob } from 'node:fs'
 import { rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 
-import { DataKey, encryptRecordStream, openEncryptedRecord } from '@longhold/core'
 import type { EncryptedReader } from '@longhold/core'
 import { and, eq, isNull } from 'drizzle-orm'
 
-import { keyContextOf } from './keys.ts'
+import { keyContextOf, patientKeys } from './keys.ts'
 import type { Keys } from './keys.ts'
 import { attachments, healthRecords } from './schema.ts'
 import type { AppDatabase } from './schema.ts'
@@ -34,21 +33,24 @@ export class Attachments {
     this.#directory = directory
   }
 
-  /** @returns `undefined` when the patient was forgotten meanwhile. */
+  /**
+   * Encrypts a file as it arrives.
+   *
+   * @param size Bytes of content where the request says so: what is cut short is then refused.
+   * @returns `undefined` when the patient was forgotten meanwhile.
+   */
   async add(
     patient: string,
     mediaType: string,
     content: ReadableStream<Uint8Array>,
+    size?: number,
   ): Promise<string | undefined> {
     const id = randomUUID()
-    using fileKey = DataKey.generate()
-    const patientKey = this.#keys.ofPatient(patient)
-    await patientKey.ready()
-    const sealedKey = fileKey.use((bytes) => patientKey.encrypt(bytes, keyPlace(id)))
-    const encrypted = content.pipeThrough(encryptRecordStream(fileKey, filePlace(patient, id)))
+    const options = { ...placeOf(patient, id), ...(size !== undefined && { size }) }
     try {
+      const encrypted = content.pipeThrough(this.#keys.keyring.encryptStream(patientKeys, options))
       await writeFile(this.#path(id), encrypted, { flag: 'wx', mode: 0o600, flush: true })
-      if (this.#insert({ id, patient, mediaType, sealedKey: Buffer.from(sealedKey) })) return id
+      if (this.#insert({ id, patient, mediaType })) return id
     } catch (error) {
       await rm(this.#path(id), { force: true })
       throw error
@@ -58,7 +60,8 @@ export class Attachments {
   }
 
   /**
-   * Opens one for reading in parts.
+   * Opens one for reading in parts. Its data key is found by the id in the file, so that nothing is made anew for who is
+   * forgotten.
    *
    * @throws LongholdError `destroyed` when the patient is forgotten, `cannot_open` for a file that was altered or moved.
    */
@@ -66,17 +69,8 @@ export class Attachments {
     const isIt = and(eq(attachments.id, id), eq(attachments.patient, patient))
     const row = this.#db.select().from(attachments).where(isIt).get()
     if (row === undefined) return undefined
-    // The data key is found by its id in the record, so that nothing is made anew for who is forgotten.
-    const keyContext = keyContextOf(patient)
-    const bytes = await this.#keys.keyring.decrypt(row.sealedKey, { ...keyPlace(id), keyContext })
-    try {
-      using fileKey = DataKey.from(bytes)
-      const file = await openAsBlob(this.#path(id))
-      const reader = await openEncryptedRecord(file, fileKey, filePlace(patient, id))
-      return { mediaType: row.mediaType, reader }
-    } finally {
-      bytes.fill(0)
-    }
+    const file = await openAsBlob(this.#path(id))
+    return { mediaType: row.mediaType, reader: await this.#keys.keyring.open(file, placeOf(patient, id)) }
   }
 
   /** The files of a patient. Their rows stay, to say that they are gone. */
@@ -100,5 +94,8 @@ export class Attachments {
   }
 }
 
-const keyPlace = (id: string) => ({ recordContext: { table: 'attachments', column: 'sealed_key', id } })
-const filePlace = (patient: string, id: string) => ({ recordContext: { patient, attachment: id } })
+/** What a file is bound to: the patient's data keys, and its place. */
+const placeOf = (patient: string, id: string) => ({
+  keyContext: keyContextOf(patient),
+  recordContext: { patient, attachment: id },
+})

@@ -12,9 +12,9 @@ export type KeyHolder =
   | { readonly kmsUrl: string; readonly tokenFile: string; readonly key: string }
 
 /** The name of a patient's data keys. */
-const patientKeys = 'patient'
-/** A patient has few records: without this, each would get another data key every day. */
-const maxAgeMs = 365 * 24 * 60 * 60 * 1000
+export const patientKeys = 'patient'
+/** A patient has few records: without this, each would get another data key every day. And files may be large. */
+const limits = { maxAgeMs: 365 * 24 * 60 * 60 * 1000, maxBytes: 2 ** 40 }
 
 export class Keys {
   readonly keyring: Keyring
@@ -28,7 +28,7 @@ export class Keys {
   static async open(keyHolder: KeyHolder, store: WrappedKeyStore): Promise<Keys> {
     const holder = 'kmsUrl' in keyHolder ? serviceHolder(keyHolder) : localHolder(keyHolder.identityFile)
     const recipients = [await holder.recipient()]
-    const keyring = openKeyring({ identities: [holder.identity], recipients, store, limits: { maxAgeMs } })
+    const keyring = openKeyring({ identities: [holder.identity], recipients, store, limits })
     return new Keys(keyring, holder)
   }
 

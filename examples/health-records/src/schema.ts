@@ -5,7 +5,7 @@ import { encryptedColumns } from '@longhold/core/drizzle'
 import type { EncryptedColumns } from '@longhold/core/drizzle'
 import Database from 'better-sqlite3'
 import { drizzle } from 'drizzle-orm/better-sqlite3'
-import { blob, integer, sqliteTable, text } from 'drizzle-orm/sqlite-core'
+import { integer, sqliteTable, text } from 'drizzle-orm/sqlite-core'
 
 /** No key: for the columns themselves, and for looking somebody up. */
 export const noKey = (): never => {
@@ -33,8 +33,6 @@ export const attachments = sqliteTable('attachments', {
   id: text().primaryKey(),
   patient: text().notNull(),
   mediaType: text('media_type').notNull(),
-  /** The data key of the file, 32 bytes, as a record under a data key of the patient. */
-  sealedKey: blob('sealed_key', { mode: 'buffer' }).notNull(),
 })
 
 const statements = `
@@ -44,8 +42,7 @@ CREATE TABLE IF NOT EXISTS health_records (
 );
 CREATE INDEX IF NOT EXISTS health_records_insurance ON health_records (insurance_index);
 CREATE TABLE IF NOT EXISTS attachments (
-  id TEXT PRIMARY KEY, patient TEXT NOT NULL REFERENCES health_records (id), media_type TEXT NOT NULL,
-  sealed_key BLOB NOT NULL
+  id TEXT PRIMARY KEY, patient TEXT NOT NULL REFERENCES health_records (id), media_type TEXT NOT NULL
 );
 CREATE INDEX IF NOT EXISTS attachments_patient ON attachments (patient);
 `

@@ -121,6 +121,28 @@ test('keys are rotated while requests run, and no file and no row changes for it
   expect(service.log).toEqual([])
 })
 
+test('an upload goes on while keys are rotated beneath it', async () => {
+  await using service = await TestService.start()
+  const id = await service.add()
+  let rotation: Response | undefined
+  let at = 0
+  const slow = new ReadableStream<Uint8Array>(
+    {
+      async pull(controller) {
+        if (at > 50_000) rotation ??= await service.ask('POST', '/rotation')
+        if (at >= scan.length) return controller.close()
+        controller.enqueue(scan.subarray(at, at + 10_000))
+        at += 10_000
+      },
+    },
+    { highWaterMark: 0 },
+  )
+  const path = await service.attach(id, slow)
+  expect(rotation?.status).toBe(200)
+  expect(scan.equals(await bytesOf(await service.ask('GET', path)))).toBe(true)
+  expect(scan.equals(await bytesOf(await service.ask('GET', await service.attach(id, scan))))).toBe(true)
+})
+
 test('a value that was moved to another row, and a file under another name, are refused', async () => {
   await using service = await TestService.start()
   const [one, two] = [await service.add(), await service.add({ ...ada, diagnoses: ['none'] })]
@@ -138,8 +160,12 @@ test('a value that was moved to another row, and a file under another name, are 
   writeFileSync(fileOf(other), readFileSync(fileOf(mine)))
   expect((await service.ask('GET', other)).status).toBe(500)
   expect(await (await service.ask('GET', mine)).text()).toBe('mine')
+  const ofAnother = await service.attach(two, 'of another')
+  writeFileSync(fileOf(other), readFileSync(fileOf(ofAnother)))
+  expect((await service.ask('GET', other)).status).toBe(500)
   expect(service.log).toEqual([
     'GET /records/:id: cannot_open',
+    'GET /records/:id/attachments/:attachment: cannot_open',
     'GET /records/:id/attachments/:attachment: cannot_open',
   ])
 })
