@@ -11,7 +11,8 @@ export function isBytes(value: unknown): value is Uint8Array {
 
 /** Whether other threads may write to the bytes. */
 export function isShared({ buffer }: Uint8Array): boolean {
-  return tagOf(buffer) === 'SharedArrayBuffer'
+  // That of another realm, or none: telling which costs more, and each record asks.
+  return !(buffer instanceof ArrayBuffer) && tagOf(buffer) === 'SharedArrayBuffer'
 }
 
 function tagOf(value: object): string {

@@ -27,7 +27,7 @@ export function checkOptions(options: object, known: readonly string[], where: s
  */
 export function checkBytes(value: unknown, what: string): asserts value is Uint8Array {
   if (!isBytes(value)) throw badInput(`${what} must be a Uint8Array`)
-  const { buffer } = value
   if (isShared(value)) throw badInput(`${what} must not be in shared memory`, 'copy it first')
-  if ('detached' in buffer && buffer.detached) throw badInput(`${what} was transferred to another owner`)
+  const { detached = false } = value.buffer as { readonly detached?: boolean } // ES2024: not in every runtime
+  if (detached) throw badInput(`${what} was transferred to another owner`)
 }

@@ -17,12 +17,15 @@ export interface CanonicalContext {
 
 const maxPairs = 64
 const maxCanonicalBytes = 8192
+/** Up to here ASCII is written byte by byte: a call of the encoder costs more. */
+const shortUnits = 64
 
 /** Shared by all who bind nothing, so nobody may add to it. */
 const empty: CanonicalContext = { pairs: Object.freeze([]), bytes: u16(0) }
 const encoder = new TextEncoder()
-/** Where canonical bytes are assembled: a context is encoded anew for each record, so it had better be cheap. */
-const scratch = new Uint8Array(maxCanonicalBytes)
+/** Where canonical bytes are assembled: a context is encoded anew for each record, so it had better be cheap. Has room for what
+ *  is refused afterwards: a UTF-16 unit takes at most three bytes, and the lengths take less than the fourth. */
+const scratch = new Uint8Array(4 * maxCanonicalBytes)
 
 /**
  * Sorts and encodes a context (SPEC §4). No context and an empty one are the same.
@@ -31,16 +34,19 @@ const scratch = new Uint8Array(maxCanonicalBytes)
  * string, more than 64 pairs or another kind of object; `limit_exceeded` above 8,192 canonical bytes.
  */
 export function canonicalize(context: ContextInput | undefined): CanonicalContext {
+  const lent = lendCanonical(context)
+  return lent === empty ? empty : { pairs: lent.pairs, bytes: lent.bytes.slice() }
+}
+
+/** As `canonicalize`, but the bytes are on loan: the next context is encoded into the same memory. */
+export function lendCanonical(context: ContextInput | undefined): CanonicalContext {
   if (context === undefined) return empty
   if (typeof context !== 'object' || context === null)
     throw badContext('a context is an object or a list of pairs')
   const given = entriesOf(context)
   if (given.length === 0) return empty
   if (given.length > maxPairs) throw badContext(`${given.length} pairs, at most ${maxPairs} are allowed`)
-  const pairs = given.map(checkPair).toSorted(([a], [b]) => compareUtf8(a, b))
-  pairs.forEach(([key], i) => {
-    if (key === pairs[i - 1]?.[0]) throw badContext(`the key "${key}" stands twice`)
-  })
+  const pairs = sortedPairs(given)
   return { pairs, bytes: encodePairs(pairs) }
 }
 
@@ -51,7 +57,7 @@ export function canonicalize(context: ContextInput | undefined): CanonicalContex
  * than 64 pairs or another kind of object; `limit_exceeded` above 8,192 bytes.
  */
 export function canonicalContext(context: ContextInput | undefined): Uint8Array {
-  return new Uint8Array(canonicalize(context).bytes)
+  return new Uint8Array(lendCanonical(context).bytes)
 }
 
 /** Refuses what may have entries that `Object.entries` does not see: a Map, getters of a class, symbols as keys would
@@ -59,9 +65,11 @@ export function canonicalContext(context: ContextInput | undefined): Uint8Array 
 function entriesOf(context: ContextInput): readonly unknown[] {
   if (Array.isArray(context)) return Array.from<unknown>(context) // a hole becomes undefined, and is refused
   const prototype: unknown = Object.getPrototypeOf(context)
-  // Object.prototype of any realm is the prototype that has none itself.
-  if (prototype !== null && Object.getPrototypeOf(prototype) !== null)
-    throw badContext('a context is a plain object or a list of pairs')
+  if (prototype !== Object.prototype && prototype !== null) {
+    // That of another realm is the prototype that has none itself.
+    if (Object.getPrototypeOf(prototype) !== null)
+      throw badContext('a context is a plain object or a list of pairs')
+  }
   const entries = Object.entries(context)
   // Cheaper than Reflect.ownKeys, which says both: this runs for each record.
   const hasHidden = Object.getOwnPropertyNames(context).length !== entries.length
@@ -70,50 +78,74 @@ function entriesOf(context: ContextInput): readonly unknown[] {
   return entries
 }
 
-function checkPair(pair: unknown): readonly [string, string] {
+type Pair = EncryptionContext[number]
+
+/** Sorted by insertion: there are few, and nearly always they are the three of a record. */
+function sortedPairs(given: readonly unknown[]): Pair[] {
+  const pairs: Pair[] = []
+  let units = 0
+  for (const each of given) {
+    const pair = checkPair(each)
+    units += pair[0].length + pair[1].length
+    // Before anything is compared: that takes as long as the keys are.
+    if (units > maxCanonicalBytes) throw tooLong()
+    insert(pairs, pair)
+  }
+  return pairs
+}
+
+function checkPair(pair: unknown): Pair {
   if (!Array.isArray(pair) || pair.length !== 2) throw badContext('each pair is a key and a value')
   const [key, value]: readonly unknown[] = pair
   if (typeof key !== 'string' || key === '') throw badContext('a key is a string that is not empty')
-  if (!key.isWellFormed()) throw badContext('a key has a lone surrogate')
   if (typeof value !== 'string') throw badContext(`the value of "${key}" is not a string`)
-  if (!value.isWellFormed()) throw badContext(`the value of "${key}" has a lone surrogate`)
   return [key, value]
 }
 
-function encodePairs(pairs: EncryptionContext): Uint8Array {
+function insert(pairs: Pair[], pair: Pair): void {
+  let at = pairs.length
+  for (; at > 0; at--) {
+    const before = pairs[at - 1] as Pair // there are more than `at - 1`
+    const order = compareUtf8(before[0], pair[0])
+    if (order === 0) throw badContext(`the key "${pair[0]}" stands twice`)
+    if (order < 0) break
+    pairs[at] = before
+  }
+  pairs[at] = pair
+}
+
+function encodePairs(pairs: readonly Pair[]): Uint8Array {
   scratch[0] = 0
   scratch[1] = pairs.length
   let at = 2
   for (const [key, value] of pairs) at = writeText(value, writeText(key, at))
-  return scratch.slice(0, at)
+  if (at > maxCanonicalBytes) throw tooLong()
+  return scratch.subarray(0, at)
 }
 
 /** Writes `lp16(text)` into `scratch` at `at` and returns where it ends. */
 function writeText(text: string, at: number): number {
   const start = at + 2
-  let end = start
-  // Short ASCII, which nearly all of it is, byte by byte: a call of the encoder costs more.
-  if (text.length <= 32 && start + text.length <= maxCanonicalBytes) {
-    for (; end < start + text.length; end++) {
-      const unit = text.charCodeAt(end - start)
-      if (unit >= 0x80) break
-      scratch[end] = unit
-    }
-  }
-  if (end < start + text.length || start > maxCanonicalBytes) {
-    const { read, written } = encoder.encodeInto(text, scratch.subarray(Math.min(start, maxCanonicalBytes)))
-    if (read !== text.length || start > maxCanonicalBytes) {
-      throw new LongholdError(
-        'limit_exceeded',
-        `the context has more than ${maxCanonicalBytes} canonical bytes`,
-      )
-    }
-    end = start + written
-  }
-  const length = end - start
+  const length = writesAsShortAscii(text, start) ? text.length : writeUtf8(text, start)
   scratch[at] = length >>> 8
   scratch[at + 1] = length
-  return end
+  return start + length
+}
+
+/** Whether it is, as nearly all texts are; then it stands in `scratch`. */
+function writesAsShortAscii(text: string, start: number): boolean {
+  if (text.length > shortUnits) return false
+  for (let i = 0; i < text.length; i++) {
+    const unit = text.charCodeAt(i)
+    if (unit >= 0x80) return false
+    scratch[start + i] = unit
+  }
+  return true
+}
+
+function writeUtf8(text: string, start: number): number {
+  if (!text.isWellFormed()) throw badContext('a key or a value has a lone surrogate')
+  return encoder.encodeInto(text, scratch.subarray(start)).written
 }
 
 /** The order of the UTF-8 bytes, a prefix first. JavaScript's own order differs above U+D7FF, where UTF-16
@@ -131,6 +163,10 @@ function compareUtf8(a: string, b: string): number {
 function codePointOrder(unit: number): number {
   if (unit < 0xd800) return unit
   return unit < 0xe000 ? unit + 0x2000 : unit - 0x800
+}
+
+function tooLong(): LongholdError {
+  return new LongholdError('limit_exceeded', `the context has more than ${maxCanonicalBytes} canonical bytes`)
 }
 
 function badContext(what: string): LongholdError {
