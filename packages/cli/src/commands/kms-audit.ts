@@ -1,9 +1,7 @@
-import { readFile } from 'node:fs/promises'
-
 import { Command, Option } from '@commander-js/extra-typings'
 import type { AuditEntry, AuditFilterQuery } from '@longhold/core/kms'
 
-import { fileError, refused } from '../shell/errors.ts'
+import { refused } from '../shell/errors.ts'
 import { examples } from '../shell/help.ts'
 import { kmsTokenFileOption, kmsUrlOption, needKmsClient } from '../shell/key-service.ts'
 import { collect } from '../shell/keys.ts'
@@ -12,6 +10,9 @@ import { outputFile, outputOption } from '../shell/output.ts'
 import type { Terminal } from '../shell/terminal.ts'
 import { count, plural, printable } from '../shell/text.ts'
 import { toTime } from './kms-arguments.ts'
+import { inService } from './service-error.ts'
+
+const maxOfFolder = 50
 
 /** `longhold kms audit …`: what was done, by whom, and whether the log of it is whole. */
 export function kmsAuditCommand(terminal: Terminal) {
@@ -27,6 +28,7 @@ export function kmsAuditCommand(terminal: Terminal) {
         'longhold kms audit --action key.rotate --since 2026-11-01',
         'longhold kms audit checkpoint -o /media/elsewhere/checkpoint-1.json',
         'longhold kms audit verify --checkpoint /media/elsewhere/checkpoint-1.json',
+        'longhold kms audit verify --checkpoint /mnt/longhold-checkpoints',
       ),
     )
 }
@@ -73,16 +75,17 @@ function verifyCommand(terminal: Terminal) {
         'not whole.',
     )
     .addOption(
-      new Option('--checkpoint <file>', 'a checkpoint that was kept elsewhere (repeatable)').argParser(
-        collect,
-      ),
+      new Option(
+        '--checkpoint <path>',
+        'a checkpoint that was kept elsewhere, or a folder of them (repeatable)',
+      ).argParser(collect),
     )
     .addOption(kmsUrlOption())
     .addOption(kmsTokenFileOption())
     .addHelpText('after', examples('longhold kms audit verify --checkpoint checkpoint-1.json'))
     .action(async (options) => {
       const client = await needKmsClient(terminal, options)
-      const lines = await Promise.all((options.checkpoint ?? []).map((file) => readLine(terminal, file)))
+      const lines = await readLines(terminal, options.checkpoint ?? [])
       const verdict = await client.audit.verify(lines)
       const { ok, runs, entries, faults } = verdict
       if (ok) {
@@ -91,7 +94,7 @@ function verifyCommand(terminal: Terminal) {
         await terminal.answer({ text, json: verdict })
         if (lines.length === 0) {
           terminal.hint(
-            'what was cut off together with its head shows only against a checkpoint: --checkpoint FILE',
+            'what was cut off together with its head shows only against a checkpoint: --checkpoint PATH',
           )
         }
         return
@@ -124,12 +127,13 @@ function checkpointCommand(terminal: Terminal) {
     })
 }
 
-async function readLine(terminal: Terminal, file: string): Promise<string> {
-  try {
-    return (await readFile(terminal.path(file), 'utf8')).trim()
-  } catch (error) {
-    throw fileError(error, file, 'read')
-  }
+/** The newest of each folder: older ones show nothing that newer ones do not. */
+async function readLines(terminal: Terminal, paths: readonly string[]): Promise<string[]> {
+  if (paths.length === 0) return []
+  const found = await inService(({ readCheckpointLines }) =>
+    Promise.all(paths.map((path) => readCheckpointLines(terminal.path(path), maxOfFolder))),
+  )
+  return found.flat()
 }
 
 interface Body {

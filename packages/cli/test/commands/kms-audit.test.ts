@@ -27,6 +27,12 @@ test('longhold kms audit reads the log, makes a checkpoint, and holds the log ag
   expect(verified.stdout).toMatch(/^whole: \d+ entries in 2 chains, and fits 1 checkpoint\n$/u)
   expect(problem(await space.ask(['kms', 'audit', 'verify']))).toContain('only against a checkpoint')
 
+  await space.stop()
+  await space.start('--checkpoint-folder', 'copies')
+  await space.ask(['kms', 'audit', 'checkpoint'])
+  const folder = await space.ask(['kms', 'audit', 'verify', '--checkpoint', 'copies'])
+  expect(folder.stdout).toMatch(/ and fits \d checkpoints\n$/u)
+
   const altered = space.read('checkpoint.json').replace('number', 'numbre')
   space.write('altered.json', altered)
   const refused = await space.ask(['kms', 'audit', 'verify', '--checkpoint', 'altered.json'])

@@ -41,6 +41,22 @@ export const settings = {
     ['init', 'serve', 'accept-rollback', 'doctor'],
     'the file that tells an older database, or none; default anchor.json there',
   ),
+  'checkpoint-folder': setting(
+    directory,
+    ['serve', 'verify-audit', 'doctor'],
+    'where each checkpoint is copied to: on another machine, say a mount',
+  ),
+  'checkpoint-every': setting(
+    duration(10_000, 7 * 24 * 60 * 60_000),
+    serving,
+    'while something changes; default 60m',
+  ),
+  'join-checkpoint': setting(
+    path,
+    serving,
+    'for a node without an anchor: a checkpoint, or a folder of them, that the database must not be older than',
+  ),
+  'join-fingerprint': setting(text, serving, 'of the service that signed it, as init printed it'),
   epochs: setting(
     text,
     ['accept-rollback'],

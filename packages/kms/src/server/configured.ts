@@ -21,6 +21,9 @@ export function serviceConfigOf(values: Values): ServiceConfig {
     tokenFile: values['token-file'],
     database: values.database,
     anchor: values.anchor,
+    checkpointFolder: values['checkpoint-folder'],
+    checkpointEveryMs: values['checkpoint-every'],
+    join: joinOf(values),
     adminSocket: values['admin-socket'],
     unsealAnywhere: values['unseal-anywhere'],
     ...values.listen,
@@ -51,6 +54,18 @@ export function serviceConfigOf(values: Values): ServiceConfig {
 export function checkConfig(values: Values): void {
   const { tls } = serviceConfigOf(values)
   if (tls !== undefined) readTlsFiles(tls)
+}
+
+function joinOf(values: Values): ServiceConfig['join'] {
+  const { 'join-checkpoint': path, 'join-fingerprint': fingerprint } = values
+  if (path === undefined && fingerprint === undefined) return undefined
+  if (path === undefined || fingerprint === undefined) {
+    throw new ConfigError('join-checkpoint and join-fingerprint are given together')
+  }
+  if (!/^[0-9a-f]{64}$/u.test(fingerprint.replaceAll(' ', '').toLowerCase())) {
+    throw new ConfigError('join-fingerprint has 64 hexadecimal digits, as init printed it')
+  }
+  return { path, fingerprint }
 }
 
 function sealServiceOf(values: Values): ServiceConfig['sealService'] {

@@ -14,8 +14,10 @@ import { KeyFile } from '../seal/key-file.ts'
 import { acceptRollback } from '../service/accept-rollback.ts'
 import type { Rollback } from '../service/accept-rollback.ts'
 import type { AuditReport } from '../service/audit-verify.ts'
+import type { CheckpointSettings } from '../service/checkpoints.ts'
 import { DatabaseClock } from '../service/database-clock.ts'
 import { ServiceError } from '../service/errors.ts'
+import type { JoinFrom } from '../service/joining.ts'
 import type { KeyLifeSettings } from '../service/key-life.ts'
 import { everyRow } from '../service/key-store.ts'
 import type { KeyStore } from '../service/key-store.ts'
@@ -24,6 +26,7 @@ import type { SlotRow } from '../service/rows.ts'
 import { Service, verifyAuditOf } from '../service/service.ts'
 import type { SlotOpener } from '../service/slot-opener.ts'
 import { AnchorFile } from '../store/anchor-file.ts'
+import { CheckpointFolder, readCheckpointLines } from '../store/checkpoint-folder.ts'
 import { ServiceGate } from './gate.ts'
 import { handlerOf } from './handlers.ts'
 import type { HandlerOptions } from './handlers.ts'
@@ -44,6 +47,11 @@ export interface ServiceConfig extends ServicePaths {
   readonly host?: string | undefined
   /** Default: 8420; 0: any that is free. */
   readonly port?: number | undefined
+  /** Where each checkpoint is copied to, and how often there is one; default: nowhere, one an hour. */
+  readonly checkpointFolder?: string | undefined
+  readonly checkpointEveryMs?: number | undefined
+  /** For a node without an anchor: a checkpoint or a folder of them, and the fingerprint of who signed it. */
+  readonly join?: { readonly path: string; readonly fingerprint: string } | undefined
   /** Serves plain HTTP beyond this machine too: for a TLS proxy in front, and nothing else. */
   readonly plainHttpAnywhere?: boolean | undefined
   /** Speaks TLS 1.3 with X25519MLKEM768 preferred. Default: plain HTTP, on this machine only. */
@@ -85,6 +93,8 @@ export interface RunningService {
 }
 
 export const defaultPort = 8420
+/** Older ones show nothing that newer ones do not. */
+const maxCheckpoints = 100
 
 /**
  * Starts a service that was set up before.
@@ -102,7 +112,7 @@ export async function startService(config: ServiceConfig): Promise<RunningServic
     if (config.plainHttpAnywhere !== true) requireLoopback(plain)
   }
   const paths = resolvePaths(config)
-  const store = await openDatabase(paths)
+  const store = await openDatabase(paths, log)
   const slots = () => slotsOf(store)
   const anchor = paths.anchor === undefined ? undefined : new AnchorFile(paths.anchor)
   const onFault = ({ code, message }: ServiceError): void => log({ level: 'error', message, code })
@@ -117,6 +127,8 @@ export async function startService(config: ServiceConfig): Promise<RunningServic
       opener,
       failures,
       anchor,
+      join: await joinFrom(config),
+      checkpoints: checkpointsOf(config, log),
       onFault,
       onUpkeep,
     })
@@ -204,22 +216,44 @@ function tlsOf({ requirePostQuantum = false, ...files }: NonNullable<ServiceConf
 }
 
 /**
- * Checks the whole audit log of a service that is not running.
+ * Checks the whole audit log of a service that is not running, and holds it against the checkpoints that were copied.
  *
  * @throws ServiceError as `startService`.
  */
-export async function verifyAudit(paths: ServicePaths): Promise<AuditReport> {
+export async function verifyAudit(
+  paths: ServicePaths & Pick<ServiceConfig, 'checkpointFolder'>,
+): Promise<AuditReport> {
   const resolved = resolvePaths(paths)
   const store = await openDatabase(resolved)
   try {
     const opener = KeyFile.read(resolved.keyFile)
     try {
-      return await verifyAuditOf({ store, opener })
+      const { checkpointFolder: folder } = paths
+      const lines = folder === undefined ? [] : await readCheckpointLines(folder, maxCheckpoints)
+      return await verifyAuditOf({ store, opener }, lines)
     } finally {
       opener.close()
     }
   } finally {
     await store.close()
+  }
+}
+
+async function joinFrom({ join }: ServiceConfig): Promise<JoinFrom | undefined> {
+  if (join === undefined) return undefined
+  return { lines: await readCheckpointLines(join.path, 1), fingerprint: join.fingerprint }
+}
+
+function checkpointsOf(config: ServiceConfig, log: Log): CheckpointSettings {
+  const { checkpointFolder, checkpointEveryMs: everyMs } = config
+  return {
+    copies: checkpointFolder === undefined ? undefined : new CheckpointFolder(checkpointFolder),
+    everyMs,
+    onFailure(error) {
+      const { code, message } =
+        error instanceof ServiceError ? error : { code: 'internal', message: 'a checkpoint failed' }
+      log({ level: 'error', message, code })
+    },
   }
 }
 
