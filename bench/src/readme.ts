@@ -5,10 +5,13 @@
 
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 
+import { cellsOf, type Rows } from './rows.ts'
 import { formatKilobytes, formatMicroseconds, formatRatio, print } from './table.ts'
 import { asked, measured, type Verdict } from './targets.ts'
 
 const benchmarks = ['kem', 'records', 'wraps', 'streams', 'files', 'random', 'rewrap'] as const
+/** Of the key service: rows of numbers. */
+const ofKeyService = ['kms-load', 'kms-nodes', 'kms-start', 'kms-verify', 'kms-soak'] as const
 const readme = new URL('../README.md', import.meta.url)
 
 /** What is read of a result; `report.ts` and `comparison.ts` write it. */
@@ -33,19 +36,35 @@ interface Result {
   readonly targets: readonly Verdict[]
 }
 
+type RowResult = Pick<Result, 'what' | 'origin' | 'targets'> & Rows
+
 /** Writes the tables into the README, and says whether that changed it. */
 export function updateReadme({ checkOnly = false }: { checkOnly?: boolean } = {}): boolean {
   const old = readFileSync(readme, 'utf8')
   let text = old
+  // Written by publish.ts and kms-report.ts.
   for (const name of benchmarks) {
-    const file = new URL(`../results/${name}.json`, import.meta.url)
-    const content = existsSync(file)
-      ? describe(name, JSON.parse(readFileSync(file, 'utf8')) as Result) // written by publish.ts
-      : ''
-    text = between(text, name, content)
+    text = between(
+      text,
+      name,
+      contentOf(name, (result) => describe(name, result as Result)),
+    )
+  }
+  for (const name of ofKeyService) {
+    text = between(
+      text,
+      name,
+      contentOf(name, (result) => describeRows(name, result as RowResult)),
+    )
   }
   if (text !== old && !checkOnly) writeFileSync(readme, text)
   return text !== old
+}
+
+/** Nothing where there is no result yet. */
+function contentOf(name: string, describeIt: (result: unknown) => string): string {
+  const file = new URL(`../results/${name}.json`, import.meta.url)
+  return existsSync(file) ? describeIt(JSON.parse(readFileSync(file, 'utf8'))) : ''
 }
 
 function between(text: string, name: string, content: string): string {
@@ -57,22 +76,36 @@ function between(text: string, name: string, content: string): string {
 }
 
 function describe(name: string, { what, comparisons, origin, targets }: Result): string {
-  const { date, commit, machine } = origin
-  const source = `${machine.cpu}, load ${machine.load.before.toFixed(1)} before it, commit ${commit.slice(0, 12)}, ${date.slice(0, 10)}`
   return [
-    `Medians, ${what} (× against the first row). ${source}. [All numbers](results/${name}.json), [chart](results/${name}.svg).`,
+    `Medians, ${what} (× against the first row). ${sourceOf(origin)}. [All numbers](results/${name}.json), [chart](results/${name}.svg).`,
     ...byContestants(comparisons).map(comparisonTable),
     ...notesOf(comparisons),
-    table(
-      ['asked of ourselves', 'at least or most', 'measured', ''],
-      targets.map((verdict) => [
-        verdict.what,
-        asked(verdict),
-        measured(verdict),
-        verdict.met ? 'met' : 'missed',
-      ]),
-    ),
+    verdictTable(targets),
   ].join('\n\n')
+}
+
+function describeRows(name: string, { what, columns, rows, origin, targets }: RowResult): string {
+  return [
+    `${what}. ${sourceOf(origin)}. [All numbers](results/${name}.json).`,
+    table(['', ...columns.map(({ title }) => title)], cellsOf(columns, rows)),
+    ...(targets.length === 0 ? [] : [verdictTable(targets)]),
+  ].join('\n\n')
+}
+
+function sourceOf({ date, commit, machine }: Result['origin']): string {
+  return `${machine.cpu}, load ${machine.load.before.toFixed(1)} before it, commit ${commit.slice(0, 12)}, ${date.slice(0, 10)}`
+}
+
+function verdictTable(targets: readonly Verdict[]): string {
+  return table(
+    ['asked of ourselves', 'at least or most', 'measured', ''],
+    targets.map((verdict) => [
+      verdict.what,
+      asked(verdict),
+      measured(verdict),
+      verdict.met ? 'met' : 'missed',
+    ]),
+  )
 }
 
 type Comparisons = Result['comparisons']
