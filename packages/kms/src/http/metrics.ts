@@ -5,7 +5,7 @@
 
 import { OpenAPIHono } from '@hono/zod-openapi'
 import type { ProblemCode } from '@longhold/core/kms'
-import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client'
+import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from '@prometheus-io/client'
 
 import type { App, Env, Outcomes } from './env.ts'
 import { refusals } from './tls.ts'
