@@ -17,6 +17,13 @@ export interface FinalVersion {
   readonly state: 'compromised' | 'destroyed'
 }
 
+/** How far a key had come: what a database of before does not know. */
+export interface KeyProgress {
+  readonly key: string
+  readonly latestVersion: number
+  readonly generation: number
+}
+
 export interface Checkpoint {
   /** 1, 2, 3, … */
   readonly number: number
@@ -29,6 +36,7 @@ export interface Checkpoint {
   /** Where each chain of the log ends, oldest first. */
   readonly chains: readonly PreviousRun[]
   readonly finalVersions: readonly FinalVersion[]
+  readonly keys: readonly KeyProgress[]
 }
 
 const format = 'longhold/kms/v1/checkpoint'
@@ -42,6 +50,11 @@ interface Body {
   readonly head_mac: string
   readonly chains: readonly PreviousRun[]
   readonly final_versions: readonly FinalVersion[]
+  readonly keys: readonly {
+    readonly key: string
+    readonly latest_version: number
+    readonly generation: number
+  }[]
 }
 
 /** One line of JSON: the body as a text, exactly as it was signed, and the signature (base64url). */
@@ -55,6 +68,11 @@ export function signCheckpoint(signer: Signer, checkpoint: Checkpoint): string {
     head_mac: checkpoint.headMac,
     chains: checkpoint.chains,
     final_versions: checkpoint.finalVersions,
+    keys: checkpoint.keys.map(({ key, latestVersion, generation }) => ({
+      key,
+      latest_version: latestVersion,
+      generation,
+    })),
   }
   const body = JSON.stringify(fields)
   return JSON.stringify({ body, signature: toBase64url(signer.sign('checkpoint', body)) })
@@ -87,6 +105,11 @@ export function readCheckpoint(
     headMac: fields.head_mac,
     chains: fields.chains,
     finalVersions: fields.final_versions,
+    keys: fields.keys.map(({ key, latest_version: latestVersion, generation }) => ({
+      key,
+      latestVersion,
+      generation,
+    })),
   }
 }
 

@@ -6,7 +6,7 @@ import { auditHeads } from './audit-heads.ts'
 import type { AuditLog } from './audit-log.ts'
 import { insert } from './changes.ts'
 import { signCheckpoint } from './checkpoint.ts'
-import type { Checkpoint, FinalVersion } from './checkpoint.ts'
+import type { Checkpoint, FinalVersion, KeyProgress } from './checkpoint.ts'
 import { ServiceError } from './errors.ts'
 import { allRows } from './key-store.ts'
 import type { Ledger } from './ledger.ts'
@@ -142,11 +142,17 @@ export class Checkpoints {
     const heads = await auditHeads(ledger)
     const finalVersions: FinalVersion[] = []
     for await (const rows of allRows(ledger, 'versions')) {
-      for (const { key, version, state } of rows) {
-        if (state === 'compromised' || state === 'destroyed') finalVersions.push({ key, version, state })
+      for (const { key, version, state, compromisedAt } of rows) {
+        if (state === 'destroyed') finalVersions.push({ key, version, state })
+        // Whatever came of it since: a destruction that is to come can be called off.
+        else if (compromisedAt !== null) finalVersions.push({ key, version, state: 'compromised' })
       }
     }
+    const keys: KeyProgress[] = []
+    for await (const rows of allRows(ledger, 'keys')) {
+      keys.push(...rows.map(({ key, latestVersion, generation }) => ({ key, latestVersion, generation })))
+    }
     const chains = heads.map(({ run, seq, lastMac }) => ({ run, seq, mac: toHex(lastMac) }))
-    return { number, at, epoch, headMac: toHex(mac), chains, finalVersions }
+    return { number, at, epoch, headMac: toHex(mac), chains, finalVersions, keys }
   }
 }

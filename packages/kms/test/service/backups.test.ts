@@ -53,10 +53,10 @@ describe('a backup', () => {
     const under = await startTestService({ keys: ['a'] })
     const { bytes } = await takeBackup(under.service)
     const open = async (identity: typeof offline, context: Record<string, string>) => {
-      const stream = ReadableStream.from([bytes]).pipeThrough(
-        decryptStream({ identities: [identity], context }),
-      )
-      return await new Response(stream as ReadableStream<Uint8Array<ArrayBuffer>>).bytes()
+      const opened = new Blob([new Uint8Array(bytes)])
+        .stream()
+        .pipeThrough(decryptStream({ identities: [identity], context }))
+      return await new Response(opened).bytes()
     }
     expect((await open(offline, backupContext)).length).toBeGreaterThan(1000)
     await expect(open(generateIdentity(), backupContext)).rejects.toMatchObject({ code: 'not_a_recipient' })

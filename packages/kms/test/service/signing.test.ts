@@ -68,6 +68,7 @@ describe('a checkpoint', () => {
     headMac: 'ab'.repeat(32),
     chains: [{ run: '01'.repeat(16), seq: 5, mac: 'cd'.repeat(32) }],
     finalVersions: [{ key: 'patients', version: 2, state: 'destroyed' }],
+    keys: [{ key: 'patients', latestVersion: 3, generation: 7 }],
   }
   const line = signCheckpoint(signer, checkpoint)
 

@@ -1,7 +1,9 @@
 /** Backups of services under test, and who opens them. */
 
 import { concat, generateIdentity } from '@longhold/core'
+import type { LocalIdentity } from '@longhold/core'
 
+import type { BackupFile } from '../../src/service/backup-reader.ts'
 import type { Caller } from '../../src/service/policy.ts'
 import type { BackupRow } from '../../src/service/rows.ts'
 import type { Service } from '../../src/service/service.ts'
@@ -29,4 +31,14 @@ export async function makeBackup(service: Service, caller?: Caller): Promise<Tak
   const { row, bytes } = await takeBackup(service, caller)
   if (row.sha256 === null) throw new Error('it was not finished')
   return { row: await service.backups.confirm(caller, row.backup, row.sha256), bytes }
+}
+
+/** A backup, in pieces of an odd size. */
+export function fileOf(bytes: Uint8Array, identity: LocalIdentity = offline): BackupFile {
+  return {
+    identities: [identity],
+    async *read() {
+      for (let at = 0; at < bytes.length; at += 10_007) yield bytes.slice(at, at + 10_007)
+    },
+  }
 }
