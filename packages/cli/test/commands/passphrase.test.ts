@@ -177,7 +177,8 @@ describe('commands that need the identity', () => {
     const typed = new Typed('something else\r')
     expect(problem(await space.cli(['decrypt', 'x.lh', '-i', 'locked.txt', '-o', 'out'], { typed }))).toBe(
       '2 longhold: error: locked.txt: wrong passphrase, or the file was altered\n' +
-        'longhold: hint: try again; capitals and the layout of the keyboard matter\n',
+        'longhold: hint: try again; capitals and the layout of the keyboard matter. Should it be lost, another ' +
+        'recipient has to rewrap what there is for a new identity\n',
     )
     expect(space.list()).not.toContain('out')
     const nobody = await space.cli(['decrypt', 'x.lh', '-i', 'locked.txt'])

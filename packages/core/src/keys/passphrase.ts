@@ -6,7 +6,7 @@
  */
 
 import { fromBase64url, fromUtf8, toBase64url, utf8 } from '../bytes.ts'
-import { LongholdError, badInput, cannotOpen } from '../errors.ts'
+import { LongholdError, badInput } from '../errors.ts'
 import { checkOptions } from '../options.ts'
 import { argon2id } from '../primitives/argon2.ts'
 import type { Argon2Cost } from '../primitives/argon2.ts'
@@ -46,10 +46,45 @@ export async function protectIdentities(
     throw badInput('protectIdentities: identities must be a list that is not empty')
   if (!identities.every((identity) => identity instanceof LocalIdentity))
     throw badInput('protectIdentities: one is no LocalIdentity')
-  const plaintext = utf8(identities.map((identity) => `${identity.exportText()}\n`).join(''))
+  return await protectIdentityText(
+    identities.map((identity) => `${identity.exportText()}\n`).join(''),
+    passphrase,
+  )
+}
+
+/**
+ * The identities in a protected text (RFC 9106).
+ *
+ * @param text As `protectIdentities` or `longhold keygen` wrote it; other line ends and space around it are taken.
+ * @throws LongholdError what `openProtectedIdentityText` throws; `bad_text` also when it holds no identity, `unsupported`
+ * for a suite that is not in use; `bad_key`.
+ */
+export async function openProtectedIdentities(
+  text: string,
+  passphrase: string,
+  options: SuitesOption = {},
+): Promise<LocalIdentity[]> {
+  checkOptions(options, ['suites'], 'openProtectedIdentities')
+  const plain = await openProtectedIdentityText(text, passphrase)
+  // As in a file of the command line: one identity a line, comments and empty lines between them.
+  const lines = plain.split(/\r?\n/u).filter((line) => !/^(?:#|\s*$)/u.test(line))
+  if (lines.length === 0) throw new LongholdError('bad_text', 'the protected text holds no identity')
+  return lines.map((line) => parseIdentity(line.trim(), options))
+}
+
+/**
+ * Protects the text of an identity file by a passphrase (RFC 9106), comments and all; as `protectIdentities`.
+ *
+ * @returns Lines of text, for a file.
+ * @throws LongholdError `bad_input` for what is no text, and for no passphrase.
+ */
+export async function protectIdentityText(text: string, passphrase: string): Promise<string> {
+  if (typeof text !== 'string' || !text.isWellFormed())
+    throw badInput('protectIdentityText: text must be a string without lone surrogates')
+  const plaintext = utf8(text)
   const [salt, nonce] = [randomBytes(saltBytes), randomBytes(nonceBytes)]
   const head = headOf(writtenCost, salt, nonce)
-  const key = await keyFrom(passphrase, salt, writtenCost, 'protectIdentities')
+  const key = await keyFrom(passphrase, salt, writtenCost)
   try {
     const sealed = new Uint8Array(plaintext.length + tagBytes)
     backend().aes256gcm(key).seal(nonce, plaintext, utf8(head), sealed)
@@ -62,36 +97,38 @@ export async function protectIdentities(
 }
 
 /**
- * The identities in a protected text (RFC 9106).
+ * The text of an identity file that was protected by a passphrase (RFC 9106).
  *
- * @param text As `protectIdentities` or `longhold keygen` wrote it; other line ends and space around it are taken.
- * @throws LongholdError `bad_text` when it is none, was damaged or holds no identity; `unsupported` for another version or a
- * suite that is not in use; `limit_exceeded` when it asks for more than 1 GiB of memory, 16 lanes or 4 GiB in all passes,
- * before memory is taken; `cannot_open` for another passphrase, or a text that was altered; `bad_input`, `bad_key`.
+ * @throws LongholdError `bad_text` when it is none or was damaged; `unsupported` for another version; `limit_exceeded` when it
+ * asks for more than 1 GiB of memory, 16 lanes or 4 GiB in all passes, before memory is taken; `cannot_open` for another
+ * passphrase, or a text that was altered; `bad_input`.
  */
-export async function openProtectedIdentities(
-  text: string,
-  passphrase: string,
-  options: SuitesOption = {},
-): Promise<LocalIdentity[]> {
-  checkOptions(options, ['suites'], 'openProtectedIdentities')
-  if (typeof text !== 'string') throw badInput('openProtectedIdentities: text must be a string')
+export async function openProtectedIdentityText(text: string, passphrase: string): Promise<string> {
+  if (typeof text !== 'string') throw badInput('a protected identity must be a string')
   const { cost, salt, nonce, sealed } = parse(text)
-  const key = await keyFrom(passphrase, salt, cost, 'openProtectedIdentities')
+  const key = await keyFrom(passphrase, salt, cost)
   let plaintext: Uint8Array | undefined
   try {
     // What was read is authenticated in the form it is written in: everything in front of the ciphertext.
     const aead = backend().aes256gcm(key)
     plaintext = aead.open(nonce, sealed, utf8(headOf(cost, salt, nonce)))
-    if (plaintext === undefined) throw cannotOpen()
-    // As in a file of the command line: one identity a line, comments and empty lines between them.
-    const lines = (fromUtf8(plaintext) ?? '').split(/\r?\n/u).filter((line) => !/^(?:#|\s*$)/u.test(line))
-    if (lines.length === 0) throw new LongholdError('bad_text', 'the protected text holds no identity')
-    return lines.map((line) => parseIdentity(line.trim(), options))
+    const opened = plaintext && fromUtf8(plaintext)
+    if (opened === undefined) throw wrongPassphrase()
+    return opened
   } finally {
     key.fill(0)
     plaintext?.fill(0)
   }
+}
+
+const passphraseHint =
+  'try again; capitals and the layout of the keyboard matter. Should it be lost, another recipient has to rewrap what there is ' +
+  'for a new identity'
+
+function wrongPassphrase(): LongholdError {
+  return new LongholdError('cannot_open', 'wrong passphrase, or the protected identity was altered', {
+    hint: passphraseHint,
+  })
 }
 
 function headOf({ memory, passes, lanes }: Argon2Cost, salt: Uint8Array, nonce: Uint8Array): string {
@@ -119,7 +156,7 @@ function parse(text: string): Parts {
   const normal = text.replaceAll('\r\n', '\n').trim()
   const version = /^.*\nversion: ([^\n]{1,20})\n/u.exec(normal)?.[1]
   if (normal.startsWith(begin) && version !== undefined && version !== '1')
-    throw new LongholdError('unsupported', 'a protected identity of another version', {
+    throw new LongholdError('unsupported', `version ${version} of a protected identity`, {
       hint: 'it was written by a newer release: update this one',
     })
   const [, memory, passes, lanes, salt = '', nonce = '', body = ''] = form.exec(normal) ?? []
@@ -147,14 +184,9 @@ function checkCost({ memory, passes, lanes }: Argon2Cost): void {
   )
 }
 
-async function keyFrom(
-  passphrase: string,
-  salt: Uint8Array,
-  cost: Argon2Cost,
-  where: string,
-): Promise<Uint8Array> {
+async function keyFrom(passphrase: string, salt: Uint8Array, cost: Argon2Cost): Promise<Uint8Array> {
   if (typeof passphrase !== 'string' || passphrase === '' || !passphrase.isWellFormed())
-    throw badInput(`${where}: passphrase must be a string that is not empty`)
+    throw badInput('passphrase must be a string that is not empty')
   // The same characters may come as different bytes from another system.
   const message = utf8(passphrase.normalize('NFC'))
   try {

@@ -2,7 +2,12 @@ import { describe, expect, test } from 'vitest'
 
 import { toHex } from '../../src/bytes.ts'
 import { defaultSuite, generateIdentity } from '../../src/index.ts'
-import { openProtectedIdentities, protectIdentities } from '../../src/keys/passphrase.ts'
+import {
+  openProtectedIdentities,
+  openProtectedIdentityText,
+  protectIdentities,
+  protectIdentityText,
+} from '../../src/keys/passphrase.ts'
 import { mlKem1024P384Suite } from '../../src/keys/suite-mlkem1024-p384.ts'
 import { argon2id } from '../../src/primitives/argon2.ts'
 import { codeOf, refusalOf } from '../refusals.ts'
@@ -69,6 +74,24 @@ describe('protected identities', () => {
     ]
     for (const [altered, passphrase] of attempts)
       expect(await codeOf(() => openProtectedIdentities(altered, passphrase))).toBe('cannot_open')
+  })
+
+  test('say what to do next when they do not open', async () => {
+    const refusal = await refusalOf(() => openProtectedIdentities(text, 'another'))
+    expect(refusal.message).toBe('wrong passphrase, or the protected identity was altered')
+    expect(refusal.hint).toMatch(/try again.*rewrap/u)
+  })
+
+  test('may be the text of a whole file, comments and all', async () => {
+    const file = `# created: today, Gr\u00fc\u00dfe\n${alice.exportText()}\n`
+    const guarded = await protectIdentityText(file, words)
+    expect(await openProtectedIdentityText(guarded, words)).toBe(file)
+    expect(await openProtectedIdentities(guarded, words)).toHaveLength(1)
+    expect(await openProtectedIdentityText(text, words)).toBe(`${alice.exportText()}\n`)
+    expect(await codeOf(() => protectIdentityText('\ud800', words))).toBe('bad_input')
+    expect(await codeOf(() => protectIdentityText(7 as never, words))).toBe('bad_input')
+    const nobody = await protectIdentityText('# nothing\n', words)
+    expect(await codeOf(() => openProtectedIdentities(nobody, words))).toBe('bad_text')
   })
 
   test.each([
