@@ -31,7 +31,18 @@ import type {
   PutAliasRequest,
 } from '@longhold/core/kms'
 
-import { bytes, bytesUpTo, context, keyName, maxItems, page, time, wire } from './wire.ts'
+import {
+  bytes,
+  bytesUpTo,
+  context,
+  keyName,
+  maxItems,
+  page,
+  principalName,
+  time,
+  tokenId,
+  wire,
+} from './wire.ts'
 
 const maxTargets = 100
 const maxLabels = 64
@@ -185,9 +196,25 @@ const counts = z
     'a version is counted twice',
   )
   .nullable()
-export const censusRequest = wire<CensusRequest>('CensusRequest')(z.strictObject({ counts }))
+export const censusRequest = wire<CensusRequest>('CensusRequest')(
+  z
+    .strictObject({
+      counts: counts.optional(),
+      assign_to: z
+        .union([z.strictObject({ principal: principalName }), z.strictObject({ token: tokenId })])
+        .optional(),
+    })
+    .refine((said) => said.counts !== undefined || said.assign_to !== undefined, {
+      error: 'say counts, or to whom it is assigned',
+    }),
+)
 export const censusInfo = wire<CensusInfo>('CensusInfo')(
-  z.strictObject({ counts: z.array(count).nullable(), consumer: z.string(), taken_at: time.nullable() }),
+  z.strictObject({
+    counts: z.array(count).nullable(),
+    consumer: z.string(),
+    taken_at: time.nullable(),
+    registered_by: z.strictObject({ principal: z.string().nullable(), token: z.string() }),
+  }),
 )
 
 export const createDataKeysRequest = wire<CreateDataKeysRequest>('CreateDataKeysRequest')(

@@ -24,6 +24,7 @@ export function kmsCensusCommand(terminal: Terminal) {
     )
     .addCommand(takeCommand(terminal))
     .addCommand(registerCommand(terminal))
+    .addCommand(assignCommand(terminal))
     .addCommand(showCommand(terminal))
     .addCommand(removeCommand(terminal))
     .addHelpText('after', examples('longhold kms census take archive users --sqlite users.db'))
@@ -69,6 +70,21 @@ function registerCommand(terminal: Terminal) {
     .addHelpText('after', examples('longhold kms census register archive users'))
     .action(async (key, consumer, options) => {
       const census = await (await needKmsClient(terminal, options)).keys.putCensus(key, consumer, null)
+      await terminal.answer({ text: censusTable(census), json: census })
+    })
+}
+
+function assignCommand(terminal: Terminal) {
+  return consumerCommand('assign', 'Says who speaks for a consumer, instead of whoever registered it.')
+    .option('--principal <name>', 'all tokens of this principal')
+    .option('--token <id>', 'this token, by its id')
+    .addHelpText('after', examples('longhold kms census assign archive users --principal nightly'))
+    .action(async (key, consumer, { principal, token, ...options }) => {
+      if ((principal === undefined) === (token === undefined)) {
+        throw usage('one of --principal and --token is needed')
+      }
+      const to = principal === undefined ? { token: token ?? '' } : { principal }
+      const census = await (await needKmsClient(terminal, options)).keys.assignCensus(key, consumer, to)
       await terminal.answer({ text: censusTable(census), json: census })
     })
 }

@@ -85,6 +85,7 @@ export type {
   VersionInfo,
   VersionState,
   VersionUsage,
+  WrappedKeyCount,
 } from './keys-wire.ts'
 export type {
   CreatedToken,

@@ -22,6 +22,7 @@ import type {
   UpdateKeyRequest,
   VersionInfo,
   VersionUsage,
+  WrappedKeyCount,
 } from './keys-wire.ts'
 
 /** How requests are sent. Every method throws what the client that lends it throws. */
@@ -113,8 +114,21 @@ export class KmsKeys {
   }
 
   /** Says how many wrapped keys a store holds, by version; null registers a consumer that counts later. */
-  async putCensus(key: string, consumer: string, counts: CensusRequest['counts']): Promise<CensusInfo> {
+  async putCensus(
+    key: string,
+    consumer: string,
+    counts: readonly WrappedKeyCount[] | null,
+  ): Promise<CensusInfo> {
     return await this.#ask('PUT', censusPath(key, consumer), `key ${key}`, { body: { counts } })
+  }
+
+  /** Says who speaks for a consumer from now on: all tokens of a principal, or one token. */
+  async assignCensus(
+    key: string,
+    consumer: string,
+    to: NonNullable<CensusRequest['assign_to']>,
+  ): Promise<CensusInfo> {
+    return await this.#ask('PUT', censusPath(key, consumer), `key ${key}`, { body: { assign_to: to } })
   }
 
   /** What a consumer last said. */

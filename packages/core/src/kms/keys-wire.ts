@@ -148,14 +148,26 @@ export interface VersionUsage {
 
 /** Body of `PUT /v1/keys/{key}/census/{consumer}`. */
 export interface CensusRequest {
-  /** Wrapped keys by version, those with none left out; null: the consumer is registered and counts later. */
-  counts: { version: number; wrapped_keys: number }[] | null
+  /** Wrapped keys by version, those with none left out; null: it is registered and counts later; absent: as before. */
+  counts?: WrappedKeyCount[] | null | undefined
+  /** Who speaks for the consumer from now on; default: who did, or whoever registers it. */
+  assign_to?: { principal: string } | { token: string } | undefined
+}
+
+/** Of one version. */
+export interface WrappedKeyCount {
+  version: number
+  wrapped_keys: number
 }
 
 /** What a consumer last counted. */
-export interface CensusInfo extends CensusRequest {
+export interface CensusInfo {
   consumer: string
+  /** Null: it has not counted yet. */
+  counts: WrappedKeyCount[] | null
   taken_at: string | null
+  /** Who speaks for it: all tokens of the principal, or the one token. */
+  registered_by: { principal: string | null; token: string }
 }
 
 /** Body of `POST /v1/keys/{key}/data-keys`; `{key}` may be an alias. */

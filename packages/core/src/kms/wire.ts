@@ -31,6 +31,8 @@ export const permissions = [
   'census.read',
   'census.write',
   'census.remove',
+  // Speak for a consumer that somebody else registered, and say who does, in addition to `census.write`.
+  'census.assign',
   'data-keys.create',
   'decapsulate',
   'clock.read',

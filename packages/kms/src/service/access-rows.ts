@@ -44,3 +44,23 @@ export interface GrantRow extends Rule {
   /** A token. */
   readonly createdBy: string
 }
+
+/** A change that was made under an idempotency key (`idempotency.ts`), and what was answered. */
+export interface IdempotencyRow {
+  /** In whose name keys are counted. */
+  readonly owner: string
+  /** 64 hexadecimal digits: MAC of token, route and key. */
+  readonly use: string
+  /** MAC of the request. */
+  readonly request: Uint8Array
+  /** Whether the answer is to be kept; one that held a secret is not. */
+  readonly isKept: boolean
+  /** Null: not known here. */
+  readonly answer: {
+    readonly status: number
+    readonly headers: readonly (readonly [name: string, value: string])[]
+    readonly body: string
+  } | null
+  readonly doneAt: number
+  readonly expiresAt: number
+}

@@ -5,7 +5,8 @@ import { insert, remove, update } from './changes.ts'
 import { notFound, ServiceError } from './errors.ts'
 import type { RowReads } from './key-store.ts'
 import type { Keys } from './keys.ts'
-import type { Caller } from './policy.ts'
+import { requireBeside } from './policy.ts'
+import type { Caller, Principal } from './policy.ts'
 import type { CensusRow, Stored } from './rows.ts'
 
 export interface CensusOptions {
@@ -13,6 +14,16 @@ export interface CensusOptions {
   readonly audit: AuditLog
   readonly keys: Keys
   readonly now: () => number
+}
+
+type Owner = Pick<CensusRow, 'principal' | 'token'>
+type Assignee = { readonly principal: string } | { readonly token: string }
+
+export interface NewCensus {
+  /** Versions and wrapped keys, no version twice; null: he counts later; undefined: as before. */
+  readonly counts?: CensusRow['counts'] | undefined
+  /** Who speaks for the consumer from now on; default: who did, or whoever registers it. */
+  readonly assignTo?: Assignee | undefined
 }
 
 export class Census {
@@ -31,24 +42,53 @@ export class Census {
   }
 
   /**
-   * Takes a count, and registers whoever counted: from then on no version is safe to destroy without him.
+   * Takes a count, and registers whoever counted: from then on no version is safe to destroy without him. Only he, by
+   * the same principal, or the same token where that has none, says another; or whoever has `census.assign`.
    *
-   * @param counts Versions and wrapped keys, no version twice; null: he counts later.
+   * @throws ServiceError `permission_denied` for somebody else's consumer, `malformed_request` for a version there is not.
    */
-  async put(caller: Caller, key: string, consumer: string, counts: CensusRow['counts']): Promise<CensusRow> {
+  async put(
+    caller: Caller,
+    key: string,
+    consumer: string,
+    { counts, assignTo }: NewCensus,
+  ): Promise<CensusRow> {
     const { reads, audit, keys, now } = this.#options
-    const { latestVersion } = await keys.row(caller, key)
-    const beyond = counts?.find(([version]) => version > latestVersion)
+    const keyRow = await keys.row(caller, key)
+    const beyond = counts?.find(([version]) => version > keyRow.latestVersion)
     if (beyond !== undefined) {
       throw new ServiceError('malformed_request', `the key ${key} has no version ${beyond[0]}`)
     }
     const before = await reads.row('census', { key, consumer })
-    const row = { key, consumer, counts, takenAt: counts === null ? null : now() }
+    const isHis = before === undefined || speaksFor(caller.principal, before)
+    if (!isHis || assignTo !== undefined) requireBeside(caller, 'census.assign', keyRow)
+    const { name, token } = caller.principal
+    const owner =
+      assignTo === undefined ? (before ?? { principal: name, token }) : await this.#owner(caller, assignTo)
+    const counted =
+      counts === undefined
+        ? { counts: before?.counts ?? null, takenAt: before?.takenAt ?? null }
+        : { counts, takenAt: counts === null ? null : now() }
+    const row = { key, consumer, ...counted, principal: owner.principal, token: owner.token }
     const change = before === undefined ? insert('census', row) : update('census', before, row)
-    const wrappedKeys = counts?.reduce((sum, [, count]) => sum + count, 0)
-    const event = { action: 'census.put' as const, caller, key, consumer, wrappedKeys }
+    const wrappedKeys = row.counts?.reduce((sum, [, count]) => sum + count, 0)
+    const assigned =
+      assignTo === undefined ? {} : { subject: owner.principal ?? undefined, token: owner.token }
+    const event = { action: 'census.put' as const, caller, key, consumer, wrappedKeys, ...assigned }
     if ((await audit.commit(event, [change])) === 'conflict') throw changedMeanwhile(consumer)
     return row
+  }
+
+  /** @throws ServiceError `not_found`. */
+  async #owner({ principal: { token } }: Caller, to: Assignee): Promise<Owner> {
+    const { reads } = this.#options
+    if ('principal' in to) {
+      if ((await reads.row('principals', to)) === undefined) throw notFound(`the principal ${to.principal}`)
+      return { principal: to.principal, token }
+    }
+    const row = await reads.row('tokens', to)
+    if (row === undefined) throw notFound('the token')
+    return { principal: row.principal, token: row.token }
   }
 
   /** For a consumer that is no more. */
@@ -59,6 +99,11 @@ export class Census {
       throw changedMeanwhile(consumer)
     }
   }
+}
+
+/** A consumer is a principal's, whichever token he uses. */
+function speaksFor({ name, token }: Principal, owner: Owner): boolean {
+  return owner.principal === null ? name === null && token === owner.token : name === owner.principal
 }
 
 function changedMeanwhile(consumer: string): ServiceError {

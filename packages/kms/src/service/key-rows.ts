@@ -83,6 +83,9 @@ export interface CensusRow {
   /** By version; null: it has not counted yet. */
   readonly counts: readonly (readonly [version: number, wrappedKeys: number])[] | null
   readonly takenAt: number | null
+  /** Who speaks for it: a principal; null: `token` alone. */
+  readonly principal: string | null
+  readonly token: string
 }
 
 /** A data key that was made here. */

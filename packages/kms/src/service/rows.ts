@@ -12,7 +12,7 @@
  * never undefined. Times are milliseconds since 1970.
  */
 
-import type { GrantRow, PrincipalRow, TokenRow } from './access-rows.ts'
+import type { GrantRow, IdempotencyRow, PrincipalRow, TokenRow } from './access-rows.ts'
 import type { BackupRow } from './backup-rows.ts'
 import type {
   AliasRow,
@@ -28,7 +28,7 @@ import type {
 import type { SlotKind } from './slot-opener.ts'
 
 // One place to import rows from, whichever file they are in.
-export type { GrantRow, PrincipalRow, TokenRow } from './access-rows.ts'
+export type { GrantRow, IdempotencyRow, PrincipalRow, TokenRow } from './access-rows.ts'
 export type { BackupRow } from './backup-rows.ts'
 export type {
   AliasRow,
@@ -140,6 +140,7 @@ export interface Rows {
   tokens: TokenRow
   principals: PrincipalRow
   grants: GrantRow
+  idempotency: IdempotencyRow
   checkpoints: CheckpointRow
   backups: BackupRow
   audit_heads: AuditHeadRow
@@ -164,6 +165,7 @@ interface KeyColumns {
   tokens: 'token'
   principals: 'principal'
   grants: 'principal' | 'grant'
+  idempotency: 'owner' | 'use'
   checkpoints: 'checkpoint'
   backups: 'backup'
   audit_heads: 'run'
@@ -276,7 +278,14 @@ export const tables: { readonly [T in TableName]: Table<T> } = {
   },
   census: {
     key: ['key', 'consumer'],
-    columns: { key: 'text', consumer: 'text', counts: 'json?', takenAt: 'number?' },
+    columns: {
+      key: 'text',
+      consumer: 'text',
+      counts: 'json?',
+      takenAt: 'number?',
+      principal: 'text?',
+      token: 'text',
+    },
   },
   issued_data_keys: {
     key: ['key', 'keyId'],
@@ -328,6 +337,18 @@ export const tables: { readonly [T in TableName]: Table<T> } = {
       usesLeft: 'number?',
       createdAt: 'number',
       createdBy: 'text',
+    },
+  },
+  idempotency: {
+    key: ['owner', 'use'],
+    columns: {
+      owner: 'text',
+      use: 'text',
+      request: 'bytes',
+      isKept: 'boolean',
+      answer: 'json?',
+      doneAt: 'number',
+      expiresAt: 'number',
     },
   },
   checkpoints: {

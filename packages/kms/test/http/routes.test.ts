@@ -31,7 +31,7 @@ async function sendThis(under: TestService, [path, init]: Sent, token: string | 
 
 const names = Object.keys(routeTable) as RouteName[]
 /** Of no route: taken beside that of a route, for some of what it does. */
-const additional: readonly Permission[] = ['keys.policy', 'keys.label', 'unwrap.compromised']
+const additional: readonly Permission[] = ['keys.policy', 'keys.label', 'census.assign', 'unwrap.compromised']
 
 describe('the table of routes', () => {
   test('names every route of the app, and no other', async () => {

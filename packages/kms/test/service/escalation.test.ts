@@ -236,7 +236,7 @@ describe('names', () => {
           uses: null,
         }),
       (caller, name) => keys.publicKey(caller, name),
-      (caller, name) => life.census.put(caller, name, 'c', null),
+      (caller, name) => life.census.put(caller, name, 'c', { counts: null }),
     ]
     for (const caller of callers) {
       for (const attempt of attempts) {
@@ -257,5 +257,90 @@ describe('names', () => {
     await life.aliases.put(byName, 'new', 'mine')
     await expect(keys.create(byName, { key: 'new' })).rejects.toThrow('is an alias')
     await expect(life.aliases.put(byName, 'mine', 'mine')).rejects.toThrow('is the name of a key')
+  })
+})
+
+describe('a consumer is spoken for by whoever registered it', () => {
+  const writing: readonly Permission[] = ['census.write', 'census.read']
+
+  async function begin() {
+    const under = await startTestService({ keys: ['a'] })
+    const { grants, life } = under.service
+    await grants.createPrincipal(under.admin, 'app', '')
+    await grants.create(under.admin, {
+      principal: 'app',
+      effect: 'allow',
+      permissions: writing,
+      ...bare,
+      uses: null,
+    })
+    const counting = (count: number) => ({ counts: count === 0 ? [] : ([[1, count]] as const) })
+    const say = (caller: Caller, count: number) => life.census.put(caller, 'a', 'users', counting(count))
+    return { under, census: life.census, say }
+  }
+
+  test('and nobody says for another that nothing is wrapped any more', async () => {
+    const { under, census, say } = await begin()
+    const owner = await callerOf(under, writing)
+    await say(owner, 7)
+    await say(owner, 8)
+    const app = await callerOf(under, writing, { principal: 'app' })
+    for (const caller of [
+      await callerOf(under, writing),
+      app,
+      await callerOf(under, allBut('census.assign')),
+    ]) {
+      await expect(say(caller, 0)).rejects.toMatchObject(denied)
+      const taken = census.put(caller, 'a', 'users', {
+        assignTo: { token: caller.principal.token },
+      })
+      await expect(taken).rejects.toMatchObject(denied)
+    }
+    expect(await census.get(under.admin, 'a', 'users')).toMatchObject({ counts: [[1, 8]] })
+  })
+
+  test('by any of his tokens, where he is a principal', async () => {
+    const { under, census, say } = await begin()
+    await say(await callerOf(under, writing, { principal: 'app' }), 7)
+    await say(await callerOf(under, writing, { principal: 'app' }), 6)
+    await expect(say(await callerOf(under, writing), 0)).rejects.toMatchObject(denied)
+    expect(await census.get(under.admin, 'a', 'users')).toMatchObject({ counts: [[1, 6]], principal: 'app' })
+  })
+
+  test('until whoever may assigns it, with or without a count', async () => {
+    const { under, census, say } = await begin()
+    const owner = await callerOf(under, writing)
+    await say(owner, 7)
+    // Corrects it, and it stays whose it was.
+    await say(under.admin, 5)
+    await say(owner, 4)
+    await census.put(under.admin, 'a', 'users', { assignTo: { principal: 'app' } })
+    expect(await census.get(under.admin, 'a', 'users')).toMatchObject({ counts: [[1, 4]], principal: 'app' })
+    await expect(say(owner, 0)).rejects.toMatchObject(denied)
+    const app = await callerOf(under, writing, { principal: 'app' })
+    await say(app, 3)
+    // Nor does he pass it on.
+    const passed = census.put(app, 'a', 'users', { assignTo: { token: owner.principal.token } })
+    await expect(passed).rejects.toMatchObject(denied)
+    for (const nobody of [{ principal: 'nobody' }, { token: '0'.repeat(24) }]) {
+      const lost = census.put(under.admin, 'a', 'users', { assignTo: nobody })
+      await expect(lost).rejects.toMatchObject({ code: 'not_found' })
+    }
+  })
+
+  test('over HTTP', async () => {
+    const { under } = await begin()
+    const mine = under.client(await under.token(writing, ['a']))
+    const info = await mine.keys.putCensus('a', 'users', [{ version: 1, wrapped_keys: 2 }])
+    expect(info.registered_by).toMatchObject({ principal: null })
+    const assigned = await under.client().keys.assignCensus('a', 'users', { principal: 'app' })
+    expect(assigned).toMatchObject({
+      counts: [{ version: 1, wrapped_keys: 2 }],
+      registered_by: { principal: 'app' },
+    })
+    await expect(mine.keys.putCensus('a', 'users', [])).rejects.toMatchObject({ code: 'unavailable' })
+    await expect(
+      under.client().keys.assignCensus('a', 'users', {} as { principal: string }), // neither
+    ).rejects.toMatchObject({ code: 'bad_input' })
   })
 })

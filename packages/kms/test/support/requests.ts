@@ -1,7 +1,9 @@
 /** A request for every route, which it answers with success when it is allowed. */
 
+import { createHash } from 'node:crypto'
+
 import { defaultSuite, generateIdentity, Secret, toBase64url } from '@longhold/core'
-import { kmsRecipient, sealKeyPackage } from '@longhold/core/kms'
+import { auditExportLine, kmsRecipient, sealKeyPackage } from '@longhold/core/kms'
 
 import type { RouteName } from '../../src/http/route-table.ts'
 import { takeBackup } from './backups.ts'
@@ -66,12 +68,12 @@ export const requests: Readonly<Record<RouteName, (under: TestService) => Sent |
   },
   'GET /v1/keys/{key}/versions/{version}/destroy-check': () => ['/v1/keys/a/versions/1/destroy-check', {}],
   'GET /v1/keys/{key}/census/{consumer}': async (under) => {
-    await under.service.life.census.put(under.admin, 'a', 'users', null)
+    await under.service.life.census.put(under.admin, 'a', 'users', { counts: null })
     return ['/v1/keys/a/census/users', {}]
   },
   'PUT /v1/keys/{key}/census/{consumer}': () => ['/v1/keys/a/census/users', json('PUT', { counts: [] })],
   'DELETE /v1/keys/{key}/census/{consumer}': async (under) => {
-    await under.service.life.census.put(under.admin, 'a', 'users', null)
+    await under.service.life.census.put(under.admin, 'a', 'users', { counts: null })
     return ['/v1/keys/a/census/users', { method: 'DELETE' }]
   },
   'GET /v1/aliases': () => ['/v1/aliases', {}],
@@ -150,6 +152,15 @@ export const requests: Readonly<Record<RouteName, (under: TestService) => Sent |
   'GET /v1/audit/events': () => ['/v1/audit/events?action=key.rotate', {}],
   'GET /v1/audit/checkpoints': () => ['/v1/audit/checkpoints', {}],
   'POST /v1/audit/checkpoints': () => ['/v1/audit/checkpoints', { method: 'POST' }],
+  'GET /v1/audit/prunings': () => ['/v1/audit/prunings', {}],
+  'POST /v1/audit/prunings': async (under) => {
+    const { audit } = under.client()
+    const { line } = await audit.checkpoint()
+    const hash = createHash('sha256')
+    for await (const entries of audit.covered(line))
+      for (const one of entries) hash.update(auditExportLine(one))
+    return ['/v1/audit/prunings', json('POST', { checkpoint: line, export_sha256: hash.digest('hex') })]
+  },
   'POST /v1/audit/verify': () => ['/v1/audit/verify', json('POST', {})],
   'POST /v1/authz/explain': async (under) => {
     await principalPath(under)

@@ -31,7 +31,9 @@ const putCensus = createRoute({
   method: 'put',
   path: '/v1/keys/{key}/census/{consumer}',
   summary: 'Say how many wrapped keys a consumer holds',
-  description: 'Also registers it: no version is safe to destroy before each registered consumer counted.',
+  description:
+    'Also registers it: no version is safe to destroy before each registered consumer counted. From then on only whoever ' +
+    'registered it speaks for it; who does instead is said with `assign_to`, which takes the permission `census.assign`.',
   request: { params: censusParams, body: jsonRequest(censusRequest) },
   responses: { 200: jsonAnswer(censusInfo, 'The count'), ...problems },
 })
@@ -75,9 +77,10 @@ export function usageRoutes(app: App, service: Service): void {
 
   route(putCensus, async (c) => {
     const { key, consumer } = c.req.valid('param')
-    const { counts } = c.req.valid('json')
+    const { counts, assign_to: assignTo } = c.req.valid('json')
     const pairs = counts && counts.map(({ version, wrapped_keys: count }) => [version, count] as const)
-    return c.json(describeCensus(await census.put(c.get('caller'), key, consumer, pairs)), 200)
+    const wanted = { counts: pairs, assignTo }
+    return c.json(describeCensus(await census.put(c.get('caller'), key, consumer, wanted)), 200)
   })
 
   route(removeCensus, async (c) => {
@@ -87,10 +90,11 @@ export function usageRoutes(app: App, service: Service): void {
   })
 }
 
-function describeCensus({ consumer, counts, takenAt }: CensusRow): CensusInfo {
+function describeCensus({ consumer, counts, takenAt, principal, token }: CensusRow): CensusInfo {
   return {
     consumer,
     counts: counts && counts.map(([version, count]) => ({ version, wrapped_keys: count })),
     taken_at: timeOrNull(takenAt),
+    registered_by: { principal, token },
   }
 }

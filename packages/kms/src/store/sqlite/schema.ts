@@ -57,6 +57,7 @@ export const clock = rowTable('clock')
 export const tokens = rowTable('tokens')
 export const principals = rowTable('principals')
 export const grants = rowTable('grants')
+export const idempotency = rowTable('idempotency')
 export const checkpoints = rowTable('checkpoints')
 export const backups = rowTable('backups')
 export const auditHeads = rowTable('audit_heads')
@@ -78,6 +79,7 @@ export const rowTables = {
   tokens,
   principals,
   grants,
+  idempotency,
   checkpoints,
   backups,
   audit_heads: auditHeads,

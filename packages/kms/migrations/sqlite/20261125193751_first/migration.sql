@@ -46,6 +46,8 @@ CREATE TABLE `census` (
 	`consumer` text NOT NULL,
 	`counts` text,
 	`taken_at` integer,
+	`principal` text,
+	`token` text NOT NULL,
 	`generation` integer NOT NULL,
 	`mac` blob NOT NULL,
 	CONSTRAINT `census_pk` PRIMARY KEY(`key`, `consumer`)
@@ -116,6 +118,19 @@ CREATE TABLE `grants` (
 	CONSTRAINT `grants_pk` PRIMARY KEY(`principal`, `grant`)
 );
 --> statement-breakpoint
+CREATE TABLE `idempotency` (
+	`owner` text NOT NULL,
+	`use` text NOT NULL,
+	`request` blob NOT NULL,
+	`is_kept` integer NOT NULL,
+	`answer` text,
+	`done_at` integer NOT NULL,
+	`expires_at` integer NOT NULL,
+	`generation` integer NOT NULL,
+	`mac` blob NOT NULL,
+	CONSTRAINT `idempotency_pk` PRIMARY KEY(`owner`, `use`)
+);
+--> statement-breakpoint
 CREATE TABLE `issued_data_keys` (
 	`key` text NOT NULL,
 	`key_id` text NOT NULL,
@@ -164,6 +179,18 @@ CREATE TABLE `principals` (
 	`disabled_at` integer,
 	`created_at` integer NOT NULL,
 	`created_by` text NOT NULL,
+	`generation` integer NOT NULL,
+	`mac` blob NOT NULL
+);
+--> statement-breakpoint
+CREATE TABLE `prunings` (
+	`pruning` integer PRIMARY KEY,
+	`checkpoint` integer NOT NULL,
+	`line` text NOT NULL,
+	`entries` integer NOT NULL,
+	`export_sha256` text NOT NULL,
+	`pruned_at` integer NOT NULL,
+	`pruned_by` text NOT NULL,
 	`generation` integer NOT NULL,
 	`mac` blob NOT NULL
 );

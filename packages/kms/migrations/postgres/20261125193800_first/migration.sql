@@ -48,6 +48,8 @@ CREATE TABLE "longhold_kms"."census" (
 	"consumer" text collate "C",
 	"counts" json,
 	"taken_at" bigint,
+	"principal" text collate "C",
+	"token" text collate "C" NOT NULL,
 	"generation" bigint NOT NULL,
 	"mac" bytea NOT NULL,
 	CONSTRAINT "census_pkey" PRIMARY KEY("key","consumer")
@@ -118,6 +120,19 @@ CREATE TABLE "longhold_kms"."grants" (
 	CONSTRAINT "grants_pkey" PRIMARY KEY("principal","grant")
 );
 --> statement-breakpoint
+CREATE TABLE "longhold_kms"."idempotency" (
+	"owner" text collate "C",
+	"use" text collate "C",
+	"request" bytea NOT NULL,
+	"is_kept" boolean NOT NULL,
+	"answer" json,
+	"done_at" bigint NOT NULL,
+	"expires_at" bigint NOT NULL,
+	"generation" bigint NOT NULL,
+	"mac" bytea NOT NULL,
+	CONSTRAINT "idempotency_pkey" PRIMARY KEY("owner","use")
+);
+--> statement-breakpoint
 CREATE TABLE "longhold_kms"."issued_data_keys" (
 	"key" text collate "C",
 	"key_id" text collate "C",
@@ -166,6 +181,18 @@ CREATE TABLE "longhold_kms"."principals" (
 	"disabled_at" bigint,
 	"created_at" bigint NOT NULL,
 	"created_by" text collate "C" NOT NULL,
+	"generation" bigint NOT NULL,
+	"mac" bytea NOT NULL
+);
+--> statement-breakpoint
+CREATE TABLE "longhold_kms"."prunings" (
+	"pruning" bigint PRIMARY KEY,
+	"checkpoint" bigint NOT NULL,
+	"line" text collate "C" NOT NULL,
+	"entries" bigint NOT NULL,
+	"export_sha256" text collate "C" NOT NULL,
+	"pruned_at" bigint NOT NULL,
+	"pruned_by" text collate "C" NOT NULL,
 	"generation" bigint NOT NULL,
 	"mac" bytea NOT NULL
 );
