@@ -3,9 +3,8 @@
  * head has a MAC of its own: whoever cuts the tail cannot make the head that would fit.
  */
 
-import { createHmac } from 'node:crypto'
-
 import { framed } from './framing.ts'
+import { hmacSha256 } from './hmac.ts'
 import type { AuditRow } from './key-store.ts'
 import type { OwnKey } from './own-keys.ts'
 import type { AuditHeadRow } from './rows.ts'
@@ -68,5 +67,5 @@ function headOf(chain: Chain, seq: number, lastMac: Uint8Array): AuditHeadRow {
 }
 
 function hmac({ secret }: OwnKey, message: Uint8Array): Uint8Array {
-  return secret.use((key) => new Uint8Array(createHmac('sha256', key).update(message).digest()))
+  return hmacSha256(secret, message)
 }

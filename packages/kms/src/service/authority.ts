@@ -84,20 +84,24 @@ export function decideForAny(
  * do not exist.
  */
 export function maySeeKey(authority: Authority, key: KeyFacts, place: Place): boolean {
-  const held = authority.map((layer) => permissionsFor(layer, key, place))
-  const [first, ...others] = held
-  return first !== undefined && [...first].some((permission) => others.every((each) => each.has(permission)))
+  const layers = authority.map((layer) =>
+    layer.filter((rule) => appliesInPlace(rule, place) && appliesToKey(rule, key)),
+  )
+  const [first, ...others] = layers
+  if (first === undefined) return false
+  // Mostly the first one will do.
+  return first.some(
+    ({ effect, permissions }) =>
+      effect === 'allow' &&
+      permissions.some((one) => allows(first, one) && others.every((layer) => allows(layer, one))),
+  )
 }
 
-/** What a layer allows with a key, in whatever context. */
-function permissionsFor(layer: Layer, key: KeyFacts, place: Place): Set<Permission> {
-  const rules = layer.filter((rule) => appliesInPlace(rule, place) && appliesToKey(rule, key))
-  const allowed = new Set(
-    rules.filter(({ effect }) => effect === 'allow').flatMap(({ permissions }) => permissions),
+/** Whether there is a context in which the rules, which apply otherwise, allow it. */
+function allows(layer: Layer, permission: Permission): boolean {
+  const rules = layer.filter(({ permissions }) => permissions.includes(permission))
+  return (
+    rules.some(({ effect }) => effect === 'allow') &&
+    !rules.some(({ effect, context }) => effect === 'deny' && context === null)
   )
-  for (const { effect, context, permissions } of rules) {
-    if (effect === 'deny' && context === null)
-      for (const permission of permissions) allowed.delete(permission)
-  }
-  return allowed
 }

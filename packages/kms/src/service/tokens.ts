@@ -1,6 +1,6 @@
 /** Tokens: `lhk_<id>_<secret>`, looked up by id, compared in constant time, kept as an HMAC under the pepper. */
 
-import { createHmac, randomBytes, timingSafeEqual } from 'node:crypto'
+import { randomBytes, timingSafeEqual } from 'node:crypto'
 
 import { toBase64url, toHex } from '@longhold/core'
 import type { Permission } from '@longhold/core/kms'
@@ -12,6 +12,7 @@ import { notFound, ServiceError, unauthenticated } from './errors.ts'
 import { framed } from './framing.ts'
 import { mayHandOn } from './grants.ts'
 import type { Grants } from './grants.ts'
+import { hmacSha256 } from './hmac.ts'
 import type { Page } from './key-store.ts'
 import type { Ledger } from './ledger.ts'
 import type { OwnKey, OwnKeys } from './own-keys.ts'
@@ -291,5 +292,5 @@ function hasExpired({ expiresAt }: Pick<TokenRow, 'expiresAt'>, now: number): bo
 
 function tokenMac({ secret: pepper }: OwnKey, id: string, secret: string): Uint8Array {
   const message = framed('longhold/kms/v1/token', id, secret)
-  return pepper.use((key) => new Uint8Array(createHmac('sha256', key).update(message).digest()))
+  return hmacSha256(pepper, message)
 }

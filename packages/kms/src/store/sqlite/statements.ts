@@ -107,10 +107,33 @@ function fromDriver(kind: ColumnKind, value: unknown): unknown {
     case 'boolean':
       return value === 1
     case 'json':
-      return typeof value === 'string' ? (JSON.parse(value) as unknown) : value
+      return typeof value === 'string' ? parsed(value) : value
     default:
       return value
   }
+}
+
+const maxKept = 500
+const maxKeptLength = 4096
+const kept = new Map<string, unknown>()
+
+/** What tokens and keys say in JSON is read with every request, and is the same each time: nobody can change it. */
+function parsed(text: string): unknown {
+  const known = kept.get(text)
+  if (known !== undefined) return known
+  const value = frozen(JSON.parse(text))
+  if (text.length > maxKeptLength) return value
+  if (kept.size === maxKept) kept.clear()
+  kept.set(text, value)
+  return value
+}
+
+function frozen(value: unknown): unknown {
+  if (typeof value === 'object' && value !== null) {
+    for (const part of Object.values(value)) frozen(part)
+    Object.freeze(value)
+  }
+  return value
 }
 
 /** The driver gives each value a Buffer with memory of its own: nobody else has it. */
