@@ -45,6 +45,6 @@ export function kmsExplainCommand(terminal: Terminal) {
 
 function sentence({ allowed, by, visible }: { allowed: boolean; by: string[]; visible: boolean }): string {
   if (allowed) return `allowed by ${by.join(' and ')}`
-  if (!visible) return 'denied: no rule lets it see the key'
+  if (!visible) return 'denied: the key is not there for it'
   return by.length > 0 ? `denied by ${by.join(' and ')}` : 'denied: no rule allows it'
 }

@@ -73,7 +73,7 @@ describe('longhold kms principals, grants and explain', () => {
     )
     expect(other.stdout).toBe('denied: no rule allows it\n')
     const hidden = await ok('explain', 'unwrap', '--principal', 'billing', '-k', 'nothing')
-    expect(hidden.stdout).toBe('denied: no rule allows it\n')
+    expect(hidden.stdout).toBe('denied: the key is not there for it\n')
 
     const list = await ok('grants', 'billing')
     expect(list.stdout).toMatch(new RegExp(`^${id} +allow +unwrap +key default; context tenant=acme$`, 'mu'))
