@@ -48,8 +48,8 @@ export type {
   OwnerOptions,
 } from './keys/keyring-options.ts'
 export { rewrapStopsWriting } from './keys/keyring-names.ts'
-export { parseKeyringKey } from './keys/keyring-key.ts'
-export type { KeyringKey } from './keys/keyring-key.ts'
+export { openKeyringKey, parseKeyringKey } from './keys/keyring-key.ts'
+export type { KeyringKey, OpenKeyringKey } from './keys/keyring-key.ts'
 export { makeKeyringKey, vouchFor } from './keys/keyring-vouch.ts'
 export type { RewrapProgress } from './keys/keyring-rewrap.ts'
 export type { KeyringStreamOptions } from './keys/keyring-stream.ts'

@@ -21,17 +21,23 @@ const record = dataKey.encrypt(plaintext, { recordContext: context })
 const typed = dataKey.encryptValue({ type: 'string', value: 'x' }, { recordContext: context })
 const wrappedKey = await core.wrapDataKey(dataKey, { recipients, keyContext: context })
 const envelope = await core.encrypt(plaintext, { recipients, context, dataKey })
+const [recordContext, keyContext] = [context, {}]
 const [stanza] = [await alice.recipient.wrap(new Uint8Array(32), { keyId: dataKey.keyId, keyContext: [] })]
 const store = new MemoryKeyStore()
 const reference = await core.makeKeyringKey({ identities, recipients, store })
 const keyringKey = core.parseKeyringKey(reference)
+const storedKeyringKey = await store.get(keyringKey.keyId)
+const keyringKeyWrap =
+  storedKeyringKey !== undefined && 'wrappedKey' in storedKeyringKey
+    ? storedKeyringKey.wrappedKey
+    : new Uint8Array()
+const openedKeyringKey = await core.openKeyringKey(keyringKey, keyringKeyWrap, { identities })
 const keyring = core.openKeyring({ identities, recipients, store })
 const handle = await keyring.dataKey('users')
 const ofKeyring = handle.encrypt(plaintext, { recordContext: context })
 const valueOfKeyring = handle.encryptValue({ type: 'string', value: 'x' }, { recordContext: context })
 const keyId = core.keyIdOf(ofKeyring)
 const indexKey = await keyring.indexKey('users')
-const [recordContext, keyContext] = [context, {}]
 const place = { table: 't', column: 'c', value: plaintext, bits: 64 }
 const limits = { maxMessages: 5, maxBytes: 5000, maxAgeMs: 5000 }
 const opening = { identities, recipients, store, suites, limits, refreshMs: 5, keyringKey }
@@ -88,6 +94,11 @@ const calls: Record<string, Call> = {
     [new Blob([new Uint8Array(record)]), dataKey, { recordContext }],
   ],
   openKeyring: [core.openKeyring, [{ ...opening, policy, cache }]],
+  openKeyringKey: [core.openKeyringKey, [keyringKey, keyringKeyWrap, { identities, suites }]],
+  'OpenKeyringKey.tagOf': [
+    openedKeyringKey.tagOf.bind(openedKeyringKey),
+    [dataKey, { name: 'users', keyContext, createdAt: new Date(5) }],
+  ],
   parseIdentity: [core.parseIdentity, [alice.exportText(), { suites }]],
   parseKeyringKey: [core.parseKeyringKey, [reference]],
   parseRecipient: [core.parseRecipient, [alice.recipient.toString(), { suites }]],

@@ -12,6 +12,7 @@ import {
   DataKey,
   keyIdOf,
   makeKeyringKey,
+  openKeyringKey,
   openKeyring,
   parseKeyringKey,
   unwrapDataKey,
@@ -231,6 +232,60 @@ describe('the keyring key', () => {
     const voucher = parseKeyringKey(shown('reference')).open(parts)
     const vouched = { name: 'users', keyContext: owner.keyContext, createdAt: new Date('2026-11-25') }
     expect(toHex(await voucher.tagOf(DataKey.from(filled(2)), vouched))).toBe(shown('tag'))
+    using opened = await openKeyringKey(parseKeyringKey(shown('reference')), wrappedKey, {
+      identities: [alice],
+    })
+    expect(toHex(opened.tagOf(DataKey.from(filled(2)), vouched))).toBe(shown('tag'))
+  })
+
+  test('can be opened by a program that stores data keys without a keyring', async () => {
+    const { keyring, store, keyringKey } = await vouching()
+    const stored = await store.get(keyringKey.keyId)
+    if (stored === undefined || !('wrappedKey' in stored)) throw new Error('it was made')
+    const opened = await openKeyringKey(keyringKey, stored.wrappedKey, { identities: [bob, alice] })
+    const dataKey = DataKey.generate()
+    const createdAt = new Date(Date.UTC(2026, 10, 25, 1, 2, 3, 4))
+    await store.insertWriting(
+      {
+        ...owner,
+        keyId: dataKey.keyId,
+        wrappedKey: await wrapDataKey(dataKey, { recipients: [alice.recipient], keyContext }),
+        createdAt,
+        messages: 0,
+        bytes: 0,
+        tag: opened.tagOf(dataKey, { name: 'users', keyContext, createdAt }),
+      },
+      undefined,
+    )
+    const record = dataKey.encrypt(plaintext, options)
+    expect(await keyring.decrypt(record, options)).toEqual(plaintext)
+    expect((await keyring.dataKey('users', { keyContext })).keyId).toEqual(dataKey.keyId)
+    opened.wipe()
+    expect(syncCodeOf(() => opened.tagOf(dataKey, { name: 'users', keyContext, createdAt }))).toBe(
+      'bad_input',
+    )
+  })
+
+  test('is not opened by another reference, identity or wrapped key', async () => {
+    const { store, keyringKey, reference } = await vouching()
+    const bytes = fromBase64url(reference) ?? new Uint8Array()
+    const stored = await store.get(keyringKey.keyId)
+    if (stored === undefined || !('wrappedKey' in stored)) throw new Error('it was made')
+    const { wrappedKey } = stored
+    const identities = [alice]
+    const codes = await Promise.all(
+      [0, 8 * 20].map((bit) => {
+        const other = parseKeyringKey(toBase64url(flipped(bytes, bit)))
+        return codeOf(() => openKeyringKey(other, wrappedKey, { identities }))
+      }),
+    )
+    expect(codes).toEqual(['cannot_open', 'cannot_open'])
+    expect(await codeOf(() => openKeyringKey(keyringKey, wrappedKey, { identities: [bob] }))).toBe(
+      'not_a_recipient',
+    )
+    expect(await codeOf(() => openKeyringKey(keyringKey, wrappedKey.subarray(1), { identities }))).toBe(
+      'malformed',
+    )
   })
 
   test('is asked for once, and again after it could not be', async () => {
