@@ -142,6 +142,11 @@ interface Body {
   readonly principal?: string
   readonly key?: string
   readonly version?: number
+  readonly from?: string
+  readonly to?: string
+  readonly token?: string
+  readonly subject?: string
+  readonly result?: string
   readonly items?: readonly {
     readonly result: string
     readonly key?: string
@@ -153,9 +158,11 @@ function lineOf({ run, seq, body }: AuditEntry): string {
   // What is no entry of ours is shown as it is.
   const event = parsed(body)
   if (event === undefined) return printable(`${run.slice(0, 8)}/${seq}  ${body}`)
-  const { at = '', action = '', principal = '-', key, version, items = [] } = event
+  const { at = '', action = '', principal = '-', key, version, from, to, items = [] } = event
   const about = [
     ...(key === undefined ? [] : [version === undefined ? key : `${key} ${version}`]),
+    ...(to === undefined ? [] : [from === undefined ? to : `${from} → ${to}`]),
+    ...[event.subject, event.token, event.result].filter((one) => one !== undefined),
     ...items.map((item) => `${item.key ?? '?'} ${item.key_ids.length}× ${item.result}`),
   ]
   return printable(`${at}  ${action}  ${principal}  ${about.join(', ')}`.trimEnd())

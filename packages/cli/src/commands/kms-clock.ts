@@ -4,7 +4,7 @@ import type { ClockInfo } from '@longhold/core/kms'
 import { examples } from '../shell/help.ts'
 import { kmsTokenFileOption, kmsUrlOption, needKmsClient } from '../shell/key-service.ts'
 import type { Terminal } from '../shell/terminal.ts'
-import { table } from '../shell/text.ts'
+import { plural, table } from '../shell/text.ts'
 
 /** `longhold kms clock …`: the time by which keys are rotated and destroyed. */
 export function kmsClockCommand(terminal: Terminal) {
@@ -46,9 +46,19 @@ function acceptCommand(terminal: Terminal) {
     })
 }
 
+/** Days and hours above an hour, which is what a jump has at least. */
+function spanText(seconds: number): string {
+  const hours = Math.round(Math.abs(seconds) / 3600)
+  const [days, rest] = [Math.floor(hours / 24), hours % 24]
+  const text = [...(days > 0 ? [plural(days, 'day')] : []), ...(rest > 0 ? [plural(rest, 'hour')] : [])].join(
+    ' ',
+  )
+  return seconds < 0 ? `${text} back` : text
+}
+
 function clockText({ time, jump }: ClockInfo): string {
   if (jump === null) return table([['time', time]])
-  const by = `by ${jump.by_seconds} seconds, seen ${jump.seen_at}: nothing is destroyed`
+  const by = `by ${spanText(jump.by_seconds)}, seen ${jump.seen_at}: nothing is destroyed`
   return table([
     ['time', time],
     ['jumped', by],

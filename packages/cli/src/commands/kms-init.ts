@@ -54,7 +54,10 @@ export function kmsInitCommand(terminal: Terminal) {
       terminal.note('there is one slot, the key file: whoever loses it has lost every key')
       terminal.hint('longhold kms slots add makes another')
     } else {
-      terminal.hint('longhold kms serve; then longhold kms tokens create and longhold kms slots add')
+      terminal.hint(
+        `longhold kms serve; then, within an hour: longhold kms tokens create NAME --permission all -o FILE --kms-token-file ${made.tokenFile}`,
+      )
+      terminal.hint('then a second slot, before the first key: longhold kms slots add passphrase')
     }
   })
 }

@@ -108,7 +108,12 @@ function revokeCommand(terminal: Terminal) {
       const client = await needKmsClient(terminal, options)
       const keepDescendants = options.keepDescendants === true
       const { descendants } = await client.revokeToken(id, { keepDescendants })
-      await terminal.answer({ text: descendants.join('\n'), json: { revoked: id, descendants } })
+      const made = descendants.map((one) => `revoked  ${one}  made with it`)
+      await terminal.answer({
+        text: [`revoked  ${id}`, ...made].join('\n'),
+        json: { revoked: id, descendants },
+      })
+      if (!terminal.json) terminal.hint(`what it was used for: longhold kms audit --token-id ${id}`)
     })
 }
 

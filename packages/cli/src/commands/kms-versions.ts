@@ -86,6 +86,11 @@ function stateCommand(terminal: Terminal, name: string, state: SettableState, de
     const client = await needKmsClient(terminal, options)
     const version = await client.keys.setVersionState(key, number, state)
     await terminal.answer({ text: versionTable([version]), json: version })
+    if (state === 'compromised' && !terminal.json) {
+      terminal.hint(
+        'move what is wrapped for it: longhold rewrap --help; whoever must read meanwhile needs unwrap.compromised',
+      )
+    }
   })
 }
 
@@ -98,7 +103,7 @@ function checkCommand(terminal: Terminal) {
     const check = await client.keys.destroyCheck(key, number)
     const reasons = check.reasons.map(({ code, speaks_for, detail }) => [speaks_for, code, detail])
     await terminal.answer({ text: table([[check.verdict], ...reasons]), json: check })
-    if (check.verdict !== 'safe') throw refused(`destroying version ${number} of ${key} is ${check.verdict}`)
+    if (check.verdict !== 'safe') throw refused(verdictText(key, number, check.verdict))
   })
 }
 
@@ -149,9 +154,15 @@ async function requireSafe(client: KmsClient, key: string, version: number): Pro
   const { verdict, reasons } = await client.keys.destroyCheck(key, version)
   if (verdict === 'safe') return
   const why = reasons.filter(({ speaks_for }) => speaks_for !== 'safe').map(({ detail }) => detail)
-  throw refused(`destroying version ${version} of ${key} is ${verdict}: ${why.join('; ')}`, {
+  throw refused(`${verdictText(key, version, verdict)}: ${why.join('; ')}`, {
     hint: 'see to that, or insist with --despite-check',
   })
+}
+
+function verdictText(key: string, version: number, verdict: 'unsafe' | 'unknown'): string {
+  return verdict === 'unsafe'
+    ? `destroying version ${version} of ${key} would lose data`
+    : `it is not known whether destroying version ${version} of ${key} would lose data`
 }
 
 function versionTable(versions: readonly VersionInfo[]): string {

@@ -11,7 +11,7 @@ test('longhold kms audit reads the log, makes a checkpoint, and holds the log ag
   await using space = await ServiceWorkspace.create()
   await space.ask(['kms', 'rotate', 'default'])
   const list = await space.ask(['kms', 'audit', '--action', 'key.rotate'])
-  expect(list.stdout).toMatch(/^\d{4}-\d\d-\d\dT\S+Z {2}key\.rotate {2}[0-9a-f]{24} {2}default 2\n$/u)
+  expect(list.stdout).toMatch(/^\d{4}-\d\d-\d\dT\S+Z {2}key\.rotate {2}[0-9a-f]{24} {2}default 2, primary\n$/u)
   const lines = (await space.ask(['kms', 'audit', '--json'])).stdout.trim().split('\n')
   expect(lines.map((line) => Object.keys(JSON.parse(line) as object))).toContainEqual([
     'run',
