@@ -1,7 +1,15 @@
 /** The schemas of what is asked and answered about the audit log; see `wire.ts`. */
 
 import { z } from '@hono/zod-openapi'
-import type { AuditEntry, AuditVerdict, CheckpointInfo, Page, VerifyAuditRequest } from '@longhold/core/kms'
+import type {
+  AuditEntry,
+  AuditVerdict,
+  CheckpointInfo,
+  Page,
+  PruneAuditRequest,
+  PruningInfo,
+  VerifyAuditRequest,
+} from '@longhold/core/kms'
 
 import { keyName, page, pageQuery, time, tokenId, wire } from './wire.ts'
 
@@ -34,3 +42,23 @@ export const verifyAuditRequest = wire<VerifyAuditRequest>('VerifyAuditRequest')
 export const auditVerdict = wire<AuditVerdict>('AuditVerdict')(
   z.strictObject({ ok: z.boolean(), runs: z.int(), entries: z.int(), faults: z.array(z.string()) }),
 )
+
+const sha256 = z
+  .string()
+  .regex(/^[0-9a-f]{64}$/u, 'a SHA-256 has 64 hexadecimal digits')
+  .openapi({ example: '0123456789abcdef'.repeat(4) })
+
+export const pruneAuditRequest = wire<PruneAuditRequest>('PruneAuditRequest')(
+  z.strictObject({ checkpoint: z.string().max(maxCheckpointLine), export_sha256: sha256 }),
+)
+export const pruningInfo = wire<PruningInfo>('PruningInfo')(
+  z.strictObject({
+    number: z.int(),
+    checkpoint: z.int(),
+    entries: z.int(),
+    export_sha256: sha256,
+    pruned_at: time,
+    pruned_by: tokenId,
+  }),
+)
+export const pruningPage = wire<Page<PruningInfo>>('PruningPage')(page(pruningInfo))

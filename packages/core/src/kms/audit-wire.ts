@@ -37,6 +37,29 @@ export interface VerifyAuditRequest {
   checkpoints?: string[] | undefined
 }
 
+/** Body of a request to delete entries of the audit log. */
+export interface PruneAuditRequest {
+  /** The line of a checkpoint: entries up to its heads go. */
+  checkpoint: string
+  /** SHA-256 of the export that has exactly these entries, hexadecimal. */
+  export_sha256: string
+}
+
+/** Entries of the audit log that are in an export and no more in the database. */
+export interface PruningInfo {
+  /** Counts prunings. */
+  number: number
+  /** The number of the checkpoint at whose heads the log begins since then. */
+  checkpoint: number
+  /** How many went. */
+  entries: number
+  /** SHA-256 of the export, hexadecimal. */
+  export_sha256: string
+  pruned_at: string
+  /** Id of a token. */
+  pruned_by: string
+}
+
 /** What a check of the audit log found. */
 export interface AuditVerdict {
   ok: boolean

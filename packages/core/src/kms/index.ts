@@ -15,12 +15,14 @@ export type {
 } from './client.ts'
 export { maxPackagedVersions, openKeyPackage, sealKeyPackage } from './key-package.ts'
 export type { PackagedState, PackagedVersion, PackageLabel } from './key-package.ts'
-export { KmsAudit } from './audit-client.ts'
+export { auditExportLine, KmsAudit } from './audit-client.ts'
 export type {
   AuditEntry,
   AuditFilterQuery,
   AuditVerdict,
   CheckpointInfo,
+  PruneAuditRequest,
+  PruningInfo,
   VerifyAuditRequest,
 } from './audit-wire.ts'
 export { KmsAccess } from './access-client.ts'

@@ -61,6 +61,8 @@ export const permissions = [
   'audit.read',
   'audit.verify',
   'audit.checkpoint',
+  // Delete entries that an export and a checkpoint cover.
+  'audit.prune',
   'backups.create',
   'backups.list',
   'backups.remove',

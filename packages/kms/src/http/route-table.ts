@@ -9,6 +9,8 @@ export interface RouteRule {
   readonly isRead?: true
   /** Whether its answer holds something that is shown once; it is not kept for whoever asks again. */
   readonly answersSecret?: true
+  /** Whether it does no harm when it is made twice: an idempotency key of it is not remembered for long. */
+  readonly isHarmlessTwice?: true
   /** Whether it can be, or has to be, told the generation of the key it expects (If-Match). */
   readonly ifMatch?: 'taken' | 'required'
 }
@@ -29,6 +31,7 @@ export const routeTable = {
     permission: 'data-keys.create',
     maxBodyBytes: 64 * kibi,
     answersSecret: true,
+    isHarmlessTwice: true,
   },
   'POST /v1/keys/{key}/decapsulate': { permission: 'decapsulate', maxBodyBytes: 64 * kibi, isRead: true },
   'GET /v1/keys/{key}/versions': { permission: 'versions.list', maxBodyBytes: 0 },
@@ -75,6 +78,8 @@ export const routeTable = {
   'GET /v1/audit/checkpoints': { permission: 'audit.read', maxBodyBytes: 0 },
   'POST /v1/audit/checkpoints': { permission: 'audit.checkpoint', maxBodyBytes: 0 },
   'POST /v1/audit/verify': { permission: 'audit.verify', maxBodyBytes: 8 * mebi, isRead: true },
+  'GET /v1/audit/prunings': { permission: 'audit.read', maxBodyBytes: 0 },
+  'POST /v1/audit/prunings': { permission: 'audit.prune', maxBodyBytes: 2 * mebi },
   'POST /v1/authz/explain': { permission: 'authz.explain', maxBodyBytes: 64 * kibi, isRead: true },
   'POST /v1/sys/seal': { permission: 'sys.seal', maxBodyBytes: 0 },
   'GET /v1/sys/slots': { permission: 'slots.list', maxBodyBytes: 0 },

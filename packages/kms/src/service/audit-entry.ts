@@ -47,6 +47,7 @@ export type AuditAction =
   | 'audit.read'
   | 'audit.verify'
   | 'audit.checkpoint'
+  | 'audit.prune'
   | 'backup.create'
   | 'backup.finish'
   | 'backup.confirm'

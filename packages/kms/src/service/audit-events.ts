@@ -3,6 +3,7 @@
 import { toHex } from '@longhold/core'
 
 import { auditHeads } from './audit-heads.ts'
+import type { AuditStarts } from './audit-starts.ts'
 import type { KeyStore, RowReads } from './key-store.ts'
 
 export interface AuditFilter {
@@ -41,9 +42,16 @@ export interface AuditPage {
 const maxScanned = 10_000
 const batch = 200
 
+export interface AuditSource {
+  readonly reads: RowReads
+  readonly store: Pick<KeyStore, 'auditEntries'>
+  /** What was pruned is not shown, even while it is there. */
+  readonly starts: AuditStarts
+}
+
 /** Entries after a position, oldest first. */
 export async function findEntries(
-  { reads, store }: { readonly reads: RowReads; readonly store: Pick<KeyStore, 'auditEntries'> },
+  { reads, store, starts }: AuditSource,
   filter: AuditFilter,
   { after, limit }: { readonly after: AuditPosition | undefined; readonly limit: number },
 ): Promise<AuditPage> {
@@ -51,7 +59,7 @@ export async function findEntries(
   let scanned = 0
   for (const { run, ordinal } of await auditHeads(reads)) {
     if (after !== undefined && ordinal < after.ordinal) continue
-    let seq = after?.ordinal === ordinal ? after.seq : 0
+    let seq = Math.max(after?.ordinal === ordinal ? after.seq : 0, starts.get(run)?.seq ?? 0)
     for (;;) {
       const page = await store.auditEntries(run, { after: seq === 0 ? undefined : seq, limit: batch })
       for (const entry of page) {

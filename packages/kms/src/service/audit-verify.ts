@@ -6,6 +6,8 @@ import { chainStart, entryMac, headMac } from './audit-chain.ts'
 import type { Chain } from './audit-chain.ts'
 import type { PreviousRun } from './audit-entry.ts'
 import { auditHeads } from './audit-heads.ts'
+import { macOf } from './audit-starts.ts'
+import type { AuditStarts } from './audit-starts.ts'
 import type { KeyStore } from './key-store.ts'
 import type { OwnKeys } from './own-keys.ts'
 import type { AuditHeadRow } from './rows.ts'
@@ -30,11 +32,14 @@ const pageSize = 100
 /**
  * Finds edited, missing, reordered and foreign entries, cut tails and missing chains. What it cannot find is the newest
  * chain taken away whole, or the database put back to an earlier state: keep `newest` elsewhere for that.
+ *
+ * @param starts Where the log begins, once entries were pruned.
  */
 export async function verifyAuditLog(
   store: KeyStore,
   clusterId: Uint8Array,
   ownKeys: OwnKeys,
+  starts: AuditStarts = new Map(),
 ): Promise<AuditReport> {
   const faults: string[] = []
   const heads = new Map((await auditHeads(store)).map((head) => [head.run, head]))
@@ -53,12 +58,16 @@ export async function verifyAuditLog(
       continue
     }
     const chain = { clusterId, run, ordinal: head.ordinal, startedAt: head.startedAt, key }
-    const seen = await verifyChain(store, chain, head, named)
+    const seen = await verifyChain(store, { chain, head, start: starts.get(run) }, named)
     entries += seen.entries
     faults.push(...seen.faults)
   }
+  for (const run of starts.keys())
+    if (!heads.has(run)) faults.push(`chain ${run}: the whole chain is missing`)
   for (const { run, seq, mac } of named) {
     const head = heads.get(run)
+    // The checkpoint that covers it names it, at the same end or a later one.
+    if (seq <= (starts.get(run)?.seq ?? 0)) continue
     if (head === undefined) faults.push(`chain ${run}: the whole chain is missing`)
     else if (head.seq < seq)
       faults.push(`chain ${run}: ends at ${head.seq}, where the next chain saw it end at ${seq}`)
@@ -68,7 +77,7 @@ export async function verifyAuditLog(
   }
   // Each chain but the newest is named by the one after it, or another may have been made to look like the newest.
   const newest = [...heads.values()].at(-1)
-  const isNamed = new Set(named.map(({ run }) => run))
+  const isNamed = new Set([...named.map(({ run }) => run), ...starts.keys()])
   for (const run of heads.keys()) {
     if (run !== newest?.run && !isNamed.has(run)) faults.push(`chain ${run}: no later chain names it`)
   }
@@ -87,18 +96,23 @@ async function macAt(store: KeyStore, run: string, seq: number): Promise<string 
   return entry?.seq === seq ? toHex(entry.mac) : undefined
 }
 
+interface ChainToVerify {
+  readonly chain: Chain
+  readonly head: AuditHeadRow
+  readonly start: PreviousRun | undefined
+}
+
 async function verifyChain(
   store: KeyStore,
-  chain: Chain,
-  head: AuditHeadRow,
+  { chain, head, start }: ChainToVerify,
   named: PreviousRun[],
 ): Promise<{ entries: number; faults: string[] }> {
   const { run } = chain
   const faults: string[] = []
   if (!equalBytes(headMac(chain, head.seq, head.lastMac), head.headMac))
     faults.push(`chain ${run}: altered head`)
-  let mac: Uint8Array = chainStart
-  let after: number | undefined
+  let mac = start === undefined ? chainStart : macOf(start)
+  let after = start?.seq
   let entries = 0
   for (;;) {
     const page = await store.auditEntries(run, { after, limit: pageSize })

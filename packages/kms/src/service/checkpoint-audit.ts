@@ -5,22 +5,29 @@
 
 import { toHex } from '@longhold/core'
 
+import type { PreviousRun } from './audit-entry.ts'
 import { auditHeads } from './audit-heads.ts'
+import type { AuditStarts } from './audit-starts.ts'
 import type { Checkpoint } from './checkpoint.ts'
 import type { KeyStore, RowReads } from './key-store.ts'
 
 export type AuditReader = RowReads & Pick<KeyStore, 'auditEntries' | 'head'>
 
-/** One line for each chain and each version that is not, or no longer, what the checkpoint saw. */
+/**
+ * One line for each chain and each version that is not, or no longer, what the checkpoint saw.
+ *
+ * @param starts Where the log begins.
+ */
 export async function faultsAgainst(
   { number, epoch, chains, finalVersions }: Checkpoint,
   log: AuditReader,
+  starts: AuditStarts = new Map(),
 ): Promise<string[]> {
   const heads = new Map((await auditHeads(log)).map((head) => [head.run, head]))
   const faults: string[] = []
-  const head = await log.head()
-  if ((head?.epoch ?? 0) < epoch) {
-    faults.push(`the database is at epoch ${head?.epoch ?? 0}, checkpoint ${number} saw it at ${epoch}`)
+  const today = (await log.head())?.epoch ?? 0
+  if (today < epoch) {
+    faults.push(`the database is at epoch ${today}, checkpoint ${number} saw it at ${epoch}`)
   }
   for (const { run, seq, mac } of chains) {
     const head = heads.get(run)
@@ -28,7 +35,7 @@ export async function faultsAgainst(
       faults.push(`chain ${run}: the whole chain is missing, checkpoint ${number} has it`)
     } else if (head.seq < seq) {
       faults.push(`chain ${run}: ends at ${head.seq}, checkpoint ${number} saw it end at ${seq}`)
-    } else if (seq > 0 && (await macAt(log, run, seq)) !== mac) {
+    } else if (seq > 0 && !(await hasEntry(log, starts.get(run), { run, seq, mac }))) {
       faults.push(`chain ${run}: entry ${seq} is not the one that checkpoint ${number} saw`)
     }
   }
@@ -43,7 +50,13 @@ export async function faultsAgainst(
   return faults
 }
 
-async function macAt(log: AuditReader, run: string, seq: number): Promise<string | undefined> {
+/** Of what was pruned there is only the last entry's MAC, which covers those before it. */
+async function hasEntry(
+  log: Pick<AuditReader, 'auditEntries'>,
+  start: PreviousRun | undefined,
+  { run, seq, mac }: PreviousRun,
+): Promise<boolean> {
+  if (start !== undefined && seq <= start.seq) return seq < start.seq || mac === start.mac
   const [entry] = await log.auditEntries(run, { after: seq - 1, limit: 1 })
-  return entry?.seq === seq ? toHex(entry.mac) : undefined
+  return entry?.seq === seq && toHex(entry.mac) === mac
 }

@@ -86,7 +86,7 @@ export interface Snapshot extends RowReads {
 
 /** Writes an empty store from end to end, all or nothing: nothing of it is there before `finish`. */
 export interface Filling {
-  /** In the order of `tableNames`. */
+  /** In any order; each row once. */
   rows<T extends TableName>(table: T, rows: readonly Stored<Rows[T]>[]): Promise<void>
   entries(entries: readonly AuditRow[]): Promise<void>
   finish(head: HeadRow): Promise<void>
@@ -111,6 +111,14 @@ export interface KeyStore extends RowReads {
   auditEntries(run: string, page: Page<number>): Promise<AuditRow[]>
 
   commit(commit: Commit): Promise<Outcome>
+
+  /**
+   * Deletes entries of a chain from its beginning to `through`, the oldest `limit` of them. No row changes: whether they
+   * may go is for whoever calls.
+   *
+   * @returns How many there were.
+   */
+  forgetAuditEntries(run: string, page: { readonly through: number; readonly limit: number }): Promise<number>
 
   snapshot(): Promise<Snapshot>
   /** @throws ServiceError `already_initialised` where anything is in the store. */

@@ -69,6 +69,7 @@ const keylessPermissions: ReadonlySet<Permission> = new Set<Permission>([
   'audit.read',
   'audit.verify',
   'audit.checkpoint',
+  'audit.prune',
   'backups.create',
   'backups.list',
   'backups.remove',

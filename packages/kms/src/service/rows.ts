@@ -13,6 +13,7 @@
  */
 
 import type { GrantRow, IdempotencyRow, PrincipalRow, TokenRow } from './access-rows.ts'
+import type { AuditHeadRow, CheckpointRow, PruningRow } from './audit-rows.ts'
 import type { BackupRow } from './backup-rows.ts'
 import type {
   AliasRow,
@@ -29,6 +30,7 @@ import type { SlotKind } from './slot-opener.ts'
 
 // One place to import rows from, whichever file they are in.
 export type { GrantRow, IdempotencyRow, PrincipalRow, TokenRow } from './access-rows.ts'
+export type { AuditHeadRow, CheckpointRow, PruningRow } from './audit-rows.ts'
 export type { BackupRow } from './backup-rows.ts'
 export type {
   AliasRow,
@@ -99,30 +101,6 @@ export interface OwnKeyRow {
   readonly createdAt: number
 }
 
-/** A checkpoint, for whoever takes it elsewhere. */
-export interface CheckpointRow {
-  /** 1, 2, 3, … */
-  readonly checkpoint: number
-  /** One line of JSON: body and signature. */
-  readonly line: string
-  readonly createdAt: number
-}
-
-/** The end of a chain of the audit log, so that a cut tail shows. Its generation is `seq`. */
-export interface AuditHeadRow {
-  /** 32 hexadecimal digits: one chain for each run of the service. */
-  readonly run: string
-  /** The order in which the runs began. */
-  readonly ordinal: number
-  readonly seq: number
-  /** MAC of the last entry. */
-  readonly lastMac: Uint8Array
-  /** MAC of this row under the key of the chain. */
-  readonly headMac: Uint8Array
-  readonly chainKeyVersion: number
-  readonly startedAt: number
-}
-
 /** By table. */
 export interface Rows {
   cluster: ClusterRow
@@ -143,6 +121,7 @@ export interface Rows {
   idempotency: IdempotencyRow
   checkpoints: CheckpointRow
   backups: BackupRow
+  prunings: PruningRow
   audit_heads: AuditHeadRow
 }
 
@@ -168,6 +147,7 @@ interface KeyColumns {
   idempotency: 'owner' | 'use'
   checkpoints: 'checkpoint'
   backups: 'backup'
+  prunings: 'pruning'
   audit_heads: 'run'
 }
 
@@ -367,6 +347,18 @@ export const tables: { readonly [T in TableName]: Table<T> } = {
       byteLength: 'number?',
       sha256: 'bytes?',
       confirmedAt: 'number?',
+    },
+  },
+  prunings: {
+    key: ['pruning'],
+    columns: {
+      pruning: 'number',
+      checkpoint: 'number',
+      line: 'text',
+      entries: 'number',
+      exportSha256: 'text',
+      prunedAt: 'number',
+      prunedBy: 'text',
     },
   },
   audit_heads: {

@@ -8,6 +8,8 @@ import { findEntries } from './audit-events.ts'
 import type { AuditFilter, AuditPage, AuditPosition } from './audit-events.ts'
 import { auditHeads } from './audit-heads.ts'
 import { AuditLog } from './audit-log.ts'
+import { AuditPruning } from './audit-prune.ts'
+import { startsIn } from './audit-starts.ts'
 import { verifyAuditLog } from './audit-verify.ts'
 import type { AuditReport } from './audit-verify.ts'
 import { BackupKeeper } from './backup-keeper.ts'
@@ -26,6 +28,8 @@ import { explain } from './explain.ts'
 import type { Explanation, Question } from './explain.ts'
 import { Grants } from './grants.ts'
 import { GuardedLedger } from './guarded-ledger.ts'
+import { Idempotency } from './idempotency.ts'
+import type { IdempotencyLimits } from './idempotency.ts'
 import { Identities } from './identities.ts'
 import { rollbackAgainst } from './joining.ts'
 import type { JoinFrom } from './joining.ts'
@@ -77,6 +81,9 @@ export interface OpenOptions extends ServiceOptions {
   readonly failures?: number | undefined
   /** Who can open backups, and for how long they are kept; default: there are none. */
   readonly backups?: (BackupSettings & BackupKeeping) | undefined
+  /** How old entries of the audit log have to be before they can be pruned; default: it is kept for ever. */
+  readonly auditRetentionMs?: number | undefined
+  readonly idempotency?: IdempotencyLimits | undefined
 }
 
 /**
@@ -113,6 +120,8 @@ interface Parts extends KeyLifeSettings {
   readonly now: () => number
   readonly backups: OpenOptions['backups']
   readonly checkpoints: CheckpointSettings | undefined
+  readonly auditRetentionMs: number | undefined
+  readonly idempotency: IdempotencyLimits | undefined
 }
 
 export class Service {
@@ -121,7 +130,9 @@ export class Service {
   readonly keys: Keys
   readonly tokens: Tokens
   readonly grants: Grants
+  readonly idempotency: Idempotency
   readonly checkpoints: Checkpoints
+  readonly pruning: AuditPruning
   readonly backups: Backups
   readonly backupKeeper: BackupKeeper
   readonly slots: Slots
@@ -140,7 +151,8 @@ export class Service {
   readonly #audit: AuditLog
 
   private constructor(parts: Parts) {
-    const { store, root, ownKeys, macs, guarded, audit, now, backups, checkpoints, ...more } = parts
+    const { store, root, ownKeys, macs, guarded, audit, now, backups, checkpoints, ...others } = parts
+    const { auditRetentionMs: retentionMs, idempotency: limits, ...more } = others
     const { ledger } = guarded
     this.#guarded = guarded
     this.#store = store
@@ -154,7 +166,8 @@ export class Service {
     this.#identities = identities
     const known = () => this.backups.known()
     const queues = this.#queues
-    this.life = new KeyLife({ ledger, root, identities, queues, audit, now, backups: known, ...more })
+    const sweep = () => this.idempotency.sweep()
+    this.life = new KeyLife({ ledger, root, identities, queues, audit, now, backups: known, sweep, ...more })
     const { time } = this.life
     this.backups = new Backups({ store, ledger, macs, root, audit, time, now, settings: backups })
     this.backupKeeper = new BackupKeeper(this.backups, time, backups)
@@ -162,7 +175,10 @@ export class Service {
     this.slots = new Slots({ reads: ledger, root, audit, now })
     this.rootRotation = new RootRotation({ reads: ledger, root, audit })
     this.grants = new Grants({ ledger, audit, now })
+    this.idempotency = new Idempotency({ ledger, audit, ownKeys, now, ...limits })
     this.checkpoints = new Checkpoints({ ...checkpoints, ledger, signer: this.signer, audit, now })
+    const { signer } = this
+    this.pruning = new AuditPruning({ store, ledger, signer, ownKeys, audit, time, retentionMs })
     this.tokens = new Tokens({ ledger, ownKeys, grants: this.grants, audit, now })
   }
 
@@ -184,6 +200,8 @@ export class Service {
     verifyEveryMs,
     onFault,
     backups,
+    auditRetentionMs,
+    idempotency,
     ...settings
   }: OpenOptions): Promise<Service> {
     const { root, slot } = await openRoot(opener, store)
@@ -211,11 +229,12 @@ export class Service {
       await guarded.close()
       throw error
     }
-    const more = { ...settings, checkpoints, backups }
+    const more = { ...settings, checkpoints, backups, auditRetentionMs, idempotency }
     const service = new Service({ ...more, store, root, ownKeys, macs, guarded, audit, now })
     service.life.upkeep.start()
     service.checkpoints.start()
     service.backupKeeper.start()
+    if (fault === undefined) service.pruning.forget()
     return service
   }
 
@@ -259,7 +278,8 @@ export class Service {
     page: { readonly after: AuditPosition | undefined; readonly limit: number },
   ): Promise<AuditPage> {
     // What was there when it was asked for: not the entry about the asking.
-    const found = await findEntries({ reads: this.#ledger, store: this.#store }, filter, page)
+    const starts = await this.pruning.starts()
+    const found = await findEntries({ reads: this.#ledger, store: this.#store, starts }, filter, page)
     await this.#audit.record({ action: 'audit.read', caller, filter })
     return found
   }
@@ -318,6 +338,7 @@ export class Service {
   /** Waits for what is being written, then forgets all secrets. Store and opener stay the caller's. */
   async close(): Promise<void> {
     await this.backupKeeper.close()
+    await this.pruning.close()
     await this.rootRotation.close()
     await this.checkpoints.close()
     // What it would have kept is in the log all the same.
@@ -346,8 +367,11 @@ async function verifyAgainst(
   lines: readonly string[],
 ): Promise<AuditReport> {
   const checkpoints = lines.map((line) => readCheckpoint(signer, line))
-  const report = await verifyAuditLog(store, root.clusterId, ownKeys)
-  const faults = [...report.faults]
-  for (const checkpoint of checkpoints) faults.push(...(await faultsAgainst(checkpoint, store)))
+  const macs = new RowMacs(root.clusterId, ownKeys.newest('row-mac').secret)
+  const { starts, faults: ofStarts } = await startsIn(store, macs, signer)
+  macs.close()
+  const report = await verifyAuditLog(store, root.clusterId, ownKeys, starts)
+  const faults = [...ofStarts, ...report.faults]
+  for (const checkpoint of checkpoints) faults.push(...(await faultsAgainst(checkpoint, store, starts)))
   return { ...report, ok: faults.length === 0, faults }
 }

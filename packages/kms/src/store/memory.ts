@@ -80,6 +80,14 @@ export class MemoryStore implements KeyStore {
     return 'done'
   }
 
+  async forgetAuditEntries(run: string, page: { through: number; limit: number }): Promise<number> {
+    const entries = entriesOf(this.#state, run, { limit: page.limit })
+    const gone = new Set(entries.flatMap(({ seq }) => (seq <= page.through ? [seq] : [])))
+    const kept = this.#state.entries.filter((entry) => entry.run !== run || !gone.has(entry.seq))
+    this.#state.entries.splice(0, this.#state.entries.length, ...kept)
+    return gone.size
+  }
+
   async snapshot(): Promise<Snapshot> {
     const state = structuredClone(this.#state)
     return {

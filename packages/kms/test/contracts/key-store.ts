@@ -212,6 +212,28 @@ export function keyStoreContract(name: string, open: () => Promise<StoreUnderTes
       expect(await store.auditEntries(run, { after: 2, limit: 2 })).toEqual(entries.slice(2, 4))
     })
 
+    test('entries are forgotten from the beginning of their chain, so many at a time, and nothing else is', async () => {
+      await writer.write([], { entries: 5 })
+      const other = new TestWriter(store, 'b'.repeat(32), 2)
+      expect(await other.write([], { expectedEpoch: 1, entries: 2 })).toBe('done')
+      const [all, theirs] = [
+        await store.auditEntries(writer.run, { limit: 10 }),
+        await store.auditEntries(other.run, { limit: 10 }),
+      ]
+      const [head, heads] = [await store.head(), await store.rows('audit_heads', { limit: 10 })]
+      const forget = (through: number, limit: number) =>
+        store.forgetAuditEntries(writer.run, { through, limit })
+      expect(await forget(4, 3)).toBe(3)
+      expect(await store.auditEntries(writer.run, { limit: 10 })).toEqual(all.slice(3))
+      expect(await forget(4, 3)).toBe(1)
+      expect(await forget(4, 3)).toBe(0)
+      expect(await store.auditEntries(writer.run, { limit: 10 })).toEqual(all.slice(4))
+      expect(await store.auditEntries(other.run, { limit: 10 })).toEqual(theirs)
+      expect(await store.head()).toEqual(head)
+      expect(await store.rows('audit_heads', { limit: 10 })).toEqual(heads)
+      expect(await store.forgetAuditEntries('c'.repeat(32), { through: 9, limit: 9 })).toBe(0)
+    })
+
     test('runs keep apart, and no two begin at the same place', async () => {
       await writer.write()
       const [b, c] = [new TestWriter(store, 'b'.repeat(32), 2), new TestWriter(store, 'c'.repeat(32), 2)]

@@ -54,6 +54,8 @@ export interface TestService {
 export interface TestServiceOptions {
   /** Default: for `offline`. */
   readonly backups?: OpenOptions['backups']
+  /** Default: 0; null: the log is kept for ever. */
+  readonly auditRetentionMs?: number | null
   readonly store?: KeyStore
   readonly auditDeadlineMs?: number
   /** Default: 1. */
@@ -88,7 +90,9 @@ export async function startTestService(options: TestServiceOptions = {}): Promis
   const deadline = auditDeadlineMs === undefined ? {} : { auditDeadlineMs }
   const { onEnd = onTestFinished, backups = { recipients: [offline.recipient] } } = options
   const open = async (): Promise<Service> => {
-    const opened = await Service.open({ store, opener, now, steadyMs, backups, ...deadline })
+    const auditRetentionMs = options.auditRetentionMs === null ? undefined : (options.auditRetentionMs ?? 0)
+    const more = { backups, auditRetentionMs, ...deadline }
+    const opened = await Service.open({ store, opener, now, steadyMs, ...more })
     onEnd(() => opened.close())
     return opened
   }

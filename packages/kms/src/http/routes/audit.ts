@@ -1,10 +1,11 @@
 /** `/v1/audit`: reading the log, checking it, and checkpoints to keep elsewhere. */
 
 import { createRoute } from '@hono/zod-openapi'
-import type { AuditEntry, CheckpointInfo } from '@longhold/core/kms'
+import { fromHex } from '@longhold/core'
+import type { AuditEntry, CheckpointInfo, PruningInfo } from '@longhold/core/kms'
 
 import type { AuditPosition, FoundEntry } from '../../service/audit-events.ts'
-import type { CheckpointRow } from '../../service/rows.ts'
+import type { CheckpointRow, PruningRow } from '../../service/rows.ts'
 import type { Service } from '../../service/service.ts'
 import {
   auditPage,
@@ -12,6 +13,9 @@ import {
   auditVerdict,
   checkpointInfo,
   checkpointPage,
+  pruneAuditRequest,
+  pruningInfo,
+  pruningPage,
   verifyAuditRequest,
 } from '../../wire-audit.ts'
 import { pageQuery } from '../../wire.ts'
@@ -51,9 +55,27 @@ const verifyAudit = createRoute({
   responses: { 200: jsonAnswer(auditVerdict, 'What the check found'), ...problems },
 })
 
+const pruneAudit = createRoute({
+  method: 'post',
+  path: '/v1/audit/prunings',
+  summary: 'Prune the audit log',
+  request: { body: jsonRequest(pruneAuditRequest) },
+  responses: {
+    201: jsonAnswer(pruningInfo, 'Entries up to the checkpoint are no more part of the log'),
+    ...problems,
+  },
+})
+const listPrunings = createRoute({
+  method: 'get',
+  path: '/v1/audit/prunings',
+  summary: 'List prunings of the audit log',
+  request: { query: pageQuery },
+  responses: { 200: jsonAnswer(pruningPage, 'Prunings, ascending'), ...problems },
+})
+
 export function auditRoutes(app: App, service: Service): void {
   const route = secured(app, service)
-  const { checkpoints } = service
+  const { checkpoints, pruning } = service
 
   route(readEvents, async (c) => {
     const { action, principal, key, since, until, ...query } = c.req.valid('query')
@@ -77,11 +99,30 @@ export function auditRoutes(app: App, service: Service): void {
     return c.json(pageAnswer(c, query, rows, page), 200)
   })
 
+  route(pruneAudit, async (c) => {
+    const { checkpoint, export_sha256: sha256 } = c.req.valid('json')
+    const request = { checkpoint, exportSha256: fromHex(sha256) ?? new Uint8Array(0) }
+    return c.json(describePruning(await pruning.prune(c.get('caller'), request)), 201)
+  })
+
+  route(listPrunings, async (c) => {
+    const query = c.req.valid('query')
+    const rows = await pruning.list(numberPageRequest(c, query))
+    const page = { positionOf: (row: PruningRow) => row.pruning, itemOf: describePruning }
+    return c.json(pageAnswer(c, query, rows, page), 200)
+  })
+
   route(verifyAudit, async (c) => {
     const { checkpoints: lines = [] } = c.req.valid('json')
     const { ok, runs, entries, faults } = await service.verifyAudit(c.get('caller'), lines)
     return c.json({ ok, runs, entries, faults: [...faults] }, 200)
   })
+}
+
+function describePruning(row: PruningRow): PruningInfo {
+  const { pruning, checkpoint, entries, exportSha256, prunedAt, prunedBy } = row
+  const what = { number: pruning, checkpoint, entries, export_sha256: exportSha256 }
+  return { ...what, pruned_at: time(prunedAt), pruned_by: prunedBy }
 }
 
 function timeOf(text: string | undefined): number | undefined {

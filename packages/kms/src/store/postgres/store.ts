@@ -1,6 +1,6 @@
 /** PostgreSQL: one database for any number of nodes. */
 
-import { getTableColumns, inArray, sql } from 'drizzle-orm'
+import { and, asc, eq, getTableColumns, inArray, lte, sql } from 'drizzle-orm'
 import type { Column } from 'drizzle-orm'
 import { drizzle } from 'drizzle-orm/node-postgres'
 import type { PgTable } from 'drizzle-orm/pg-core'
@@ -103,6 +103,19 @@ export class PostgresStore implements KeyStore {
 
   async commit(commit: Commit): Promise<Outcome> {
     return await runCommit(this.#connection.db, commit)
+  }
+
+  async forgetAuditEntries(run: string, page: { through: number; limit: number }): Promise<number> {
+    const { db } = this.#connection
+    const oldest = db
+      .select({ seq: auditEntries.seq })
+      .from(auditEntries)
+      .where(and(eq(auditEntries.run, run), lte(auditEntries.seq, page.through)))
+      .orderBy(asc(auditEntries.seq))
+      .limit(page.limit)
+    const isOne = and(eq(auditEntries.run, run), inArray(auditEntries.seq, oldest))
+    const { rowCount } = await translated(async () => db.delete(auditEntries).where(isOne))
+    return rowCount ?? 0
   }
 
   /** A transaction of its own, on a connection of its own, that reads what was there when it began. */

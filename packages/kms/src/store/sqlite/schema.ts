@@ -60,6 +60,7 @@ export const grants = rowTable('grants')
 export const idempotency = rowTable('idempotency')
 export const checkpoints = rowTable('checkpoints')
 export const backups = rowTable('backups')
+export const prunings = rowTable('prunings')
 export const auditHeads = rowTable('audit_heads')
 
 /** Each table of `service/rows.ts`, under its name there. */
@@ -82,6 +83,7 @@ export const rowTables = {
   idempotency,
   checkpoints,
   backups,
+  prunings,
   audit_heads: auditHeads,
 } satisfies Record<TableName, SQLiteTable>
 

@@ -131,6 +131,10 @@ export class SqliteStore implements KeyStore {
     return await this.#writer.write(commit)
   }
 
+  async forgetAuditEntries(run: string, page: { through: number; limit: number }): Promise<number> {
+    return await this.#writer.forget({ run, ...page })
+  }
+
   /** A transaction of its own, on a connection of its own, that reads what was there when it began. */
   async snapshot(): Promise<Snapshot> {
     const connection = openConnection(this.#file, { readonly: true, busyTimeoutMs: this.#busyTimeoutMs })

@@ -5,13 +5,13 @@ import { Worker } from 'node:worker_threads'
 import { ServiceError } from '../../service/errors.ts'
 import type { Commit, Outcome } from '../../service/key-store.ts'
 import { storageUnavailable } from './connection.ts'
-import type { WriteReply, WriteRequest, WriterOptions } from './writer-messages.ts'
+import type { Forgetting, WriteReply, WriteRequest, WriterOptions } from './writer-messages.ts'
 
 export class WriterThread {
   readonly #worker: Worker
   readonly #waiting = new Map<
     number,
-    { resolve(outcome: Outcome): void; reject(error: ServiceError): void }
+    { resolve(outcome: Outcome | number): void; reject(error: ServiceError): void }
   >()
   readonly #ended: Promise<void>
   #isOver = false
@@ -40,18 +40,28 @@ export class WriterThread {
 
   /** @throws ServiceError `storage_unavailable`. */
   async write(commit: Commit): Promise<Outcome> {
-    if (this.#isOver) throw writerEnded()
-    const id = ++this.#lastId
-    return await new Promise<Outcome>((resolve, reject) => {
-      this.#waiting.set(id, { resolve, reject })
-      this.#worker.postMessage({ id, commit } satisfies WriteRequest, [])
-    })
+    // What the writer answers to a commit.
+    return (await this.#ask((id) => ({ id, commit }))) as Outcome
+  }
+
+  /** @returns How many entries there were. Throws as `write`. */
+  async forget(forget: Forgetting): Promise<number> {
+    return Number(await this.#ask((id) => ({ id, forget })))
   }
 
   /** After the writes that wait. */
   async close(): Promise<void> {
     if (!this.#isOver) this.#worker.postMessage('close', [])
     await this.#ended
+  }
+
+  async #ask(requestOf: (id: number) => WriteRequest): Promise<Outcome | number> {
+    if (this.#isOver) throw writerEnded()
+    const id = ++this.#lastId
+    return await new Promise<Outcome | number>((resolve, reject) => {
+      this.#waiting.set(id, { resolve, reject })
+      this.#worker.postMessage(requestOf(id), [])
+    })
   }
 
   #settle({ id, outcome, failure }: WriteReply): void {

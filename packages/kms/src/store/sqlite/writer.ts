@@ -6,7 +6,7 @@ import type { Commit } from '../../service/key-store.ts'
 import { openConnection, storageError } from './connection.ts'
 import type { Connection } from './connection.ts'
 import type { WriteReply, WriteRequest, WriterOptions } from './writer-messages.ts'
-import { prepareWrites, runCommit } from './writes.ts'
+import { prepareWrites, runCommit, runForgetting } from './writes.ts'
 
 if (parentPort !== null) {
   const port = parentPort
@@ -22,11 +22,14 @@ if (parentPort !== null) {
       port.close()
       return
     }
-    const { id, commit } = request
+    const { id } = request
     let reply: WriteReply
     try {
-      reply = { id, outcome: runCommit(writes, commit) }
-      hasRemains ||= reply.outcome === 'done' && destroys(commit)
+      if ('forget' in request) reply = { id, outcome: runForgetting(writes, request.forget) }
+      else {
+        reply = { id, outcome: runCommit(writes, request.commit) }
+        hasRemains ||= reply.outcome === 'done' && destroys(request.commit)
+      }
     } catch (error) {
       const { message, hint } = storageError(error)
       reply = { id, failure: { message, hint } }

@@ -1,6 +1,6 @@
 /** A write is one transaction. It runs in the writer's thread, with statements that were prepared once. */
 
-import { and, eq, getTableColumns, sql } from 'drizzle-orm'
+import { and, asc, eq, getTableColumns, lte, sql } from 'drizzle-orm'
 import type { Column, Placeholder } from 'drizzle-orm'
 import type { SQLiteTable } from 'drizzle-orm/sqlite-core'
 
@@ -15,6 +15,7 @@ import { auditEntries, clusterHead, rowTables } from './schema.ts'
 import { prepareWrite } from './statements.ts'
 import type { WriteStatement } from './statements.ts'
 import { keyPlaceholders } from './table-reads.ts'
+import type { Forgetting } from './writer-messages.ts'
 
 interface TableStatements {
   readonly insert: WriteStatement
@@ -29,6 +30,7 @@ export interface Writes {
   readonly insertHead: WriteStatement
   readonly moveHead: WriteStatement
   readonly insertEntry: WriteStatement
+  readonly forgetEntries: WriteStatement
 }
 
 export function prepareWrites(connection: Connection): Writes {
@@ -44,12 +46,21 @@ export function prepareWrites(connection: Connection): Writes {
     .update(head)
     .set({ ...placeholders(head), id: 1 })
     .where(eq(clusterHead.epoch, sql.placeholder('expected')))
+  const oldest = db
+    .select({ run: auditEntries.run, seq: auditEntries.seq })
+    .from(auditEntries)
+    .where(
+      and(eq(auditEntries.run, sql.placeholder('run')), lte(auditEntries.seq, sql.placeholder('through'))),
+    )
+    .orderBy(asc(auditEntries.seq))
+    .limit(sql.placeholder('limit'))
   return {
     client,
     tables: new Map(tableNames.map((table) => [table, prepareTable(connection, table)])),
     insertHead: prepareWrite(connection, insertHead),
     moveHead: prepareWrite(connection, moveHead),
     insertEntry: prepareWrite(connection, db.insert(entries).values(placeholders(entries))),
+    forgetEntries: prepareWrite(connection, db.delete(entries).where(sql`(run, seq) in (${oldest})`)),
   }
 }
 
@@ -73,6 +84,11 @@ function prepareTable(connection: Connection, table: TableName): TableStatements
 function placeholders(table: SQLiteTable): Record<string, Placeholder> {
   const names = Object.keys(getTableColumns(table))
   return Object.fromEntries(names.map((name) => [name, sql.placeholder(name)]))
+}
+
+/** @returns How many entries were deleted. */
+export function runForgetting({ forgetEntries }: Writes, forgetting: Forgetting): number {
+  return forgetEntries.run({ ...forgetting }).changes
 }
 
 export function runCommit(writes: Writes, commit: Commit): Outcome {
