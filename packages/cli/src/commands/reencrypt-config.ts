@@ -55,6 +55,10 @@ const privateKey = z.union([
     'passphrase-file': z.string().optional(),
     'passphrase-env': z.string().optional(),
   }),
+  z.strictObject({
+    command: z.array(z.string()).min(1),
+    'key-ids': z.array(z.string()).default([]),
+  }),
 ])
 
 const section = z.strictObject({
@@ -74,13 +78,18 @@ const section = z.strictObject({
   'check-every': count,
   'max-passes': count,
   'dead-letters': z.string().optional(),
+  'keyring-key': z.string().optional(),
   'accept-unauthenticated': z.boolean().default(false),
   'busy-timeout': z.int().min(0).optional(),
 })
 
 type Layout = z.infer<typeof layout>
 export type ReencryptConfig = z.infer<typeof section>
-export type PrivateKeyConfig = ReencryptConfig['private-keys'][number] & {
+export type PrivateKeyConfig = PrivateKeyFile | { readonly command: string[]; readonly 'key-ids': string[] }
+
+interface PrivateKeyFile {
+  readonly file: string
+  readonly 'key-ids': string[]
   readonly 'passphrase-file'?: string | undefined
   readonly 'passphrase-env'?: string | undefined
 }

@@ -39,6 +39,7 @@ export interface RunFlags extends TargetFlags, LegacyFlags, KeyOptions {
   readonly deadLetters?: string | undefined
   readonly acceptUnauthenticated?: true | undefined
   readonly skipTrial?: true | undefined
+  readonly keyringKey?: string | undefined
 }
 
 export interface VerifyFlags extends TargetFlags, KeyOptions {}

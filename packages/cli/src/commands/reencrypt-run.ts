@@ -4,7 +4,8 @@ import { randomBytes, randomUUID } from 'node:crypto'
 import { availableParallelism } from 'node:os'
 import { extname } from 'node:path'
 
-import type { Identity } from '@longhold/core'
+import { LongholdError, openKeyringKey, parseKeyringKey, toHex } from '@longhold/core'
+import type { Identity, OpenKeyringKey, Suite } from '@longhold/core'
 
 import { PrivateKeySet } from '../legacy-keys/private-key-set.ts'
 import { defaultLife } from '../reencrypt/data-keys.ts'
@@ -111,6 +112,8 @@ class RunCommand {
     const flags = this.#flags
     const finished = await this.#source.finishedRun()
     if (finished !== undefined) return await this.#report(finished, 0, 0)
+    const suites = await suitesOf(recipients)
+    using keyringKey = await this.#keyringKey(identities, suites)
     const state = await this.#startState()
     // A later pass looks for the few values that an earlier one left.
     if (flags.skipTrial !== true && state.pass === 1) await this.#trial(state)
@@ -144,7 +147,8 @@ class RunCommand {
         dataset: state.dataset,
         recipients,
         identities,
-        suites: await suitesOf(recipients),
+        suites,
+        keyringKey,
         life: {
           maxRecords: flags.dataKeyRecords ?? config['data-key-records'] ?? defaultLife.maxRecords,
           maxBytes: flags.dataKeyBytes ?? config['data-key-bytes'] ?? defaultLife.maxBytes,
@@ -164,6 +168,39 @@ class RunCommand {
       await pool.close()
     }
     await this.#report(end, end.migrated - state.migrated, (performance.now() - startMs) / 1000)
+  }
+
+  /** @throws CliError (exit 2) for a reference that leads to no keyring key in the target, or one that does not open. */
+  async #keyringKey(
+    identities: readonly Identity[],
+    suites: readonly Suite[],
+  ): Promise<OpenKeyringKey | undefined> {
+    const reference = this.#flags.keyringKey ?? this.#target.config['keyring-key']
+    if (reference === undefined) return undefined
+    if (identities.length === 0) {
+      throw usage('--keyring-key needs an identity that opens it', {
+        hint: 'give --identity FILE, or --kms-url URL with --kms-token-file FILE',
+      })
+    }
+    const { name } = this.#source.target
+    try {
+      const keyringKey = parseKeyringKey(reference)
+      const stored = await this.#source.dataKey(toHex(keyringKey.keyId))
+      if (stored === undefined) {
+        throw usage(`there is no such keyring key beside the rows of ${name}`, {
+          hint: 'makeKeyringKey of the library makes it there, and returns the reference',
+        })
+      }
+      return await openKeyringKey(keyringKey, stored.wrappedKey, { identities, suites })
+    } catch (error) {
+      if (!(error instanceof LongholdError) || error.code === 'unavailable') throw error
+      throw usage(`--keyring-key: ${error.message}`, {
+        hint:
+          error.hint ??
+          'is it the reference that the application is configured with, and the identity one of its recipients?',
+        cause: error,
+      })
+    }
   }
 
   get #acceptUnauthenticated(): boolean {

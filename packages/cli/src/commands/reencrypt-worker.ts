@@ -2,6 +2,7 @@
 
 import { parentPort, workerData } from 'node:worker_threads'
 
+import { KeyCommandError } from '../legacy-keys/key-command.ts'
 import { PrivateKeySet } from '../legacy-keys/private-key-set.ts'
 import type { PrivateKeyEntry } from '../legacy-keys/private-key-set.ts'
 import { createTransform } from '../reencrypt/transform.ts'
@@ -34,7 +35,7 @@ parentPort?.on('message', ({ batch }: WorkerRequest) => void answer(batch))
 async function answer(batch: Batch): Promise<void> {
   const response: WorkerResponse = await transform(batch).then(
     (result) => ({ result }),
-    (error: unknown) => ({ error }),
+    (error: unknown) => (error instanceof KeyCommandError ? { unreachable: error.message } : { error }),
   )
   // A worker thread has no origin to name.
   // oxlint-disable-next-line unicorn/require-post-message-target-origin

@@ -99,6 +99,10 @@ function runCommand(terminal: Terminal) {
     .option('--max-passes <n>', 'give up when old values keep appearing (default: 10)', wholeNumber(1))
     .option('--dead-letters <file>', 'where to list what could not be opened')
     .option('--accept-unauthenticated', 'take bodies where nothing tells a wrong key; they are counted')
+    .option(
+      '--keyring-key <reference>',
+      'the keyring key of the application, which is to take the data keys for its own',
+    )
     .option('--skip-trial', 'go on although none of the first values opens')
     .addOption(busyTimeoutOption())
     .addHelpText(

@@ -1,6 +1,6 @@
 /**
- * JSON Web Encryption (RFC 7516): compact, flattened and general JSON, keys wrapped with RSA-OAEP. A reader of our
- * own because old data has what libraries refuse, RSA below 2,048 bits above all, and because it must say by name
+ * JSON Web Encryption (RFC 7516): compact, flattened and general JSON, keys wrapped with RSA. A reader of our
+ * own because old data has what libraries refuse, RSA1_5 and RSA below 2,048 bits above all, and because it must say by name
  * what it cannot read.
  */
 
@@ -11,14 +11,21 @@ import { cbcIvBytes, gcmIvBytes, gcmTagBytes, openCbc, openGcm } from './aes.ts'
 import { readCompact, readJson } from './jwe-syntax.ts'
 import type { JweParts, JweRecipient } from './jwe-syntax.ts'
 import { cannotOpen, LegacyError, malformed, maxPlaintextBytes, tooLarge } from './legacy-format.ts'
-import type { LegacyFormat, LegacyValue, OaepHash, PrivateKeys } from './legacy-format.ts'
+import type { LegacyFormat, LegacyValue, OaepHash, PrivateKey, PrivateKeys } from './legacy-format.ts'
 
-/** RFC 7518 §4.3; the SHA-384 and SHA-512 variants are of the IANA registry. MGF1 uses the same hash. */
-const oaepHashes: Readonly<Record<string, OaepHash>> = {
-  'RSA-OAEP': 'sha1',
-  'RSA-OAEP-256': 'sha256',
-  'RSA-OAEP-384': 'sha384',
-  'RSA-OAEP-512': 'sha512',
+type Unwrap = (key: PrivateKey, wrapped: Uint8Array) => Uint8Array | undefined
+
+/** RFC 7518 §4.2 and §4.3; the SHA-384 and SHA-512 variants are of the IANA registry. MGF1 uses the same hash. */
+const unwraps: Readonly<Record<string, Unwrap>> = {
+  RSA1_5: (key, wrapped) => key.unwrapPkcs1(wrapped),
+  'RSA-OAEP': oaep('sha1'),
+  'RSA-OAEP-256': oaep('sha256'),
+  'RSA-OAEP-384': oaep('sha384'),
+  'RSA-OAEP-512': oaep('sha512'),
+}
+
+function oaep(hash: OaepHash): Unwrap {
+  return (key, wrapped) => key.unwrapOaep(wrapped, { hash, mgf1Hash: hash, label: new Uint8Array() })
 }
 
 interface ContentEncryption {
@@ -36,8 +43,6 @@ const contentEncryptions: Readonly<Record<string, ContentEncryption>> = {
   'A192CBC-HS384': { keyBytes: 48, hmac: 'sha384' },
   'A256CBC-HS512': { keyBytes: 64, hmac: 'sha512' },
 }
-
-const noLabel = new Uint8Array()
 
 /** The format; reads the first cell. */
 export const jwe: LegacyFormat = {
@@ -79,7 +84,8 @@ function valueOf(read: () => JweParts): LegacyValue {
     if (!(error instanceof LegacyError)) throw error
     return broken(error)
   }
-  const recipient = parts.recipients.find(({ algorithm }) => algorithm in oaepHashes) ?? parts.recipients[0]
+  const recipient =
+    parts.recipients.find(({ algorithm }) => Object.hasOwn(unwraps, algorithm)) ?? parts.recipients[0]
   return {
     keyId: recipient.keyId,
     wrapping: shown(recipient.algorithm),
@@ -109,7 +115,7 @@ function shown(name: string): string {
 function open(parts: JweParts, keys: PrivateKeys): Uint8Array {
   const encryption = contentEncryptions[parts.encryption]
   if (encryption === undefined) throw unsupported('content encryption', parts.encryption)
-  const recipients = parts.recipients.filter(({ algorithm }) => algorithm in oaepHashes)
+  const recipients = parts.recipients.filter(({ algorithm }) => Object.hasOwn(unwraps, algorithm))
   if (recipients.length === 0) throw unsupported('key encryption', parts.recipients[0].algorithm)
   if (parts.ciphertext.length > maxPlaintextBytes + 16) throw tooLarge()
 
@@ -118,8 +124,7 @@ function open(parts: JweParts, keys: PrivateKeys): Uint8Array {
     for (const key of keys.candidates(recipient.keyId)) {
       isOurs = true
       // Trying the next key is safe only because every body of a JWE is authenticated.
-      const hash = oaepHashes[recipient.algorithm] ?? 'sha1' // filtered above
-      const dataKey = key.unwrapOaep(recipient.encryptedKey, { hash, mgf1Hash: hash, label: noLabel })
+      const dataKey = unwraps[recipient.algorithm]?.(key, recipient.encryptedKey)
       if (dataKey === undefined) continue
       const plaintext = openBody(parts, encryption, dataKey)
       dataKey.fill(0)
@@ -165,8 +170,7 @@ function inflate(compressed: Buffer): Uint8Array {
 }
 
 function unsupported(what: string, name: string): LegacyError {
-  const later = name === 'RSA1_5' ? ': RSA PKCS #1 v1.5 is recognised, but not read' : ' is not read'
-  return new LegacyError('unsupported', `${what} ${shown(name)}${later}`)
+  return new LegacyError('unsupported', `${what} ${shown(name)} is not read`)
 }
 
 function noPrivateKey(recipients: readonly JweRecipient[]): LegacyError {

@@ -56,6 +56,8 @@ export interface PrivateKeys {
    * body is not authenticated must then refuse instead of trying.
    */
   candidates(keyId: string | undefined): readonly PrivateKey[]
+  /** For formats that name a key by its certificate or its public key. */
+  readonly all: readonly PrivateKey[]
 }
 
 export interface PrivateKey {
@@ -63,8 +65,18 @@ export interface PrivateKey {
   readonly name: string
   /** Bytes of a wrapped data key: ⌈bits / 8⌉. */
   readonly modulusBytes: number
+  /** SubjectPublicKeyInfo (RFC 5280 §4.1), DER. */
+  readonly publicKey: Uint8Array
+  /** Of this key, as far as its file had them, DER. */
+  readonly certificates: readonly Uint8Array[]
   /** @returns The unwrapped bytes, or undefined: which check failed is not told. */
   unwrapOaep(wrapped: Uint8Array, parameters: OaepParameters): Uint8Array | undefined
+
+  /**
+   * RSAES-PKCS1-v1_5 (RFC 8017 §7.2). A wrong key or an altered text mostly gives other bytes of some length, not
+   * undefined: only what authenticates the body tells.
+   */
+  unwrapPkcs1(wrapped: Uint8Array): Uint8Array | undefined
 }
 
 /**

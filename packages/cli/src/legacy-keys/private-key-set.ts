@@ -3,36 +3,63 @@
 import type { KeyObject } from 'node:crypto'
 
 import type { PrivateKey, PrivateKeys } from '../formats/legacy-format.ts'
+import { ExternalPrivateKey } from './external-private-key.ts'
+import type { KeyCommandFacts } from './key-command.ts'
 import { RsaPrivateKey } from './rsa-private-key.ts'
 
 /** A private key as it goes to a worker. */
-export interface PrivateKeyEntry {
-  /** The file, as given. */
+export type PrivateKeyEntry = NamedKey & (KeyInHand | KeyElsewhere)
+
+interface NamedKey {
+  /** The file or the program, as given. */
   readonly name: string
-  readonly key: KeyObject
-  /** The key ids it answers to. Empty: to every one that no other key has. */
+  /** The key ids it answers to, as the person said, and to no others. Empty: nothing was said. */
   readonly keyIds: readonly string[]
+  /** Key ids by its file: it comes first for these, and answers to others too. */
+  readonly knownIds?: readonly string[]
+}
+
+interface KeyInHand {
+  readonly key: KeyObject
+  readonly algorithm?: string | undefined
+  readonly certificates?: readonly Uint8Array[]
+}
+
+interface KeyElsewhere extends KeyCommandFacts {
+  readonly command: readonly string[]
 }
 
 export class PrivateKeySet implements PrivateKeys {
-  readonly #byKeyId = new Map<string, readonly PrivateKey[]>()
+  readonly all: readonly PrivateKey[]
+  readonly #said = new Map<string, readonly PrivateKey[]>()
+  readonly #known = new Map<string, readonly PrivateKey[]>()
   readonly #others: readonly PrivateKey[]
 
   /** @throws PrivateKeyError when one is no RSA key. */
   constructor(entries: readonly PrivateKeyEntry[]) {
+    const all: PrivateKey[] = []
     const others: PrivateKey[] = []
-    for (const { name, key, keyIds } of entries) {
-      const privateKey = new RsaPrivateKey(name, key)
+    for (const entry of entries) {
+      const { name, keyIds, knownIds = [] } = entry
+      const privateKey =
+        'command' in entry
+          ? new ExternalPrivateKey(name, entry.command, entry)
+          : new RsaPrivateKey(name, entry.key, entry)
+      all.push(privateKey)
       if (keyIds.length === 0) others.push(privateKey)
-      for (const keyId of keyIds) {
-        this.#byKeyId.set(keyId, [...(this.#byKeyId.get(keyId) ?? []), privateKey])
-      }
+      for (const keyId of keyIds) add(this.#said, keyId, privateKey)
+      if (keyIds.length === 0) for (const keyId of knownIds) add(this.#known, keyId, privateKey)
     }
+    this.all = all
     this.#others = others
   }
 
   candidates(keyId: string | undefined): readonly PrivateKey[] {
-    const named = keyId === undefined ? undefined : this.#byKeyId.get(keyId)
-    return named ?? this.#others
+    if (keyId === undefined) return this.#others
+    return this.#said.get(keyId) ?? this.#known.get(keyId) ?? this.#others
   }
+}
+
+function add(map: Map<string, readonly PrivateKey[]>, keyId: string, key: PrivateKey): void {
+  map.set(keyId, [...(map.get(keyId) ?? []), key])
 }

@@ -1,18 +1,31 @@
 /** An RSA private key and its one operation. Kept as a KeyObject: a PEM text per call would triple the time. */
 
-import { constants, createPrivateKey, privateDecrypt } from 'node:crypto'
-import type { JsonWebKeyInput, KeyObject } from 'node:crypto'
+import { constants, createPublicKey, privateDecrypt } from 'node:crypto'
+import type { KeyObject } from 'node:crypto'
 
 import type { OaepParameters, PrivateKey } from '../formats/legacy-format.ts'
 import { decodeOaep } from './oaep.ts'
+import { PrivateKeyError } from './private-key-error.ts'
 
 export class RsaPrivateKey implements PrivateKey {
   readonly name: string
   readonly modulusBytes: number
+  readonly certificates: readonly Uint8Array[]
   readonly #key: KeyObject
+  readonly #algorithm: string | undefined
 
-  /** @throws PrivateKeyError when it is no RSA key. */
-  constructor(name: string, key: KeyObject) {
+  /**
+   * @param about What its file says of it: certificates, and the one algorithm that it is for, as JOSE names it.
+   * @throws PrivateKeyError when it is no RSA key.
+   */
+  constructor(
+    name: string,
+    key: KeyObject,
+    about: {
+      readonly certificates?: readonly Uint8Array[] | undefined
+      readonly algorithm?: string | undefined
+    } = {},
+  ) {
     const bits = key.asymmetricKeyDetails?.modulusLength
     if (key.type !== 'private' || key.asymmetricKeyType !== 'rsa' || bits === undefined) {
       throw new PrivateKeyError(
@@ -23,10 +36,17 @@ export class RsaPrivateKey implements PrivateKey {
     this.name = name
     this.modulusBytes = Math.ceil(bits / 8)
     this.#key = key
+    this.certificates = about.certificates ?? []
+    this.#algorithm = about.algorithm
+  }
+
+  get publicKey(): Uint8Array {
+    return Uint8Array.from(createPublicKey(this.#key).export({ type: 'spki', format: 'der' }))
   }
 
   unwrapOaep(wrapped: Uint8Array, parameters: OaepParameters): Uint8Array | undefined {
-    if (wrapped.length !== this.modulusBytes) return undefined
+    const algorithm = parameters.hash === 'sha1' ? 'RSA-OAEP' : `RSA-OAEP-${parameters.hash.slice(3)}`
+    if (wrapped.length !== this.modulusBytes || !this.#isFor(algorithm)) return undefined
     try {
       return parameters.hash === parameters.mgf1Hash
         ? privateDecrypt(
@@ -45,90 +65,23 @@ export class RsaPrivateKey implements PrivateKey {
     }
   }
 
+  unwrapPkcs1(wrapped: Uint8Array): Uint8Array | undefined {
+    if (wrapped.length !== this.modulusBytes || !this.#isFor('RSA1_5')) return undefined
+    try {
+      return privateDecrypt({ key: this.#key, padding: constants.RSA_PKCS1_PADDING }, wrapped)
+    } catch {
+      // A number beyond the modulus: the padding itself never fails (OpenSSL rejects it implicitly).
+      return undefined
+    }
+  }
+
   /** The bare RSA operation (RFC 8017 §5.1.2); the result is as long as the modulus. */
   rawDecrypt(wrapped: Uint8Array): Buffer {
     return privateDecrypt({ key: this.#key, padding: constants.RSA_NO_PADDING }, wrapped)
   }
 
-  /** For a worker: a KeyObject can be sent, the class cannot. */
-  get keyObject(): KeyObject {
-    return this.#key
-  }
-}
-
-/** Why bytes are no usable private key. The message holds nothing of them. */
-export class PrivateKeyError extends Error {
-  readonly code: 'not_a_key' | 'not_rsa' | 'needs_passphrase' | 'wrong_passphrase'
-
-  constructor(code: PrivateKeyError['code'], message: string) {
-    super(message)
-    this.name = 'PrivateKeyError'
-    this.code = code
-  }
-}
-
-/**
- * A private key from PEM (PKCS #1, PKCS #8, encrypted or not), DER (the same) or a JSON Web Key.
- *
- * @param bytes The content of a key file.
- * @param passphrase For encrypted PEM and PKCS #8.
- * @throws PrivateKeyError
- */
-export function parsePrivateKey(bytes: Uint8Array, passphrase: string | undefined): KeyObject {
-  const text = Buffer.from(bytes).toString('latin1')
-  if (text.includes('-----BEGIN PUBLIC KEY') || text.includes('-----BEGIN RSA PUBLIC KEY')) {
-    throw new PrivateKeyError('not_a_key', 'it is a public key, which opens nothing')
-  }
-  if (text.includes('-----BEGIN CERTIFICATE') && !text.includes('PRIVATE KEY-----')) {
-    throw new PrivateKeyError('not_a_key', 'it is a certificate, which opens nothing')
-  }
-  if (text.trimStart().startsWith('{')) return fromJwk(text)
-  if (text.includes('-----BEGIN')) return fromPem(text, passphrase)
-  return fromDer(bytes, passphrase)
-}
-
-function fromPem(text: string, passphrase: string | undefined): KeyObject {
-  const isEncrypted = text.includes('ENCRYPTED')
-  if (isEncrypted && passphrase === undefined) {
-    throw new PrivateKeyError('needs_passphrase', 'it is protected by a passphrase')
-  }
-  try {
-    return createPrivateKey({ key: text, format: 'pem', ...(passphrase === undefined ? {} : { passphrase }) })
-  } catch {
-    throw isEncrypted
-      ? new PrivateKeyError('wrong_passphrase', 'it does not open with this passphrase')
-      : new PrivateKeyError('not_a_key', 'it is no private key that could be read')
-  }
-}
-
-function fromDer(bytes: Uint8Array, passphrase: string | undefined): KeyObject {
-  const key = Buffer.from(bytes)
-  for (const type of ['pkcs8', 'pkcs1'] as const) {
-    try {
-      return createPrivateKey({
-        key,
-        format: 'der',
-        type,
-        ...(passphrase === undefined ? {} : { passphrase }),
-      })
-    } catch {
-      // It may be the other of the two; DER does not say.
-    }
-  }
-  throw passphrase === undefined
-    ? new PrivateKeyError('not_a_key', 'it is no PEM, DER or JWK private key, or it needs a passphrase')
-    : new PrivateKeyError(
-        'wrong_passphrase',
-        'it is no PEM or DER private key that opens with this passphrase',
-      )
-}
-
-function fromJwk(text: string): KeyObject {
-  try {
-    // Checked by createPrivateKey, which throws for whatever is no private key.
-    const key = JSON.parse(text) as JsonWebKeyInput['key']
-    return createPrivateKey({ key, format: 'jwk' })
-  } catch {
-    throw new PrivateKeyError('not_a_key', 'it is JSON, but no private JSON Web Key')
+  /** RFC 7517 §4.4: a key with an algorithm is for no other. */
+  #isFor(algorithm: string): boolean {
+    return this.#algorithm === undefined || this.#algorithm === algorithm
   }
 }

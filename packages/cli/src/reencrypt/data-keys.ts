@@ -4,7 +4,7 @@
  */
 
 import { DataKey, equalBytes, LongholdError, toHex, unwrapDataKey, wrapDataKey } from '@longhold/core'
-import type { Identity, Recipient, Suite, UnwrapOptions } from '@longhold/core'
+import type { Identity, OpenKeyringKey, Recipient, Suite, UnwrapOptions } from '@longhold/core'
 
 import { Problem } from '../sources/problem.ts'
 import type { StoredDataKey } from '../sources/row-source.ts'
@@ -30,6 +30,8 @@ export interface DataKeySettings {
   readonly life: DataKeyLife
   /** Of the recipients. Default: the default suite alone. */
   readonly suites?: readonly Suite[] | undefined
+  /** Vouches for them (SPEC §12.1), so that keyrings with that keyring key read what is written. */
+  readonly keyringKey?: Pick<OpenKeyringKey, 'tagOf'> | undefined
   /** Makes it durable. */
   readonly store: (key: StoredDataKey) => Promise<void>
 }
@@ -131,14 +133,26 @@ export class DataKeys {
   }
 
   async #make(): Promise<Held> {
-    const { dataset, recipients, identities, suites, store } = this.#settings
+    const { dataset, recipients, identities, suites, keyringKey, store } = this.#settings
     const dataKey = DataKey.generate()
     const keyContext = { dataset }
     const options = { keyContext, ...(suites === undefined ? {} : { suites }) }
     const wrappedKey = await wrapDataKey(dataKey, { recipients, ...options })
     const unwrapped = await tryToUnwrap(dataKey, wrappedKey, { identities, ...options })
     const keyId = toHex(dataKey.keyId)
-    await store({ keyId, wrappedKey, keyContext, name: dataset, state: 'writing', messages: 0, bytes: 0 })
+    const createdAt = new Date()
+    const tag = keyringKey?.tagOf(dataKey, { name: dataset, keyContext, createdAt })
+    const vouched = tag && { tag, createdAt: createdAt.toISOString() }
+    await store({
+      keyId,
+      wrappedKey,
+      keyContext,
+      name: dataset,
+      state: 'writing',
+      messages: 0,
+      bytes: 0,
+      vouched,
+    })
     const held: Held = { keyId, dataKey, unwrapped, bornMs: performance.now(), records: 0, bytes: 0, lent: 0 }
     this.#held.set(keyId, held)
     this.#current = held

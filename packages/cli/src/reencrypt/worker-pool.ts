@@ -2,6 +2,7 @@
 
 import { Worker } from 'node:worker_threads'
 
+import { Problem } from '../sources/problem.ts'
 import type { Batch, BatchResult, Transformer } from './transform.ts'
 
 /** What a worker is asked and answers: one message each way for a batch. */
@@ -9,7 +10,11 @@ export interface WorkerRequest {
   readonly batch: Batch
 }
 
-export type WorkerResponse = { readonly result: BatchResult } | { readonly error: unknown }
+export type WorkerResponse =
+  | { readonly result: BatchResult }
+  /** What a key that is elsewhere says: the run stops, and goes on when it is asked again. */
+  | { readonly unreachable: string }
+  | { readonly error: unknown }
 
 interface Waiting {
   readonly resolve: (result: BatchResult) => void
@@ -42,6 +47,7 @@ export class WorkerPool implements Transformer {
       worker.on('message', (response: WorkerResponse) => {
         const waiting = member.waiting.shift()
         if ('result' in response) waiting?.resolve(response.result)
+        else if ('unreachable' in response) waiting?.reject(new Problem('stopped', response.unreachable))
         else waiting?.reject(response.error)
       })
       worker.on('error', (error) => this.#fail(error))
