@@ -1,11 +1,14 @@
-/** `Idempotency-Key` on a route that changes something. */
+/** `Idempotency-Key` on a route that changes something; what it means is in `service/idempotency.ts`. */
 
+import type { Context } from 'hono'
 import { createMiddleware } from 'hono/factory'
 
 import { ServiceError } from '../service/errors.ts'
-import { sharerOf } from '../service/policy.ts'
+import { Claim } from '../service/idempotency.ts'
+import type { KeptAnswer } from '../service/idempotency.ts'
+import type { Service } from '../service/service.ts'
 import type { Env } from './env.ts'
-import type { KeptAnswer } from './idempotency.ts'
+import type { RouteRule } from './route-table.ts'
 
 const keyPattern = /^[\x21-\x7e]{1,128}$/u
 const keptHeaders = ['content-type', 'etag', 'location'] as const
@@ -14,36 +17,51 @@ const keptHeaders = ['content-type', 'etag', 'location'] as const
  * Behind token and body, before the handler.
  *
  * @param route Name of its row in the table of routes.
- * @param answersSecret Whether its answer holds something that is shown once.
  */
-export function idempotent(route: string, answersSecret: boolean) {
+export function idempotent({ idempotency }: Service, route: string, rule: RouteRule) {
   return createMiddleware<Env>(async (c, next) => {
     const key = c.req.header('idempotency-key')
     if (key === undefined) return await next()
     if (!keyPattern.test(key)) {
       throw new ServiceError('malformed_request', 'an idempotency key is 1 to 128 visible ASCII characters')
     }
-    const { idempotency } = c.get('shared')
-    const { principal } = c.get('caller')
-    const name = JSON.stringify([principal.token, route, key])
-    const { pathname, search } = new URL(c.req.url)
-    const text = (await (c.req.bodyCache.text as Promise<string> | undefined)) ?? ''
-    const request = idempotency.mac(pathname, search, c.req.header('if-match') ?? '', text)
-    const kept = idempotency.begin(sharerOf(principal), name, request)
-    if (kept !== undefined) return repeat(kept)
-    let isDone = false
+    const caller = c.get('caller')
+    // It changes nothing, however often.
+    if (caller.isDryRun === true) return await next()
+    const begun = await idempotency.begin(caller.principal, {
+      route,
+      key,
+      content: await contentOf(c),
+      isKept: rule.answersSecret !== true,
+      isHarmless: rule.isHarmlessTwice === true,
+    })
+    if (!(begun instanceof Claim)) return repeat(begun)
+    c.set('caller', { ...caller, riders: [...(caller.riders ?? []), begun] })
     try {
       await next()
-      isDone = c.error === undefined && c.res.ok
-      if (isDone) idempotency.finish(name, answersSecret ? undefined : await keep(c.res))
+      if (c.error === undefined && c.res.ok) {
+        await begun.finish(await answerOf(c.res))
+        return undefined
+      }
+      const answer = await begun.lookAgain()
+      if (answer === undefined) return undefined
+      c.error = undefined
+      c.res = repeat(answer)
     } finally {
-      if (!isDone) idempotency.forget(name)
+      begun.release()
     }
     return undefined
   })
 }
 
-async function keep(response: Response): Promise<KeptAnswer> {
+/** All that another request under the same key could differ in. */
+async function contentOf(c: Context<Env>): Promise<readonly string[]> {
+  const { pathname, search } = new URL(c.req.url)
+  const text = (await (c.req.bodyCache.text as Promise<string> | undefined)) ?? ''
+  return [pathname, search, c.req.header('if-match') ?? '', text]
+}
+
+async function answerOf(response: Response): Promise<KeptAnswer> {
   const headers = keptHeaders.flatMap((name) => {
     const value = response.headers.get(name)
     return value === null ? [] : [[name, value] as const]

@@ -34,7 +34,7 @@ export function secured(app: App, service: Service): Secured {
       ...(isChange && rule.ifMatch === undefined ? [noPrecondition] : []),
       jsonBody(rule.maxBodyBytes),
       confirm(service, rule),
-      ...(isChange ? [idempotent(name, rule.answersSecret === true), answerDryRun] : []),
+      ...(isChange ? [idempotent(service, name, rule), answerDryRun] : []),
     ]
     app.openapi({ ...route, middleware }, handler)
   }

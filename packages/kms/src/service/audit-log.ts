@@ -93,6 +93,16 @@ export class AuditLog {
     if ((await this.#enqueue([], [], caller)) !== 'done') throw auditUnavailable()
   }
 
+  /**
+   * Makes changes durable that are no event by themselves: none that decides what somebody may do. Throws as `commit`
+   * does.
+   */
+  async keep(changes: readonly Change[]): Promise<'done' | 'conflict'> {
+    const outcome = await this.#enqueue([], changes)
+    if (outcome === 'chain_moved') throw auditUnavailable()
+    return outcome
+  }
+
   /** Waits until nothing is under way, for no longer than the deadline. */
   async close(): Promise<void> {
     let timer: NodeJS.Timeout | undefined

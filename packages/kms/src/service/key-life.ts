@@ -52,6 +52,8 @@ export interface KeyLifeOptions extends KeyLifeSettings {
   readonly now: () => number
   /** The copies of the database that are known. */
   readonly backups: () => Promise<readonly KnownBackup[]>
+  /** Takes away what is over. */
+  readonly sweep: () => Promise<void>
 }
 
 export class KeyLife {
@@ -85,6 +87,7 @@ export class KeyLife {
       time,
       usage,
       versions,
+      sweep: options.sweep,
       onRound: options.onUpkeep,
       everyMs: options.upkeepEveryMs,
     })

@@ -23,6 +23,8 @@ export interface UpkeepOptions {
   readonly time: Timekeeper
   readonly usage: UsageLog
   readonly versions: Versions
+  /** Takes away what is over. */
+  readonly sweep: () => Promise<void>
   readonly everyMs?: number | undefined
   /** Told what each round did and could not do; default: nobody. */
   readonly onRound?: ((report: UpkeepReport) => void) | undefined
@@ -96,6 +98,10 @@ export class Upkeep {
       await attempt(async () => {
         await this.#keep()
         this.#keptAt = seen.latest
+        return true
+      })
+      await attempt(async () => {
+        await this.#options.sweep()
         return true
       })
     }

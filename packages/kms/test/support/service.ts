@@ -9,6 +9,7 @@ import type { Permission } from '@longhold/core/kms'
 import { onTestFinished } from 'vitest'
 
 import { createApp } from '../../src/http/app.ts'
+import type { AppOptions } from '../../src/http/app.ts'
 import type { App, LogEntry } from '../../src/http/env.ts'
 import type { SharedOptions } from '../../src/http/shared.ts'
 import { ServiceGate } from '../../src/server/gate.ts'
@@ -67,6 +68,7 @@ export interface TestServiceOptions {
   /** Puts something between the service and its store, once it is initialised. */
   readonly between?: (store: KeyStore) => KeyStore
   readonly limits?: SharedOptions
+  readonly idempotency?: OpenOptions['idempotency']
   /** Called with what is to be done at the end; default: of the test. */
   readonly onEnd?: (close: () => Promise<void>) => void
 }
@@ -91,7 +93,8 @@ export async function startTestService(options: TestServiceOptions = {}): Promis
   const { onEnd = onTestFinished, backups = { recipients: [offline.recipient] } } = options
   const open = async (): Promise<Service> => {
     const auditRetentionMs = options.auditRetentionMs === null ? undefined : (options.auditRetentionMs ?? 0)
-    const more = { backups, auditRetentionMs, ...deadline }
+    const { idempotency } = options
+    const more = { backups, auditRetentionMs, idempotency, ...deadline }
     const opened = await Service.open({ store, opener, now, steadyMs, ...more })
     onEnd(() => opened.close())
     return opened
@@ -99,19 +102,9 @@ export async function startTestService(options: TestServiceOptions = {}): Promis
   const service = await open()
   const logged: LogEntry[] = []
   let isDraining = false
-  const gate = new ServiceGate({
-    slots: async () => [],
-    open: async () => service,
-    accept: async () => undefined,
-  })
-  await gate.unsealWith(new MemoryOpener())
-  const app = createApp({
-    service,
+  const app = await appOf(service, {
     log: (entry) => logged.push(entry),
     isDraining: () => isDraining,
-    gate,
-    openers: slotOpeners(undefined),
-    mayUnseal: false,
     limits: options.limits,
   })
   const { adminToken } = beginning
@@ -142,6 +135,28 @@ export async function startTestService(options: TestServiceOptions = {}): Promis
     verifyAudit: () => verifyAuditOf({ store, opener }),
     drain: () => void (isDraining = true),
   }
+}
+
+/** A service over HTTP, without a listener. */
+export async function appOf(
+  service: Service,
+  options: Partial<Pick<AppOptions, 'log' | 'isDraining' | 'limits'>> = {},
+): Promise<App> {
+  const gate = new ServiceGate({
+    slots: async () => [],
+    open: async () => service,
+    accept: async () => undefined,
+  })
+  await gate.unsealWith(new MemoryOpener())
+  return createApp({
+    log: () => undefined,
+    isDraining: () => false,
+    ...options,
+    service,
+    gate,
+    openers: slotOpeners(undefined),
+    mayUnseal: false,
+  })
 }
 
 /** What only the service itself has: for rows that vouch for themselves and are wrong all the same. */
