@@ -1,6 +1,6 @@
 /** The three containers and their magic: WrappedKey, Record, Envelope (SPEC §5, §6). */
 
-import { concat, equalBytes, utf8 } from '../bytes.ts'
+import { concat, utf8 } from '../bytes.ts'
 import { LongholdError, malformed } from '../errors.ts'
 import { decodeHeader, keyIdBytes } from './header.ts'
 import type { Header, StanzaLength } from './header.ts'
@@ -50,7 +50,12 @@ export function startContainer(
 
 /** Which of the three `bytes` claim to be; `undefined` when none. */
 export function containerKind(bytes: Uint8Array): ContainerKind | undefined {
-  return kinds.find((kind) => equalBytes(bytes.subarray(0, 3), magics[kind]))
+  return kinds.find((kind) => hasMagic(bytes, kind))
+}
+
+function hasMagic(bytes: Uint8Array, kind: ContainerKind): boolean {
+  const magic = magics[kind]
+  return bytes[0] === magic[0] && bytes[1] === magic[1] && bytes[2] === magic[2]
 }
 
 /**
@@ -59,11 +64,12 @@ export function containerKind(bytes: Uint8Array): ContainerKind | undefined {
  * @throws LongholdError `malformed` for another magic, `unsupported` for another version.
  */
 export function checkPrefix(bytes: Uint8Array, kind: ContainerKind): void {
-  const found = containerKind(bytes)
-  if (found !== kind)
+  if (!hasMagic(bytes, kind)) {
+    const found = containerKind(bytes)
     throw malformed(
       found === undefined ? `not a longhold ${kind}` : `${withArticle[found]}, not ${withArticle[kind]}`,
     )
+  }
   if (bytes.length < prefixBytes) throw malformed('cut short after its magic')
   const version = bytes[3]
   if (version !== formatVersion) {

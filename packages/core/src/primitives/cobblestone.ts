@@ -3,7 +3,7 @@
  * at commit 6f65019; SPEC §6). Commits to key and context, and finds truncation and reordering.
  */
 
-import { concat, equalBytes, utf8, wipe } from '../bytes.ts'
+import { equalBytes, utf8, wipe } from '../bytes.ts'
 import { LongholdError, badInput } from '../errors.ts'
 import type { AeadKey, Hmac } from './backend-interface.ts'
 import { backend } from './backend.ts'
@@ -51,8 +51,10 @@ export interface MessageKey {
   readonly commitment: Uint8Array
   /** The nonce of the chunk at hand. */
   readonly nonce: Uint8Array
-  /** All of it, to be derived and to be wiped. */
+  /** Key, base nonce and commitment with what is not needed, as they are derived. */
   readonly derived: Uint8Array
+  /** All of it, to be wiped. */
+  readonly memory: Uint8Array
 }
 
 /** Message keys that were wiped, for the next message: making the views costs half as much as an HMAC. */
@@ -60,14 +62,15 @@ const spareKeys: MessageKey[] = []
 const maxSpareKeys = 16
 
 function newMessageKey(): MessageKey {
-  const derived = new Uint8Array(derivedBytes)
+  const memory = new Uint8Array(derivedBytes + nonceBytes)
   const commitmentAt = keyBytes + nonceBytes
   return {
-    key: derived.subarray(0, keyBytes),
-    baseNonce: derived.subarray(keyBytes, commitmentAt),
-    commitment: derived.subarray(commitmentAt, commitmentAt + commitmentBytes),
-    nonce: new Uint8Array(nonceBytes),
-    derived,
+    key: memory.subarray(0, keyBytes),
+    baseNonce: memory.subarray(keyBytes, commitmentAt),
+    commitment: memory.subarray(commitmentAt, commitmentAt + commitmentBytes),
+    nonce: memory.subarray(derivedBytes),
+    derived: memory.subarray(0, derivedBytes),
+    memory,
   }
 }
 
@@ -84,7 +87,7 @@ export function deriveMessageKey(
 
 /** Once for each key, and by nobody who uses it afterwards: it may be the next message's. */
 function giveBack(messageKey: MessageKey): void {
-  wipe(messageKey.derived, messageKey.nonce)
+  wipe(messageKey.memory)
   if (spareKeys.length < maxSpareKeys) spareKeys.push(messageKey)
 }
 
@@ -115,21 +118,27 @@ export class MessageCipher {
     this.#aead = backend().aes256gcm(this.#messageKey.key)
   }
 
-  /** For a message that begins with `preamble`; `undefined` when key or context are not those it commits to. */
-  static open(
-    inputKey: Hmac,
-    preamble: Uint8Array,
-    context: readonly Uint8Array[],
-  ): MessageCipher | undefined {
-    const cipher = new MessageCipher(inputKey, preamble.subarray(0, saltBytes), context)
-    if (equalBytes(inUse(cipher.#messageKey).commitment, preamble.subarray(saltBytes))) return cipher
+  /** For a message of which the beginning, the preamble at least, is `start`; `undefined` when key or context are not those
+   *  it commits to. */
+  static open(inputKey: Hmac, start: Uint8Array, context: readonly Uint8Array[]): MessageCipher | undefined {
+    const cipher = new MessageCipher(inputKey, start.subarray(0, saltBytes), context)
+    const commitment = start.subarray(saltBytes, preambleBytes)
+    if (equalBytes(inUse(cipher.#messageKey).commitment, commitment)) return cipher
     cipher.wipe()
     return undefined
   }
 
   /** Salt ‖ commitment, 56 bytes. */
   get preamble(): Uint8Array {
-    return concat(this.#salt, inUse(this.#messageKey).commitment)
+    const preamble = new Uint8Array(preambleBytes)
+    this.writePreamble(preamble)
+    return preamble
+  }
+
+  /** Writes the preamble to the beginning of `out`. */
+  writePreamble(out: Uint8Array): void {
+    out.set(this.#salt)
+    out.set(inUse(this.#messageKey).commitment, saltBytes)
   }
 
   /** Writes the sealed chunk into `out`, which has room for exactly 16 bytes more than the piece. */
@@ -206,13 +215,12 @@ export function sealBody(
 ): void {
   const cipher = new MessageCipher(inputKey, salt, context)
   try {
-    out.set(cipher.preamble)
+    cipher.writePreamble(out)
     // The last chunk is always short: a plaintext of a whole number of chunks ends with an empty one.
-    for (let chunk = 0; chunk * chunkBytes <= plaintext.length; chunk++) {
-      const piece = plaintext.subarray(chunk * chunkBytes, (chunk + 1) * chunkBytes)
-      const at = chunkOffset(chunk)
-      cipher.sealChunk(chunk, piece, out.subarray(at, at + piece.length + tagBytes))
-    }
+    const last = Math.floor(plaintext.length / chunkBytes)
+    if (last > 0) cipher.sealChunks(0, plaintext.subarray(0, last * chunkBytes), out.subarray(preambleBytes))
+    const rest = last > 0 ? plaintext.subarray(last * chunkBytes) : plaintext
+    cipher.sealChunk(last, rest, out.subarray(chunkOffset(last)))
   } finally {
     cipher.wipe()
   }
@@ -224,7 +232,7 @@ export function openBody(
   { context, body }: { context: readonly Uint8Array[]; body: Uint8Array },
 ): Uint8Array<ArrayBuffer> | undefined {
   if (plaintextLength(body.length) === undefined) return undefined
-  const cipher = MessageCipher.open(inputKey, body.subarray(0, preambleBytes), context)
+  const cipher = MessageCipher.open(inputKey, body, context)
   if (cipher === undefined) return undefined
   try {
     return cipher.openChunks(0, body.subarray(preambleBytes))

@@ -77,7 +77,7 @@ export function hmacFrom(crypto: typeof NodeCrypto, hash: HashName, key: Uint8Ar
         output.set(left < digest ? mac.subarray(0, left) : mac, filled)
         input.set(keyed.inner)
         input.set(mac, block)
-        mac.fill(0)
+        wipe(mac)
       }
       input.fill(0, 0, end)
       keyed.outer.fill(0, block)
