@@ -52,10 +52,26 @@ export function parseSession(text: string): Step[] {
   return steps
 }
 
-/** Plays a session up to the first difference. `prepare` fills the directory that it plays in. */
+/** The blocks of one kind in Markdown, all other lines empty, so that line numbers stay right. */
+export function blocksOf(markdown: string, kind: string): string {
+  let inside = false
+  return markdown
+    .split('\n')
+    .map((line) => {
+      const isFence = line.startsWith('```')
+      if (isFence) inside = line === `\`\`\`${kind}`
+      return inside && !isFence ? line : ''
+    })
+    .join('\n')
+}
+
+/**
+ * Plays a session up to the first difference. `prepare` fills the directory that it plays in, and says what else is in
+ * the environment.
+ */
 export async function playSession(
   steps: readonly Step[],
-  prepare: (directory: string) => Promise<void> = async () => {},
+  prepare: (directory: string) => Promise<Record<string, string> | void> = async () => {},
 ): Promise<Difference | undefined> {
   const root = mkdtempSync(join(tmpdir(), 'longhold-session-'))
   const bin = join(root, 'bin')
@@ -74,7 +90,7 @@ export async function playSession(
   }
   const running: Background[] = []
   try {
-    await prepare(work)
+    Object.assign(env, await prepare(work))
     for (const step of steps) {
       const actual = await playStep(step, { cwd: work, env }, running)
       if (!matches(actual, step.expected)) return { ...step, actual }

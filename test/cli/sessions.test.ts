@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 
 import { freePort } from './processes.ts'
-import { parseSession, playSession } from './session.ts'
+import { blocksOf, parseSession, playSession } from './session.ts'
 
 const root = join(import.meta.dirname, '../..')
 const sessions = readdirSync(import.meta.dirname).filter((name) => name.endsWith('.session.txt'))
@@ -33,21 +33,8 @@ describe('sessions', { timeout: 120_000 }, () => {
 
   // One session from its first block to its last; its port 8421 stands for a free one.
   test('the console blocks of docs/cli.md', async () => {
-    const blocks = consoleBlocks(readFileSync(join(root, 'docs/cli.md'), 'utf8'))
+    const blocks = blocksOf(readFileSync(join(root, 'docs/cli.md'), 'utf8'), 'console')
     const text = blocks.replaceAll('8421', String(await freePort()))
     expect(await playSession(parseSession(text))).toBeUndefined()
   })
 })
-
-/** All other lines are empty, so that line numbers stay right. */
-function consoleBlocks(markdown: string): string {
-  let inside = false
-  return markdown
-    .split('\n')
-    .map((line) => {
-      const isFence = line.startsWith('```')
-      if (isFence) inside = line === '```console'
-      return inside && !isFence ? line : ''
-    })
-    .join('\n')
-}
