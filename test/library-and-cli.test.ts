@@ -1,17 +1,29 @@
 /** One table of wrapped keys, written by the command line and by the library, and read by both. */
 
-import { encrypt, generateIdentity, keyIdOf, fromText, openKeyring, toText } from '@longhold/core'
+import {
+  encrypt,
+  fromText,
+  generateIdentity,
+  keyIdOf,
+  makeKeyringKey,
+  openKeyring,
+  parseKeyringKey,
+  toText,
+} from '@longhold/core'
 import { afterMigrating, encryptedColumns, whileMigrating } from '@longhold/core/drizzle'
 import { openProtectedIdentities, protectIdentities } from '@longhold/core/passphrase'
+import { FileKeyStore } from '@longhold/core/stores/file'
 import { SqliteKeyStore } from '@longhold/core/stores/sqlite'
 import Database from 'better-sqlite3'
 import { drizzle } from 'drizzle-orm/better-sqlite3'
 import { integer, sqliteTable, text } from 'drizzle-orm/sqlite-core'
-import { expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 
 import { Workspace } from '../packages/cli/test/support/cli.ts'
+import { oldPem } from '../packages/cli/test/support/legacy-values.ts'
 import {
   identity,
+  jweOf,
   makeNotes,
   migrateTable,
   notesOptions,
@@ -113,4 +125,111 @@ test('identities under a passphrase are read by both, whoever protected them', a
   space.write('dave.lh', toText(envelope))
   const { stdout } = await space.ok(['decrypt', 'dave.lh', '--identity', 'dave.txt', ...flags])
   expect(stdout).toBe('for dave')
+})
+
+describe('a keyring key that longhold reencrypt is given', () => {
+  const keys = { identities: [identity], recipients: [identity.recipient] }
+  const run = [
+    'reencrypt',
+    'run',
+    '--execute',
+    '--workers',
+    '1',
+    '--format',
+    'jwe',
+    '--private-key',
+    'old.pem',
+  ]
+  const recipient = ['--recipient', identity.recipient.toString()]
+  const opening = ['--identity', 'id.txt']
+
+  function prepare(space: Workspace): void {
+    space.write('old.pem', oldPem)
+    space.write('id.txt', `${identity.exportText()}\n`)
+  }
+
+  test('vouches for the data keys in the database: the application reads on, and writes under them', async () => {
+    using space = new Workspace()
+    prepare(space)
+    await makeNotes(space.file('notes.db'), 10)
+    const app = await application(space, afterMigrating({ form: 'text' }))
+    const reference = await makeKeyringKey({ ...keys, store: app.store })
+    const table = ['notes.db', '--table', 'notes', '--column', 'body', '--dataset', 'set']
+    const vouching = ['--keyring-key', reference]
+    // Half of the rows are of another layout, and stay.
+    const { code } = await space.cli([...run, ...table, ...recipient, ...opening, ...vouching])
+    expect(code).toBe(1)
+    const keyring = openKeyring({ ...keys, store: app.store, keyringKey: parseKeyringKey(reference) })
+    const stored = app.client.prepare<[], { id: number; body: string }>('SELECT id, body FROM notes').all()
+    const migrated = stored.filter(({ id }) => id % 2 === 1)
+    for (const { id, body } of migrated) {
+      const recordContext = { table: 'notes', column: 'body', id: String(id) }
+      const opened = await keyring.decrypt(fromText(body), { recordContext })
+      expect(new TextDecoder().decode(opened)).toBe(plaintextOf(id))
+    }
+    expect(migrated).toHaveLength(5)
+
+    // Rewrapping leaves the tags good, and without them the data keys are somebody else's.
+    const next = generateIdentity()
+    await space.ok(['rewrap', '--sqlite', 'notes.db', ...opening, '--recipient', next.recipient.toString()])
+    const [{ body } = { body: '' }] = migrated
+    const recordContext = { table: 'notes', column: 'body', id: '1' }
+    const read = async () => {
+      const keyringKey = parseKeyringKey(reference)
+      const theirs = openKeyring({ identities: [next], store: app.store, keyringKey })
+      return new TextDecoder().decode(await theirs.decrypt(fromText(body), { recordContext }))
+    }
+    expect(await read()).toBe(plaintextOf(1))
+    app.client.exec('DELETE FROM longhold_vouched_keys')
+    await expect(read()).rejects.toMatchObject({ code: 'no_data_key' })
+    app.client.close()
+  })
+
+  test('and for those beside a file', async () => {
+    using space = new Workspace()
+    prepare(space)
+    const lines = await Promise.all(
+      [1, 2, 3].map(async (id) => JSON.stringify({ id, body: await jweOf(id) })),
+    )
+    space.write('rows.ndjson', lines.join('\n'))
+    const before = await FileKeyStore.open(space.file('rows.ndjson.keys.ndjson'))
+    const reference = await makeKeyringKey({ ...keys, store: before })
+    await before.close()
+    const file = ['rows.ndjson', '--id', 'id', '--column', 'body']
+    const vouching = ['--keyring-key', reference]
+    await space.ok([...run, ...file, ...recipient, ...opening, ...vouching])
+    await using store = await FileKeyStore.open(space.file('rows.ndjson.keys.ndjson'))
+    await using keyring = openKeyring({ ...keys, store, keyringKey: parseKeyringKey(reference) })
+    const records = space.read('rows.ndjson.longhold').trim().split('\n')
+    for (const [at, line] of records.entries()) {
+      const { body } = JSON.parse(line) as { body: string }
+      const recordContext = { table: 'rows.ndjson', column: 'body', id: String(at + 1) }
+      const opened = await keyring.decrypt(fromText(body), { recordContext })
+      expect(new TextDecoder().decode(opened)).toBe(plaintextOf(at + 1))
+    }
+    expect(records).toHaveLength(3)
+  })
+
+  test('must be there, open, and be one', async () => {
+    using space = new Workspace()
+    prepare(space)
+    await makeNotes(space.file('notes.db'), 2)
+    const app = await application(space, afterMigrating({ form: 'text' }))
+    const reference = await makeKeyringKey({ ...keys, store: app.store })
+    space.write('other.txt', `${generateIdentity().exportText()}\n`)
+    const table = ['notes.db', '--table', 'notes', '--column', 'body']
+    const said = async (...flags: string[]) => {
+      const { code, stderr } = await space.cli([...run, ...table, ...recipient, ...flags])
+      return `${code} ${stderr}`
+    }
+    expect(await said('--keyring-key', reference)).toMatch(/^2 [^]*--keyring-key needs an identity/)
+    expect(await said(...opening, '--keyring-key', 'A'.repeat(64))).toMatch(/^2 [^]*no such keyring key/)
+    expect(await said(...opening, '--keyring-key', 'nonsense')).toMatch(/^2 [^]*not a reference/)
+    expect(await said('--identity', 'other.txt', '--keyring-key', reference)).toMatch(
+      /^2 [^]*--keyring-key: none of our identities[^]*hint: it was wrapped for/,
+    )
+    const count = app.client.prepare('SELECT count(*) AS n FROM longhold_data_keys').get()
+    expect(count).toEqual({ n: 1 })
+    app.client.close()
+  })
 })

@@ -4,8 +4,9 @@ import type Database from 'better-sqlite3'
 
 import { Problem } from './problem.ts'
 import type { StoredDataKey } from './row-source.ts'
-import { newRunState } from './run-state.ts'
-import type { DeadLetter, PassCounts, RunState } from './run-state.ts'
+import { rowOf, runColumns, stateOf } from './run-row.ts'
+import type { RunRow } from './run-row.ts'
+import type { DeadLetter, RunState } from './run-state.ts'
 
 const dataKeysSchema = `
 CREATE TABLE IF NOT EXISTS longhold_data_keys (
@@ -18,6 +19,13 @@ CREATE TABLE IF NOT EXISTS longhold_data_keys (
   bytes INTEGER NOT NULL,
   created_at TEXT NOT NULL,
   updated_at TEXT NOT NULL
+)`
+
+/** Made with the first tag: programs that do not vouch leave it alone. */
+const vouchedKeysSchema = `
+CREATE TABLE IF NOT EXISTS longhold_vouched_keys (
+  key_id BLOB PRIMARY KEY CHECK (length(key_id) = 16),
+  tag BLOB NOT NULL CHECK (length(tag) = 32)
 )`
 
 const runSchema = `
@@ -68,29 +76,9 @@ const columnsOf: Readonly<Record<string, readonly string[]>> = {
     'created_at',
     'updated_at',
   ],
-  longhold_run: Object.keys(
-    rowOf(newRunState({ runId: '', table: '', column: '', dataset: '', startedAt: '' })),
-  ),
+  longhold_vouched_keys: ['key_id', 'tag'],
+  longhold_run: runColumns,
   longhold_run_dead: ['run_id', 'locator', 'format', 'key_id', 'code'],
-}
-
-interface RunRow extends Record<keyof PassCounts, number> {
-  readonly run_id: string
-  readonly table_name: string
-  readonly column_name: string
-  readonly dataset: string
-  readonly status: RunState['status']
-  readonly pass: number
-  readonly position: string | null
-  readonly migrated_all_passes: number
-  readonly conflicts_all_passes: number
-  readonly unauthenticated_all_passes: number
-  readonly bytes_before: number
-  readonly bytes_after: number
-  readonly data_keys: string
-  readonly started_at: string
-  readonly updated_at: string
-  readonly finished_at: string | null
 }
 
 interface DataKeyRow {
@@ -100,6 +88,7 @@ interface DataKeyRow {
   readonly state: StoredDataKey['state']
   readonly messages: number
   readonly bytes: number
+  readonly created_at: string
 }
 
 /** What is only read; the tables may be missing. */
@@ -140,10 +129,20 @@ export class JournalReader {
       .safeIntegers(false)
       .get(Buffer.from(keyId, 'hex'))
     if (row === undefined) return undefined
-    const { wrapped_key: wrappedKey, key_context, name, state, messages, bytes } = row
+    const { wrapped_key: wrappedKey, key_context, name, state, messages, bytes, created_at: createdAt } = row
     // Written by addDataKey or by the library: an object of strings.
     const keyContext = JSON.parse(key_context) as Record<string, string>
-    return { keyId, wrappedKey, keyContext, name, state, messages, bytes }
+    const tag = this.#tagOf(keyId)
+    const vouched = tag === undefined ? undefined : { tag, createdAt }
+    return { keyId, wrappedKey, keyContext, name, state, messages, bytes, vouched }
+  }
+
+  #tagOf(keyId: string): Uint8Array | undefined {
+    if (!this.#hasTable('longhold_vouched_keys')) return undefined
+    return this.database
+      .prepare<[Uint8Array], Uint8Array>('SELECT tag FROM longhold_vouched_keys WHERE key_id = ?')
+      .pluck()
+      .get(Buffer.from(keyId, 'hex'))
   }
 
   #hasTable(name: string): boolean {
@@ -176,7 +175,7 @@ function isOurTable(database: Database.Database, name: string): boolean {
 
 /** What changes the journal. Callers choose the transaction. */
 export class Journal extends JournalReader {
-  readonly #saveRun: Database.Statement<[Record<string, string | number | null>]>
+  readonly #saveRun: Database.Statement<[RunRow]>
   readonly #insertDead: Database.Statement<[string, string, string | null, string | null, string]>
   readonly #countMessages: Database.Statement<[number, number, string, Uint8Array]>
 
@@ -190,10 +189,9 @@ export class Journal extends JournalReader {
     database.exec(dataKeysSchema)
     database.exec(runSchema)
     super(database)
-    const columns = columnsOf['longhold_run'] ?? []
     this.#saveRun = database.prepare(
-      `INSERT INTO longhold_run (${columns.join(', ')}) VALUES (${columns.map((name) => `@${name}`).join(', ')})
-       ON CONFLICT (run_id) DO UPDATE SET ${columns.map((name) => `${name} = excluded.${name}`).join(', ')}`,
+      `INSERT INTO longhold_run (${runColumns.join(', ')}) VALUES (${runColumns.map((name) => `@${name}`).join(', ')})
+       ON CONFLICT (run_id) DO UPDATE SET ${runColumns.map((name) => `${name} = excluded.${name}`).join(', ')}`,
     )
     this.#insertDead = database.prepare('INSERT OR REPLACE INTO longhold_run_dead VALUES (?, ?, ?, ?, ?)')
     this.#countMessages = database.prepare(
@@ -215,7 +213,7 @@ export class Journal extends JournalReader {
   }
 
   addDataKey(
-    { keyId, wrappedKey, keyContext, name, state, messages, bytes }: StoredDataKey,
+    { keyId, wrappedKey, keyContext, name, state, messages, bytes, vouched }: StoredDataKey,
     now: string,
   ): void {
     this.database
@@ -228,9 +226,14 @@ export class Journal extends JournalReader {
         state,
         messages,
         bytes,
-        now,
+        vouched?.createdAt ?? now,
         now,
       )
+    if (vouched === undefined) return
+    this.database.exec(vouchedKeysSchema)
+    this.database
+      .prepare('INSERT INTO longhold_vouched_keys VALUES (?, ?)')
+      .run(Buffer.from(keyId, 'hex'), vouched.tag)
   }
 
   countMessages(keyId: string, messages: number, bytes: number, now: string): void {
@@ -243,51 +246,5 @@ export class Journal extends JournalReader {
       "UPDATE longhold_data_keys SET state = 'reading', updated_at = ? WHERE key_id = ? AND state = 'writing'",
     )
     for (const keyId of keyIds) close.run(now, Buffer.from(keyId, 'hex'))
-  }
-}
-
-function rowOf(state: RunState): Record<string, string | number | null> {
-  return {
-    run_id: state.runId,
-    table_name: state.table,
-    column_name: state.column,
-    dataset: state.dataset,
-    status: state.status,
-    pass: state.pass,
-    position: state.position ?? null,
-    ...state.counts,
-    migrated_all_passes: state.migrated,
-    conflicts_all_passes: state.conflicts,
-    unauthenticated_all_passes: state.unauthenticated,
-    bytes_before: state.bytesBefore,
-    bytes_after: state.bytesAfter,
-    data_keys: JSON.stringify(state.dataKeys),
-    started_at: state.startedAt,
-    updated_at: state.updatedAt,
-    finished_at: state.finishedAt ?? null,
-  }
-}
-
-function stateOf(row: RunRow): RunState {
-  const { found, migrated, earlier, already, dead, conflict, empty } = row
-  return {
-    runId: row.run_id,
-    table: row.table_name,
-    column: row.column_name,
-    dataset: row.dataset,
-    status: row.status,
-    pass: row.pass,
-    position: row.position ?? undefined,
-    counts: { found, migrated, earlier, already, dead, conflict, empty },
-    migrated: row.migrated_all_passes,
-    conflicts: row.conflicts_all_passes,
-    unauthenticated: row.unauthenticated_all_passes,
-    bytesBefore: row.bytes_before,
-    bytesAfter: row.bytes_after,
-    // Written by rowOf.
-    dataKeys: JSON.parse(row.data_keys) as string[],
-    startedAt: row.started_at,
-    updatedAt: row.updated_at,
-    finishedAt: row.finished_at ?? undefined,
   }
 }

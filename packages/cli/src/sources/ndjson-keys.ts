@@ -3,7 +3,7 @@
 import { closeSync, fsyncSync, openSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
 import { dirname } from 'node:path'
 
-import { fromText, toText } from '@longhold/core'
+import { fromBase64url, fromText, toBase64url, toText } from '@longhold/core'
 
 import { isObject, parseStrictObject } from '../json-text.ts'
 import { fileProblem, Problem } from './problem.ts'
@@ -21,7 +21,7 @@ interface KeyLine {
   readonly bytes: number
   readonly created_at: string
   readonly updated_at: string
-  /** What the library vouches for it with (SPEC §12.1); it stays as it is. */
+  /** What a keyring key vouches for it with (SPEC §12.1), in base64url; of one that is there it stays as it is. */
   readonly tag?: string
 }
 
@@ -44,8 +44,18 @@ export class NdjsonKeys {
   find(keyId: string): StoredDataKey | undefined {
     const line = this.#read().keys.get(keyId)
     if (line === undefined) return undefined
-    const { wrapped_key, key_context: keyContext, name, state, messages, bytes } = line
-    return { keyId, wrappedKey: fromText(wrapped_key), keyContext, name: name ?? '', state, messages, bytes }
+    const { wrapped_key, key_context: keyContext, name, state, messages, bytes, created_at, tag } = line
+    const tagBytes = tag === undefined ? undefined : fromBase64url(tag)
+    return {
+      keyId,
+      wrappedKey: fromText(wrapped_key),
+      keyContext,
+      name: name ?? '',
+      state,
+      messages,
+      bytes,
+      vouched: tagBytes && { tag: tagBytes, createdAt: created_at },
+    }
   }
 
   /**
@@ -54,7 +64,7 @@ export class NdjsonKeys {
    */
   merge(keys: readonly StoredDataKey[], now: string): void {
     const { keys: lines, destroyed } = this.#read()
-    for (const { keyId, wrappedKey, keyContext, name, state, messages, bytes } of keys) {
+    for (const { keyId, wrappedKey, keyContext, name, state, messages, bytes, vouched } of keys) {
       // What somebody destroyed on purpose does not come back from the journal.
       if (destroyed.has(keyId)) continue
       const before = lines.get(keyId)
@@ -63,9 +73,10 @@ export class NdjsonKeys {
         wrapped_key: toText(wrappedKey),
         key_context: keyContext,
         name: name === '' ? null : name,
-        created_at: now,
+        created_at: vouched?.createdAt ?? now,
+        ...(vouched && { tag: toBase64url(vouched.tag) }),
       }
-      const { key_id, wrapped_key, key_context, created_at } = about
+      const { key_id, wrapped_key, key_context, created_at, tag } = about
       const isSame = before?.state === state && before.messages === messages && before.bytes === bytes
       const updated_at = isSame ? before.updated_at : now
       lines.set(keyId, {
@@ -78,7 +89,7 @@ export class NdjsonKeys {
         bytes,
         created_at,
         updated_at,
-        ...(before?.tag !== undefined && { tag: before.tag }),
+        ...(tag !== undefined && { tag }),
       })
     }
     const texts = [...[...lines.values()].map((line) => JSON.stringify(line)), ...destroyed.values()]

@@ -88,6 +88,15 @@ export interface StoredDataKey {
   readonly state: 'writing' | 'reading' | 'retired'
   readonly messages: number
   readonly bytes: number
+  /** With what a keyring key vouches for it (SPEC §12.1); undefined where nothing does. */
+  readonly vouched?: Vouched | undefined
+}
+
+export interface Vouched {
+  /** 32 bytes. */
+  readonly tag: Uint8Array
+  /** When the data key was made, `YYYY-MM-DDThh:mm:ss.sssZ`: the tag is over this too. */
+  readonly createdAt: string
 }
 
 export interface TargetDescription {

@@ -154,6 +154,27 @@ export function rowSourceContract(maker: SourceMaker): void {
       await reader.close()
     })
 
+    test('keeps what vouches for a data key, with the time it is for', async () => {
+      using directory = new Directory()
+      await maker.fill(directory, ['a'])
+      const source = await maker.open(directory)
+      const begun = newState(source)
+      await source.begin(begun)
+      const tag = Uint8Array.from({ length: 32 }, (_, index) => 255 - index)
+      const vouched = { tag, createdAt: '2026-11-25T01:02:03.004Z' }
+      const withKey = await source.addDataKey(begun, { ...key, vouched })
+      await source.retireDataKeys([key.keyId])
+      const page = await source.read(undefined, unlimited)
+      const end = await source.commit(withKey, [decide(page, [0])])
+      await source.finish()
+      await source.store({ ...end, status: 'finished' })
+      await source.close()
+      const reader = await maker.read(directory)
+      const stored = (await reader.dataKey(key.keyId))?.vouched
+      expect({ ...stored, tag: [...(stored?.tag ?? [])] }).toEqual({ ...vouched, tag: [...tag] })
+      await reader.close()
+    })
+
     test('is where the next process goes on', async () => {
       using directory = new Directory()
       await maker.fill(directory, ['a', 'b', 'c', 'd'])

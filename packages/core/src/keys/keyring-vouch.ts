@@ -35,7 +35,7 @@ export async function makeKeyringKey(options: KeyringOptions): Promise<string> {
 }
 
 /**
- * Takes in data keys that were stored without the keyring key (SPEC §12.1): by `longhold reencrypt`, or before there was one. Whoever
+ * Takes in data keys that were stored without the keyring key (SPEC §12.1): before there was one, or by `longhold reencrypt` without `--keyring-key`. Whoever
  * stored one may know it, so first see that it is what it should be.
  *
  * @param keyIds Of 16 bytes each.
