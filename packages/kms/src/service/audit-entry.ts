@@ -57,15 +57,18 @@ export type AuditAction =
   | 'unwrap'
   | 'rewrap'
 
-/** Items of a batch that had the same key, context and result. */
+/** Items of a batch that had the same key and result; what was done, the same context too. */
 export interface AuditItems {
   readonly result: 'done' | ProblemCode
   readonly key?: string | undefined
   readonly version?: number | undefined
-  /** As pairs when short, else the SHA-256 of its canonical bytes. */
-  readonly context: readonly (readonly [string, string])[] | string
-  /** Hexadecimal. Verified when the result is `done`, else what the caller claimed. */
+  /** As pairs when short, else the SHA-256 of its canonical bytes; absent where refused items had several. */
+  readonly context?: readonly (readonly [string, string])[] | string | undefined
+  /** Hexadecimal. Verified when the result is `done`, else what the caller claimed, the first few of them. */
   readonly keyIds: string[]
+  /** Of what was refused: how many, and where they stand in the batch, from 0, as in `0-3,7`. */
+  readonly count?: number | undefined
+  readonly indices?: string | undefined
 }
 
 export interface AuditEvent {
@@ -102,6 +105,8 @@ export interface AuditEvent {
   readonly rule?: Rule | undefined
   /** Which entries were asked for. */
   readonly filter?: AuditFilter | undefined
+  /** What was read besides entries. */
+  readonly list?: 'checkpoints' | 'prunings' | undefined
   readonly checkpoint?: number | undefined
   readonly backup?: string | undefined
   /** Who can open a backup; hexadecimal. */
@@ -170,6 +175,7 @@ export function encodeEvent(event: AuditEvent, at: number): string {
     ...(event.rule === undefined ? {} : conditionsOf(event.rule)),
     permission: event.permission,
     filter: event.filter,
+    list: event.list,
     checkpoint: event.checkpoint,
     backup: event.backup,
     recipient_ids: event.recipientIds,
@@ -180,10 +186,12 @@ export function encodeEvent(event: AuditEvent, at: number): string {
     failures: event.failures,
     root_version: event.rootVersion,
     rows: event.rows,
-    items: event.items?.map(({ result, key, version, context, keyIds }) => ({
+    items: event.items?.map(({ result, key, version, context, keyIds, count, indices }) => ({
       result,
       key,
       version,
+      count,
+      indices,
       ...(typeof context === 'string' ? { context_sha256: context } : { context }),
       key_ids: keyIds,
     })),

@@ -11,6 +11,8 @@ import type { VersionRow } from './rows.ts'
 
 /** A context above this many canonical bytes is logged as its digest. */
 const maxLoggedContextBytes = 1024
+/** Of refused items: what the caller says they are is not verified. */
+const maxRefusedKeyIds = 8
 
 /** One item's end. `key` and `version` are set as soon as they are known. */
 export interface ItemResult<T> {
@@ -21,24 +23,63 @@ export interface ItemResult<T> {
   readonly answer: T | ServiceError
 }
 
-/** Groups the results of a batch for its one entry: most batches have one key and one context. */
+/**
+ * Groups the results of a batch for its one entry: most batches have one key and one context. What was refused is
+ * summarised, since whoever sends it chose every byte of it: his entries are not to fill the log.
+ */
 export function auditItems(results: readonly ItemResult<unknown>[]): AuditItems[] {
-  const groups = new Map<string, AuditItems>()
-  for (const { keyId, context, row, answer } of results) {
-    const result = answer instanceof ServiceError ? asProblemCode(answer) : 'done'
+  const done = new Map<string, AuditItems>()
+  const refused = new Map<string, Refusals>()
+  for (const [index, { keyId, context, row, answer }] of results.entries()) {
     const logged = loggedContext(context)
-    const name = JSON.stringify([result, row?.key, row?.version, logged])
-    const group = groups.get(name) ?? {
-      result,
-      key: row?.key,
-      version: row?.version,
-      context: logged,
-      keyIds: [],
+    const about = { key: row?.key, version: row?.version }
+    if (answer instanceof ServiceError) {
+      const result = asProblemCode(answer)
+      const name = JSON.stringify([result, about])
+      const group: Refusals = refused.get(name) ?? {
+        result,
+        ...about,
+        contexts: new Map(),
+        keyIds: [],
+        indices: [],
+      }
+      group.contexts.set(JSON.stringify(logged), logged)
+      if (keyId !== undefined && group.keyIds.length < maxRefusedKeyIds) group.keyIds.push(toHex(keyId))
+      group.indices.push(index)
+      refused.set(name, group)
+      continue
     }
+    const name = JSON.stringify([about, logged])
+    const group = done.get(name) ?? { result: 'done', ...about, context: logged, keyIds: [] }
     if (keyId !== undefined) group.keyIds.push(toHex(keyId))
-    groups.set(name, group)
+    done.set(name, group)
   }
-  return [...groups.values()]
+  return [...done.values(), ...[...refused.values()].map(summary)]
+}
+
+interface Refusals {
+  readonly result: AuditItems['result']
+  readonly key: string | undefined
+  readonly version: number | undefined
+  readonly contexts: Map<string, AuditItems['context']>
+  readonly keyIds: string[]
+  readonly indices: number[]
+}
+
+function summary({ result, key, version, contexts, keyIds, indices }: Refusals): AuditItems {
+  const [context] = contexts.size === 1 ? contexts.values() : []
+  return { result, key, version, context, keyIds, count: indices.length, indices: rangesOf(indices) }
+}
+
+/** As in `0-3,7`. */
+function rangesOf(ascending: readonly number[]): string {
+  const ranges: { first: number; last: number }[] = []
+  for (const index of ascending) {
+    const range = ranges.at(-1)
+    if (range !== undefined && range.last === index - 1) range.last = index
+    else ranges.push({ first: index, last: index })
+  }
+  return ranges.map(({ first, last }) => (first === last ? String(first) : `${first}-${last}`)).join(',')
 }
 
 /**

@@ -3,7 +3,7 @@
 import { inspect, fromHex, LocalIdentity, LongholdError, parseRecipient, toHex } from '@longhold/core'
 import type { PublicKeyRecipient } from '@longhold/core'
 import { maxPackagedVersions, openKeyPackage, sealKeyPackage } from '@longhold/core/kms'
-import type { PackagedState, PackagedVersion } from '@longhold/core/kms'
+import type { PackagedState, PackagedVersion, ProblemCode } from '@longhold/core/kms'
 
 import type { AuditLog } from './audit-log.ts'
 import { itemError } from './batch.ts'
@@ -102,6 +102,33 @@ export async function importKey(
   options: KeyTransportOptions,
   caller: Caller,
   wanted: NewKey,
+  packet: { sealed: Uint8Array; packagedAs: string },
+): Promise<KeySummary> {
+  try {
+    return await importPackage(options, caller, wanted, packet)
+  } catch (error) {
+    const problem = error instanceof LongholdError ? itemError(error) : error
+    // A private key of this service may have been used on what the caller sent: said as what was done is.
+    if (problem instanceof ServiceError && importRefusals.has(problem.code)) {
+      const result = problem.code as ProblemCode
+      await options.audit.record({ action: 'key.import', caller, key: wanted.key, result })
+    }
+    throw problem
+  }
+}
+
+/** What is refused for other reasons is in the log already, or cannot be. */
+const importRefusals: ReadonlySet<string> = new Set<ProblemCode>([
+  'unwrap_failed',
+  'malformed_request',
+  'not_found',
+  'invalid_state',
+])
+
+async function importPackage(
+  options: KeyTransportOptions,
+  caller: Caller,
+  wanted: NewKey,
   { sealed, packagedAs }: { sealed: Uint8Array; packagedAs: string },
 ): Promise<KeySummary> {
   const { root, keys, now } = options
@@ -126,8 +153,6 @@ export async function importKey(
       imported: true,
     }
     return await keys.add(caller, wanted, row, rows, 'key.import')
-  } catch (error) {
-    throw error instanceof LongholdError ? itemError(error) : error
   } finally {
     identity.wipe()
     for (const { seed } of versions) seed.wipe()

@@ -49,6 +49,7 @@ import { openRoot } from './root-opening.ts'
 import { RootRotation } from './root-rotation.ts'
 import type { Root } from './root.ts'
 import { RowMacs } from './row-mac.ts'
+import type { CheckpointRow, PruningRow } from './rows.ts'
 import { isUnderNewestRoot } from './sealed-tables.ts'
 import { Signer } from './signing.ts'
 import type { SlotOpener } from './slot-opener.ts'
@@ -108,6 +109,11 @@ export async function verifyAuditOf(
   } finally {
     root.close()
   }
+}
+
+interface NumberPage {
+  readonly after: number | undefined
+  readonly limit: number
 }
 
 interface Parts extends KeyLifeSettings {
@@ -282,6 +288,20 @@ export class Service {
     const found = await findEntries({ reads: this.#ledger, store: this.#store, starts }, filter, page)
     await this.#audit.record({ action: 'audit.read', caller, filter })
     return found
+  }
+
+  /** Ascending; that they were read is in the log, as for entries. */
+  async listCheckpoints(caller: Caller, page: NumberPage): Promise<CheckpointRow[]> {
+    const rows = await this.checkpoints.list(page)
+    await this.#audit.record({ action: 'audit.read', caller, list: 'checkpoints' })
+    return rows
+  }
+
+  /** The same of prunings. */
+  async listPrunings(caller: Caller, page: NumberPage): Promise<PruningRow[]> {
+    const rows = await this.pruning.list(page)
+    await this.#audit.record({ action: 'audit.read', caller, list: 'prunings' })
+    return rows
   }
 
   /**

@@ -19,7 +19,7 @@ function withHeads(
 
 async function checkpointOf(log: AuditReader): Promise<Checkpoint> {
   const chains = (await auditHeads(log)).map(({ run, seq, lastMac }) => ({ run, seq, mac: toHex(lastMac) }))
-  return { number: 7, at: 0, epoch: 1, headMac: '', chains, finalVersions: [] }
+  return { number: 7, at: 0, epoch: 1, headMac: '', chains, finalVersions: [], keys: [] }
 }
 
 test('a log that grew since the checkpoint fits it', async () => {

@@ -94,7 +94,7 @@ export function auditRoutes(app: App, service: Service): void {
 
   route(listCheckpoints, async (c) => {
     const query = c.req.valid('query')
-    const rows = await checkpoints.list(numberPageRequest(c, query))
+    const rows = await service.listCheckpoints(c.get('caller'), numberPageRequest(c, query))
     const page = { positionOf: ({ checkpoint }: CheckpointRow) => checkpoint, itemOf: describeCheckpoint }
     return c.json(pageAnswer(c, query, rows, page), 200)
   })
@@ -107,7 +107,7 @@ export function auditRoutes(app: App, service: Service): void {
 
   route(listPrunings, async (c) => {
     const query = c.req.valid('query')
-    const rows = await pruning.list(numberPageRequest(c, query))
+    const rows = await service.listPrunings(c.get('caller'), numberPageRequest(c, query))
     const page = { positionOf: (row: PruningRow) => row.pruning, itemOf: describePruning }
     return c.json(pageAnswer(c, query, rows, page), 200)
   })
