@@ -40,7 +40,8 @@ export function idempotent({ idempotency }: Service, route: string, rule: RouteR
     try {
       await next()
       if (c.error === undefined && c.res.ok) {
-        await begun.finish(await answerOf(c.res))
+        // What is not kept is not read either: it may be a stream.
+        await begun.finish(rule.answersSecret === true ? undefined : await answerOf(c.res))
         return undefined
       }
       const answer = await begun.lookAgain()

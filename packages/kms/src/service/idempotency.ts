@@ -189,10 +189,10 @@ export class Claim implements Rider {
     this.#isWritten = true
   }
 
-  /** It was carried out. */
-  async finish(answer: KeptAnswer): Promise<void> {
+  /** It was carried out; undefined: its answer is not kept. */
+  async finish(answer: KeptAnswer | undefined): Promise<void> {
     const { ledger, audit, row } = this.#parts
-    const kept = row.isKept && answer.body.length <= maxAnswerChars ? answer : null
+    const kept = answer !== undefined && answer.body.length <= maxAnswerChars ? answer : null
     if (this.#isWritten && kept === null) return
     try {
       if (this.#isWritten) {

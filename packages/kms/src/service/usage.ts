@@ -50,8 +50,8 @@ export class UsageLog {
       const fresh = uses.filter(({ key, version }) => this.#days.get(nameOf(key, version)) !== dayOf(at))
       if (fresh.length === 0) {
         // What it owes is a change, and those wait for each other.
-        if (event.caller?.principal.tab.isDue === true) await this.#commit(event, [])
-        else await audit.record(event)
+        if (event.caller?.principal.tab.isDue !== true) await audit.record(event)
+        else if ((await this.#commit(event, [])) !== 'done') continue
         for (const { key, version, uses: count } of uses) this.#counts.count(key, version, at, count)
         return
       }
