@@ -1,11 +1,14 @@
 /** Cuts a stream into chunks and puts it together again, in constant memory (SPEC §6.2, §6.4). */
 
+import { wipe } from '../bytes.ts'
 import { cannotOpen } from '../errors.ts'
 import { chunkBytes, sealedChunkBytes, tagBytes } from '../primitives/cobblestone.ts'
 import type { MessageCipher } from '../primitives/cobblestone.ts'
 
 /** What one step may put out at the most: a caller who writes a gigabyte at once does not get another one. */
 const chunksPerStep = 64
+
+const nothing: Uint8Array = new Uint8Array()
 
 /** Collects bytes until there are `size` of them. */
 class Pieces {
@@ -23,22 +26,41 @@ class Pieces {
   }
 
   /**
-   * Runs of whole pieces, at most `chunksPerStep` in each, to be used before the next is taken: they are views of
-   * `bytes`, or of what is used again. No byte is copied twice, however small the pieces it comes in.
+   * What `use` makes of runs of whole pieces, at most `chunksPerStep` in each, with what was held in front of the first. A piece
+   * that comes to more than one run is worked on as the caller goes on. No byte is copied twice, however small the pieces
+   * it comes in.
    */
-  *take(bytes: Uint8Array): Generator<Uint8Array> {
+  each<T>(bytes: Uint8Array, use: (held: Uint8Array, following: Uint8Array) => T): Iterable<T> {
     const size = this.#held.length
     let at = 0
+    let held = nothing
     if (this.#filled > 0) {
       at = Math.min(size - this.#filled, bytes.length)
       this.#hold(bytes.subarray(0, at))
-      if (this.#filled < size) return
-      this.#filled = 0
-      yield this.#held
+      if (this.#filled < size) return []
+      held = this.#held
     }
     const whole = at + Math.floor((bytes.length - at) / size) * size
-    for (const step = chunksPerStep * size; at < whole; at += step)
-      yield bytes.subarray(at, Math.min(at + step, whole))
+    const atMost = chunksPerStep * size - held.length
+    if (whole - at > atMost) return this.#eachOf(bytes, { at, whole, held }, use)
+    // The usual case, without a generator.
+    const made = whole > at || held.length > 0 ? [use(held, bytes.subarray(at, whole))] : []
+    this.#filled = 0
+    if (whole < bytes.length) this.#hold(bytes.subarray(whole))
+    return made
+  }
+
+  *#eachOf<T>(
+    bytes: Uint8Array,
+    { at, whole, held }: { at: number; whole: number; held: Uint8Array },
+    use: (held: Uint8Array, following: Uint8Array) => T,
+  ): Generator<T> {
+    for (let before = held; at < whole; before = nothing) {
+      const end = Math.min(at + chunksPerStep * this.#held.length - before.length, whole)
+      yield use(before, bytes.subarray(at, end))
+      at = end
+    }
+    this.#filled = 0
     this.#hold(bytes.subarray(whole))
   }
 
@@ -63,14 +85,20 @@ export class ChunkSealer {
     this.#cipher = cipher
   }
 
-  *push(bytes: Uint8Array): Generator<Uint8Array<ArrayBuffer>> {
-    for (const run of this.#pieces.take(bytes)) {
-      const count = run.length / chunkBytes
-      const sealed = new Uint8Array(count * sealedChunkBytes)
-      this.#cipher.sealChunks(this.#chunk, run, sealed)
-      this.#chunk += count
-      yield sealed
-    }
+  /** To be gone through before the next is pushed. */
+  push(bytes: Uint8Array): Iterable<Uint8Array<ArrayBuffer>> {
+    return this.#pieces.each(bytes, (held, following) => {
+      const before = held.length / chunkBytes
+      const sealed = new Uint8Array((before + following.length / chunkBytes) * sealedChunkBytes)
+      if (before > 0) this.#sealInto(held, sealed)
+      this.#sealInto(following, before > 0 ? sealed.subarray(before * sealedChunkBytes) : sealed)
+      return sealed
+    })
+  }
+
+  #sealInto(pieces: Uint8Array, out: Uint8Array): void {
+    this.#cipher.sealChunks(this.#chunk, pieces, out)
+    this.#chunk += pieces.length / chunkBytes
   }
 
   /** The final chunk, always short, perhaps empty. */
@@ -99,16 +127,28 @@ export class ChunkOpener {
     this.#cipher = cipher
   }
 
-  /** @throws LongholdError `cannot_open`; what was released before it stays right. */
-  *push(bytes: Uint8Array): Generator<Uint8Array<ArrayBuffer>> {
-    for (const run of this.#pieces.take(bytes)) {
-      const count = run.length / sealedChunkBytes
-      const opened = new Uint8Array(count * chunkBytes)
-      const right = this.#cipher.openChunksInto(this.#chunk, run, opened)
-      this.#chunk += count
-      if (right > 0) yield opened.subarray(0, right * chunkBytes)
-      if (right < count) throw cannotOpen()
+  /**
+   * To be gone through before the next is pushed.
+   *
+   * @throws LongholdError `cannot_open`, here or on the way; what was released before it stays right.
+   */
+  push(bytes: Uint8Array): Iterable<Uint8Array<ArrayBuffer>> {
+    return this.#pieces.each(bytes, (held, following) => {
+      const before = held.length / sealedChunkBytes
+      const opened = new Uint8Array((before + following.length / sealedChunkBytes) * chunkBytes)
+      if (before > 0) this.#openInto(held, opened, opened)
+      this.#openInto(following, before > 0 ? opened.subarray(before * chunkBytes) : opened, opened)
+      return opened
+    })
+  }
+
+  #openInto(sealed: Uint8Array, out: Uint8Array, opened: Uint8Array): void {
+    const count = sealed.length / sealedChunkBytes
+    if (this.#cipher.openChunksInto(this.#chunk, sealed, out) < count) {
+      wipe(opened)
+      throw cannotOpen()
     }
+    this.#chunk += count
   }
 
   /**

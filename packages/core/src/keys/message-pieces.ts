@@ -31,7 +31,7 @@ export interface Opening {
   readonly tooShort: () => Error
 }
 
-/** `begin`, then `admit` and `push` for each piece, then `finish`. A step that fails ends the message, as `end` does. */
+/** `begin`, then `admit` and `push` for each piece, then `finish`, which ends it; else, whatever happens, `end`. */
 export class MessageSealer {
   readonly #sealing: Sealing
   #chunks: ChunkSealer | undefined
@@ -52,20 +52,14 @@ export class MessageSealer {
 
   /** Whether the piece may be sealed; to be awaited only where it gives a promise. */
   admit(bytes: Uint8Array): Promise<void> | undefined {
-    try {
-      checkBytes(bytes, 'a piece of the stream')
-      return this.#sealing.admit?.(bytes.length)?.catch((error: unknown) => this.#fail(error))
-    } catch (error) {
-      return this.#fail(error)
-    }
+    if (this.#sealing.admit === undefined) return undefined
+    checkBytes(bytes, 'a piece of the stream')
+    return this.#sealing.admit(bytes.length)
   }
 
-  *push(bytes: Uint8Array): Generator<Uint8Array<ArrayBuffer>> {
-    try {
-      yield* this.#chunks?.push(bytes) ?? []
-    } catch (error) {
-      this.#fail(error)
-    }
+  push(bytes: Uint8Array): Iterable<Uint8Array<ArrayBuffer>> {
+    checkBytes(bytes, 'a piece of the stream')
+    return this.#chunks?.push(plain(bytes)) ?? []
   }
 
   /** The final chunk. */
@@ -86,14 +80,9 @@ export class MessageSealer {
     this.#chunks = undefined
     this.#sealing.over?.()
   }
-
-  #fail(error: unknown): never {
-    this.end()
-    throw error
-  }
 }
 
-/** `begin` with each piece until the message `isOpen`, then `push`, then `finish`. A step that fails ends the message. */
+/** `begin` with each piece until the message `isOpen`, then `push`, then `finish`, which ends it; else, whatever happens, `end`. */
 export class MessageOpener {
   readonly #opening: Opening
   readonly #beginning = new Collected()
@@ -123,14 +112,9 @@ export class MessageOpener {
   }
 
   /** @throws LongholdError `cannot_open`; what was released before it stays right. */
-  *push(bytes: Uint8Array): Generator<Uint8Array<ArrayBuffer>> {
-    try {
-      checkBytes(bytes, 'a piece of the stream')
-      if (!this.#hasEnded) yield* this.#chunks?.push(bytes) ?? []
-    } catch (error) {
-      this.end()
-      throw error
-    }
+  push(bytes: Uint8Array): Iterable<Uint8Array<ArrayBuffer>> {
+    checkBytes(bytes, 'a piece of the stream')
+    return this.#hasEnded ? [] : (this.#chunks?.push(plain(bytes)) ?? [])
   }
 
   /**
@@ -152,6 +136,13 @@ export class MessageOpener {
     this.#hasEnded = true
     this.#chunks?.wipe()
   }
+}
+
+/** A Buffer's views cost four times as much. */
+function plain(bytes: Uint8Array): Uint8Array {
+  return bytes.constructor === Uint8Array
+    ? bytes
+    : new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.length)
 }
 
 /** Bytes that come in pieces, perhaps one by one: room doubles, so that no byte is copied more than twice on average. */

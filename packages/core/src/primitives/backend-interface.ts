@@ -22,6 +22,8 @@ export interface AeadKey {
   /** Writes the plaintext into `out`, which has room for exactly ciphertext − 16 bytes; `false`, and nothing written, when
    *  the tag is wrong. */
   openInto(nonce: Uint8Array, ciphertext: Uint8Array, aad: Uint8Array, out: Uint8Array): boolean
+  /** Forgets what was made of the key, whose bytes are the caller's to wipe. Best effort. */
+  wipe(): void
 }
 
 /** ML-KEM (FIPS 203) in one parameter set. */

@@ -190,6 +190,7 @@ export class MessageCipher {
   wipe(): void {
     if (this.#messageKey !== undefined) giveBack(this.#messageKey)
     this.#messageKey = undefined
+    this.#aead.wipe()
   }
 }
 

@@ -37,15 +37,23 @@ describeBackends(() => {
     expect(concat(...out)).toEqual(plaintext)
   })
 
-  test.each([0, 1, 2])(
-    'what stands before chunk %i, which was altered, is released, and nothing else',
-    (i) => {
-      const altered = changed(sealed(plaintext), i * sealedChunkBytes, 1)
-      const { out, code } = opened(altered)
-      expect(code).toBe('cannot_open')
-      expect(concat(...out)).toEqual(plaintext.subarray(0, i * chunkBytes))
-    },
-  )
+  test.each([0, 1, 2])('nothing is released of what comes together with chunk %i, which was altered', (i) => {
+    const altered = changed(sealed(plaintext), i * sealedChunkBytes, 1)
+    expect(opened(altered)).toEqual({ out: [], code: 'cannot_open' })
+  })
+
+  test('more than 64 chunks at once are made a mebibyte at a time, as they are asked for', () => {
+    const long = patterned(130 * chunkBytes)
+    const sealer = new ChunkSealer(cipher())
+    expect([...sealer.push(filled(3, 5))]).toEqual([])
+    const made = [...sealer.push(long)].map(({ length }) => length / sealedChunkBytes)
+    expect(made).toEqual([64, 64, 2])
+    const whole = sealed(long)
+    expect(Buffer.compare(concat(...opened(whole).out), long)).toBe(0)
+    const { out, code } = opened(changed(whole, 70 * sealedChunkBytes, 1))
+    expect(code).toBe('cannot_open')
+    expect(Buffer.compare(concat(...out), long.subarray(0, 64 * chunkBytes))).toBe(0)
+  })
 
   test('a final chunk without a byte has a tag all the same', () => {
     const whole = sealed(patterned(2 * chunkBytes))
