@@ -127,8 +127,12 @@ class StreamCount {
   }
 
   close(): void {
-    if (this.#left > 0) this.#writer.giveBack({ keyId: this.#keyId, messages: 0, bytes: this.#left })
+    const portion = { keyId: this.#keyId, messages: 0, bytes: this.#left }
     this.#left = 0
+    if (portion.bytes === 0) return
+    if (this.#size !== undefined) this.#writer.giveBack(portion)
+    // Counted on top of the limit: nobody else may use it. What is not given back only makes the count too high.
+    else this.#parts.store.release([portion]).catch(() => undefined)
   }
 
   async #extend(bytes: number): Promise<void> {

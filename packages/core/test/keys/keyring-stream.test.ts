@@ -325,6 +325,25 @@ describe('what is counted', () => {
     expect(stored?.bytes).toBeLessThan(megabyte)
   })
 
+  test('of a stream that goes on when its keyring is closed is still counted', async () => {
+    const { keyring, store } = open({ limits: { maxBytes: 40 * megabyte } })
+    let isClosed = false
+    const closing = new TransformStream<Uint8Array, Uint8Array>({
+      async transform(piece, controller) {
+        if (!isClosed) await keyring.close()
+        isClosed = true
+        controller.enqueue(piece)
+      },
+    })
+    const writing = keyring.encryptStream('files', options)
+    const bytes = new Uint8Array(2 * megabyte)
+    const { out: record, error } = await collect(streamOf(bytes).pipeThrough(closing).pipeThrough(writing))
+    expect(error).toBeUndefined()
+    expect(await open({ store }).keyring.decrypt(record, options)).toEqual(bytes)
+    await new Promise((resolve) => setImmediate(resolve))
+    expect(await counts(store)).toEqual([{ messages: 1, bytes: 2 * megabyte }])
+  })
+
   test('a data key that is destroyed under a long stream fails it', async () => {
     const { keyring, store } = open({ limits: { maxBytes: 40 * megabyte } })
     const abroad = open({ store }).keyring
