@@ -110,7 +110,8 @@ export class SqliteKeyStore implements WrappedKeyStore {
    * FULL a power cut can take back a data key, but never one whose records, in the same database, are still there.
    *
    * @param db Not inside a transaction: what the store changes would be undone with it. While the application has one open
-   * on the same connection, making and destroying data keys is `unavailable`.
+   * on the same connection, making, rewrapping, vouching for and destroying data keys is `unavailable`; what is reserved of one
+   * meanwhile is undone with it, and then not counted.
    * @throws LongholdError `unavailable`; `bad_input` for what is no Drizzle database, or one whose driver is asynchronous.
    */
   static async open(db: SqliteDatabase): Promise<SqliteKeyStore> {
