@@ -59,7 +59,7 @@ export async function acceptRollback(
   const ownKeys = new OwnKeys(root, await everyRow(store, 'own_keys'))
   const macs = new RowMacs(root.clusterId, ownKeys.newest('row-mac').secret)
   try {
-    const head = await verifyRows(store, macs)
+    const { head } = await verifyRows(store, macs, { isAlone: true })
     const anchored = await anchor.read()
     const fault = rollbackOf(root.clusterId, head, anchored, anchor.place)
     if (fault === undefined) return undefined

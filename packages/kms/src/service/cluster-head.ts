@@ -10,7 +10,7 @@
 import { equalBytes } from '@longhold/core'
 
 import { integrityViolation } from './errors.ts'
-import type { HeadRow } from './key-store.ts'
+import type { HeadRow, RowTotal } from './key-store.ts'
 import type { RowMacs } from './row-mac.ts'
 
 const words = 8
@@ -29,6 +29,15 @@ export class HeadChange {
   subtract(addend: Uint8Array): void {
     this.#rows -= 1
     addTo(this.#sum, negated(wordsOf(addend)))
+  }
+
+  addTotal({ rows, sum }: RowTotal): void {
+    this.#rows += rows
+    addTo(this.#sum, sum)
+  }
+
+  get total(): RowTotal {
+    return { rows: this.#rows, sum: Uint32Array.from(this.#sum) }
   }
 
   /** The head after it; `undefined` before: the first one. */

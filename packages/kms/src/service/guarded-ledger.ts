@@ -6,11 +6,15 @@
 import { AnchorKeeper, rollbackOf } from './anchor.ts'
 import type { Anchor } from './anchor.ts'
 import { ServiceError } from './errors.ts'
+import { GrownRows } from './grown-rows.ts'
 import type { HeadRow, KeyStore } from './key-store.ts'
 import { Ledger } from './ledger.ts'
 import type { RowMacs } from './row-mac.ts'
 import { RowWatch } from './row-watch.ts'
 import { verifyRows } from './verify-rows.ts'
+
+/** After all rows were read, the large tables rest so many times as long: reading them takes a twentieth of one core. */
+const restTimes = 19
 
 export interface GuardOptions {
   readonly store: KeyStore
@@ -31,6 +35,10 @@ export class GuardedLedger {
   readonly #options: GuardOptions
   readonly #keeper: AnchorKeeper | undefined
   readonly #watch: RowWatch
+  readonly #grown = new GrownRows()
+  /** The tables that only grow are read again from then on, or as soon as something is doubted. */
+  #wholeAfter = 0
+  #isDoubted = false
   #fault: ServiceError | undefined
   /** The newest that this process has seen, whatever the anchor says. */
   #newest: HeadRow | undefined
@@ -45,11 +53,15 @@ export class GuardedLedger {
       ...(verifyEveryMs === undefined ? {} : { everyMs: verifyEveryMs }),
     })
     this.ledger = new Ledger(store, macs, {
-      onCommitted: (head) => {
+      onCommitted: (head, grown) => {
         this.#see(head)
+        this.#grown.wrote(head.epoch, grown)
         this.#keeper?.committed(head)
       },
-      onDoubt: () => this.#watch.request(),
+      onDoubt: () => {
+        this.#isDoubted = true
+        this.#watch.request()
+      },
       onRollback: (fault) => this.#freeze(fault),
     })
   }
@@ -82,6 +94,7 @@ export class GuardedLedger {
    * @throws ServiceError `integrity_violation` or `rollback_detected`, and the ledger is frozen; `storage_unavailable`.
    */
   async verify(): Promise<void> {
+    this.#isDoubted = true
     try {
       await this.#verifyRows()
     } catch (error) {
@@ -104,8 +117,9 @@ export class GuardedLedger {
   async #begin(): Promise<void> {
     const { store, macs, anchor, join } = this.#options
     try {
-      const head = await verifyRows(store, macs)
+      const { head, grown } = await verifyRows(store, macs, { isAlone: true })
       this.#see(head)
+      this.#grown.read(head.epoch, grown)
       if (anchor === undefined) return
       const anchored = await anchor.read()
       const rollback =
@@ -125,7 +139,17 @@ export class GuardedLedger {
     const { store, macs, anchor } = this.#options
     const { clusterId } = macs
     const before = this.#newest
-    const head = await verifyRows(store, macs)
+    const begun = performance.now()
+    const isWhole = this.#isDoubted || begun >= this.#wholeAfter
+    this.#isDoubted = false
+    const grownAt = (epoch: number) => (isWhole ? undefined : this.#grown.at(epoch))
+    const verified = await verifyRows(store, macs, { grownAt }).catch((error: unknown) => {
+      this.#isDoubted = true
+      throw error
+    })
+    const { head, grown } = verified
+    if (verified.isWhole) this.#wholeAfter = performance.now() + restTimes * (performance.now() - begun)
+    this.#grown.read(head.epoch, grown)
     const known = before && { ...before, clusterId }
     const rollback = known && rollbackOf(clusterId, head, known, anchor?.place ?? 'this process')
     if (rollback !== undefined) {

@@ -5,6 +5,7 @@
  * (`test/contracts/key-store.ts`) runs on every implementation.
  */
 
+import type { RowMacs } from './row-mac.ts'
 import type { KeyOf, Rows, Stored, TableName, VersionRow } from './rows.ts'
 
 /** One entry of a chain of the audit log. */
@@ -82,6 +83,37 @@ export interface Snapshot extends RowReads {
   /** Ascending. */
   auditEntries(run: string, page: Page<number>): Promise<AuditRow[]>
   close(): Promise<void>
+  /** The key of the row that comes so many rows after one; undefined where there are not so many. */
+  keyAfter?<T extends TableName>(
+    table: T,
+    after: KeyOf<T> | undefined,
+    rows: number,
+  ): Promise<KeyOf<T> | undefined>
+  /** Somebody who reads the same database in a thread of its own; where there is none, nobody does. */
+  beside?: (macs: RowMacs) => Promise<BesideReader>
+}
+
+/** So many rows, and the sum of what counts of each in the cluster head: eight words, the highest first. */
+export interface RowTotal {
+  readonly rows: number
+  readonly sum: Uint32Array
+}
+
+/** Rows of one table in the order of their keys. */
+export interface RowSpan {
+  readonly table: TableName
+  /** The key of the last row before them; undefined: from the first one. */
+  readonly after: object | undefined
+  /** How many; undefined: all that come. */
+  readonly count: number | undefined
+}
+
+/** Reads rows in a thread of its own, as they were when it began, to add them up. */
+export interface BesideReader {
+  readonly head: HeadRow
+  /** As `sumSpan`. Throws as it does. */
+  sum(span: RowSpan): Promise<RowTotal>
+  close(): Promise<void>
 }
 
 /** Writes an empty store from end to end, all or nothing: nothing of it is there before `finish`. */
@@ -128,7 +160,7 @@ export interface KeyStore extends RowReads {
 }
 
 /** Few enough that whoever waits for an answer does not notice that rows are verified meanwhile. */
-const pageRows = 200
+export const pageRows = 200
 
 /** All rows of a table, a page at a time. */
 export async function* allRows<T extends TableName>(

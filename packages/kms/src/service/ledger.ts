@@ -9,7 +9,17 @@ import type { Change } from './changes.ts'
 import { HeadChange, openHead, sealHead } from './cluster-head.ts'
 import type { ClusterHead } from './cluster-head.ts'
 import { integrityViolation, ServiceError } from './errors.ts'
-import type { Commit, HeadRow, KeyStore, Outcome, RowPage, RowReads, RowWrite } from './key-store.ts'
+import { growingTables } from './grown-rows.ts'
+import type {
+  Commit,
+  HeadRow,
+  KeyStore,
+  Outcome,
+  RowPage,
+  RowReads,
+  RowTotal,
+  RowWrite,
+} from './key-store.ts'
 import type { RowMacs } from './row-mac.ts'
 import type { KeyOf, Rows, Stored, TableName, VersionRow } from './rows.ts'
 import { checkRow, VerifiedRows } from './verified-rows.ts'
@@ -17,8 +27,8 @@ import { checkRow, VerifiedRows } from './verified-rows.ts'
 const maxAttempts = 20
 
 export interface LedgerEvents {
-  /** This process committed a head. */
-  readonly onCommitted?: (head: HeadRow) => void
+  /** This process committed a head; what it added to the tables that only grow. */
+  readonly onCommitted?: (head: HeadRow, grown: RowTotal) => void
   /** Somebody else wrote, or a row was not what this service wrote: all rows are to be verified. */
   readonly onDoubt?: () => void
   /** The database is older than this process has seen it. */
@@ -113,7 +123,7 @@ export class Ledger implements RowReads {
     audit: AuditAppend,
     { aboveEpoch = 0 }: { readonly aboveEpoch?: number } = {},
   ): Promise<LedgerOutcome> {
-    const { change, ...planned } = this.#checked(() => plan(this.#macs, changes, audit))
+    const { change, grown, ...planned } = this.#checked(() => plan(this.#macs, changes, audit))
     for (let attempt = 0; attempt < maxAttempts; attempt++) {
       this.requireSound()
       const before = (this.#head ??= await this.#headToday())
@@ -128,7 +138,7 @@ export class Ledger implements RowReads {
       this.#head = outcome === 'done' ? after : before
       if (outcome === 'done') {
         this.#highestEpoch = Math.max(this.#highestEpoch, after.epoch)
-        this.#events.onCommitted?.(commit.head)
+        this.#events.onCommitted?.(commit.head, grown.total)
       }
       return outcome
     }
@@ -173,7 +183,7 @@ export class Ledger implements RowReads {
 
 /** The first write to an empty store. */
 export function firstCommit(macs: RowMacs, changes: readonly Change[], audit: AuditAppend): Commit {
-  const { change, ...planned } = plan(macs, changes, audit)
+  const { change, grown: _, ...planned } = plan(macs, changes, audit)
   return { ...planned, head: sealHead(macs, change.applyTo(undefined)), expectedEpoch: null }
 }
 
@@ -182,9 +192,12 @@ function plan(
   macs: RowMacs,
   changes: readonly Change[],
   { entries, before, head }: AuditAppend,
-): Pick<Commit, 'writes' | 'audit'> & { change: HeadChange } {
-  const change = new HeadChange()
-  const writes = changes.map((one) => planRow(macs, change, one))
+): Pick<Commit, 'writes' | 'audit'> & { change: HeadChange; grown: HeadChange } {
+  const [change, grown] = [new HeadChange(), new HeadChange()]
+  const writes = changes.map((one) => {
+    return planRow(macs, growingTables.includes(one.table) ? grown : change, one)
+  })
+  change.addTotal(grown.total)
   if (before !== undefined) change.subtract(macs.tag('audit_heads', before.seq, before).addend)
   const { mac, addend } = macs.tag('audit_heads', head.seq, head)
   change.add(addend)
@@ -193,7 +206,7 @@ function plan(
     head: { ...head, generation: head.seq, mac },
     expectedSeq: before?.seq ?? null,
   }
-  return { change, writes, audit }
+  return { change, grown, writes, audit }
 }
 
 function planRow(macs: RowMacs, change: HeadChange, { table, before, after }: Change): RowWrite {

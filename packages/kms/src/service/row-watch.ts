@@ -1,6 +1,9 @@
-/** Verifies all rows again and again: every minute, and soon after somebody asked for it. */
+/** Verifies all rows again and again: every minute, and soon after somebody asked for it; where that takes long, less often. */
 
 import { ServiceError } from './errors.ts'
+
+/** Between two rounds, so many times as long as the last one took: however many rows there are, others come first. */
+const restTimes = 4
 
 export interface RowWatchOptions {
   /** @throws ServiceError `integrity_violation`, after which there is no further round. */
@@ -19,6 +22,7 @@ export class RowWatch {
   #round: Promise<void> | undefined
   #isAskedFor = false
   #isOver = false
+  #tookMs = 0
 
   constructor(options: RowWatchOptions) {
     this.#options = options
@@ -44,13 +48,18 @@ export class RowWatch {
 
   #waitFor(ms: number): void {
     clearTimeout(this.#timer)
-    this.#timer = setTimeout(() => {
-      this.#round = this.#verify()
-    }, ms).unref()
+    const restMs = restTimes * this.#tookMs
+    this.#timer = setTimeout(
+      () => {
+        this.#round = this.#verify()
+      },
+      Math.max(ms, restMs),
+    ).unref()
   }
 
   async #verify(): Promise<void> {
     this.#isAskedFor = false
+    const begun = performance.now()
     try {
       await this.#options.verify()
     } catch (error) {
@@ -60,6 +69,7 @@ export class RowWatch {
         this.#options.onViolation(error)
       }
     }
+    this.#tookMs = performance.now() - begun
     this.#round = undefined
     if (!this.#isOver) this.#waitFor(this.#isAskedFor ? this.#gapMs : this.#everyMs)
   }

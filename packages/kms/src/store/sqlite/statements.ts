@@ -12,7 +12,7 @@ import { translated } from './connection.ts'
 import type { Connection } from './connection.ts'
 import { rowTables } from './schema.ts'
 
-/** By the names of columns and placeholders. */
+/** By the names of columns. */
 type Values = Readonly<Record<string, unknown>>
 
 /** As drizzle makes them. */
@@ -71,9 +71,9 @@ function binderOf(params: readonly unknown[]): (values: Values) => unknown[] {
   return (values) => parts.map((part) => part(values))
 }
 
-/** Drizzle keeps the name of a placeholder to itself, and says it in JSON. */
-function byName(placeholder: Placeholder): (values: Values) => unknown {
-  const { name } = JSON.parse(JSON.stringify(placeholder)) as { readonly name: string }
+/** What stands for a value to come has a name, which drizzle keeps to itself and says in JSON. */
+function byName(toCome: Placeholder): (values: Values) => unknown {
+  const { name } = JSON.parse(JSON.stringify(toCome)) as { readonly name: string }
   return (values) => values[name]
 }
 

@@ -16,6 +16,7 @@ import type {
 import type { KeyOf, Rows, Stored, TableName, VersionRow } from '../../service/rows.ts'
 import { columnNamed } from '../sql/columns.ts'
 import type { SchemaUpgrade } from '../sql/migrations.ts'
+import { openBeside } from './beside.ts'
 import { createPrivateFile, openConnection, storageUnavailable, translated } from './connection.ts'
 import type { Connection } from './connection.ts'
 import { beginFilling } from './filling.ts'
@@ -146,6 +147,8 @@ export class SqliteStore implements KeyStore {
         head: () => reads.head(),
         row: (table, key) => reads.row(table, key),
         rows: (table, page) => reads.rows(table, page),
+        keyAfter: (table, after, rows) => reads.keyAfter(table, after, rows),
+        beside: (macs) => openBeside({ path: this.#file, busyTimeoutMs: this.#busyTimeoutMs }, macs),
         auditEntries: (run, page) => reads.auditEntries(run, page),
         close: async () => void connection.client.close(),
       }

@@ -60,6 +60,28 @@ export class TableReads implements RowReads {
     return after === undefined ? pages.first.all({ limit }) : pages.next.all({ ...after, limit })
   }
 
+  async keyAfter<T extends TableName>(
+    table: T,
+    after: KeyOf<T> | undefined,
+    rows: number,
+  ): Promise<KeyOf<T> | undefined> {
+    const from: SQLiteTable = rowTables[table]
+    const columns = keyColumnsIn(rowTables, table)
+    // The key's index has all there is to know.
+    const [row] = translated(() =>
+      this.#connection.db
+        .select(Object.fromEntries(columns.map(([name, column]) => [name, sql`${column}`])))
+        .from(from)
+        .where(isInPage(columns, { after: after && { ...after } }))
+        .orderBy(...columns.map(([, column]) => asc(column)))
+        .limit(1)
+        .offset(rows - 1)
+        .all(),
+    )
+    // The columns of its key.
+    return row as KeyOf<T> | undefined
+  }
+
   async auditEntries(run: string, { after = 0, limit }: Page<number>): Promise<AuditRow[]> {
     return translated(() =>
       this.#connection.db
