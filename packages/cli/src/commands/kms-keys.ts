@@ -82,7 +82,7 @@ function updateCommand(terminal: Terminal) {
     .description(
       'Changes what is said of a key; what is not named stays. Labels are given whole: those that are not named go, ' +
         'and changing them takes the permission keys.label too. What loosens the protection of the key (more of ' +
-        '--rewrap-to, --exportable, --not-issued-only, a lower --min-unwrap-version, a shorter --destroy-after) takes ' +
+        '--rewrap-to, --exportable, --not-issued-only, a lower --min-unwrap-version, a shorter --destroy-after, --enable) takes ' +
         'keys.policy.',
     )
     .argument('<key>', 'the name of the key')

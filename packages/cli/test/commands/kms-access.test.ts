@@ -95,3 +95,24 @@ describe('longhold kms principals, grants and explain', () => {
     expect(await wrong('grants', 'create', 'nobody', '-p', 'unwrap')).toContain('principal nobody')
   })
 })
+
+describe('longhold kms tokens revoke', () => {
+  test('ends what was made with the token too, unless it is to end alone', async () => {
+    await using space = await ServiceWorkspace.create()
+    const make = async (name: string, ...more: string[]) => {
+      const made = await space.ask([
+        ...['kms', 'tokens', 'create', name, '-p', 'tokens.create', '-o', `${name}.token`, '--json'],
+        ...more,
+      ])
+      return JSON.parse(made.stdout) as { id: string }
+    }
+    const parent = await make('parent')
+    const child = await make('child', '--kms-token-file', 'parent.token')
+    const alone = await space.ask(['kms', 'tokens', 'revoke', parent.id, '--keep-descendants', '--json'])
+    expect(JSON.parse(alone.stdout)).toEqual({ revoked: parent.id, descendants: [] })
+    const after = await space.ask(['kms', 'tokens', 'revoke', parent.id, '--json'])
+    expect(JSON.parse(after.stdout)).toEqual({ revoked: parent.id, descendants: [child.id] })
+    const again = await space.ask(['kms', 'tokens', 'revoke', parent.id])
+    expect(problem(again)).toContain('revoked already')
+  })
+})

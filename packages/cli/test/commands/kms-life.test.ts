@@ -100,6 +100,11 @@ describe('the life of a key', () => {
       ],
     })
     expect(await json(space, 'census', 'take', 'default', 'users', '--none')).toMatchObject({ counts: [] })
+    await space.ask(['kms', 'principals', 'create', 'nightly'])
+    expect(await json(space, 'census', 'assign', 'default', 'users', '--principal', 'nightly')).toMatchObject(
+      { counts: [], registered_by: { principal: 'nightly' } },
+    )
+    expect((await space.ask(['kms', 'census', 'assign', 'default', 'users'])).code).toBe(2)
     expect(await json(space, 'census', 'remove', 'default', 'users')).toEqual({ removed: 'users' })
   })
 

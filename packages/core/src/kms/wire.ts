@@ -10,7 +10,7 @@ export const permissions = [
   'keys.read',
   'keys.update',
   // Loosen what protects a key, in addition to creating, importing or editing it: more targets of a rewrap, exportable,
-  // data keys from elsewhere, older versions that unwrap, a shorter wait before destruction.
+  // data keys from elsewhere, older versions that unwrap, a shorter wait before destruction, an end of its being disabled.
   'keys.policy',
   // Say labels of a key, in addition to creating or editing it: grants go by them.
   'keys.label',

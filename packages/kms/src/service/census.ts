@@ -16,6 +16,9 @@ export interface CensusOptions {
   readonly now: () => number
 }
 
+/** Of one key. */
+const maxConsumers = 1000
+
 type Owner = Pick<CensusRow, 'principal' | 'token'>
 type Assignee = { readonly principal: string } | { readonly token: string }
 
@@ -60,6 +63,7 @@ export class Census {
       throw new ServiceError('malformed_request', `the key ${key} has no version ${beyond[0]}`)
     }
     const before = await reads.row('census', { key, consumer })
+    if (before === undefined) await this.#requireRoom(key)
     const isHis = before === undefined || speaksFor(caller.principal, before)
     if (!isHis || assignTo !== undefined) requireBeside(caller, 'census.assign', keyRow)
     const { name, token } = caller.principal
@@ -77,6 +81,19 @@ export class Census {
     const event = { action: 'census.put' as const, caller, key, consumer, wrappedKeys, ...assigned }
     if ((await audit.commit(event, [change])) === 'conflict') throw changedMeanwhile(consumer)
     return row
+  }
+
+  /** Each one counts before a version can go. */
+  async #requireRoom(key: string): Promise<void> {
+    const known = await this.#options.reads.rows('census', { within: { key }, limit: maxConsumers })
+    if (known.length < maxConsumers) return
+    throw new ServiceError(
+      'invalid_state',
+      `the key ${key} has ${maxConsumers} consumers, and takes no more`,
+      {
+        hint: 'end some that hold nothing any more',
+      },
+    )
   }
 
   /** @throws ServiceError `not_found`. */

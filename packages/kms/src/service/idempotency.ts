@@ -40,6 +40,8 @@ export interface IdempotencyLimits {
   /** Of one token or principal. */
   readonly maxKeysOfOne?: number | undefined
   readonly maxKeys?: number | undefined
+  /** What each has, however many the others took. */
+  readonly keysOfEach?: number | undefined
 }
 
 export interface IdempotencyOptions extends IdempotencyLimits {
@@ -66,16 +68,16 @@ export type KeptAnswer = NonNullable<IdempotencyRow['answer']>
 
 export class Idempotency {
   readonly #options: Omit<IdempotencyOptions, keyof IdempotencyLimits>
-  readonly #limits: { readonly maxKeysOfOne: number; readonly maxKeys: number }
+  readonly #limits: { readonly [name in keyof IdempotencyLimits]-?: number }
   /** Under way in this process, by the names of their rows; and the MACs of their requests. */
   readonly #underWay = new Map<string, Uint8Array>()
   /** Rows by owner, as far as they were counted; other nodes' since then are not among them. */
   #counts = new Map<string, number>()
   #total = 0
 
-  constructor({ maxKeysOfOne = 10_000, maxKeys = 50_000, ...options }: IdempotencyOptions) {
+  constructor({ maxKeysOfOne = 10_000, maxKeys = 50_000, keysOfEach = 100, ...options }: IdempotencyOptions) {
     this.#options = options
-    this.#limits = { maxKeysOfOne, maxKeys }
+    this.#limits = { maxKeysOfOne, maxKeys, keysOfEach }
   }
 
   /**
@@ -139,13 +141,14 @@ export class Idempotency {
 
   async #requireRoom(owner: string): Promise<void> {
     const { ledger } = this.#options
-    const { maxKeysOfOne, maxKeys } = this.#limits
+    const { maxKeysOfOne, maxKeys, keysOfEach } = this.#limits
     if (!this.#counts.has(owner)) {
-      let count = 0
-      for await (const page of allRows(ledger, 'idempotency', { owner })) count += page.length
-      if (!this.#counts.has(owner)) this.#count(owner, count)
+      let found = 0
+      for await (const page of allRows(ledger, 'idempotency', { owner })) found += page.length
+      if (!this.#counts.has(owner)) this.#count(owner, found)
     }
-    if (this.#total >= maxKeys || (this.#counts.get(owner) ?? 0) >= maxKeysOfOne) {
+    const count = this.#counts.get(owner) ?? 0
+    if (count >= maxKeysOfOne || (this.#total >= maxKeys && count >= keysOfEach)) {
       throw new RateLimited('too many idempotency keys are in use', hourMs)
     }
   }

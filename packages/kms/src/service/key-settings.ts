@@ -28,11 +28,12 @@ export const unsaidSettings: Protection = {
   issuedOnly: false,
   minUnwrapVersion: 1,
   destroyAfterMs: defaultDestroyWaitMs,
+  enabled: true,
 }
 
 type Protection = Pick<
   KeyRow,
-  'rewrapTo' | 'exportable' | 'issuedOnly' | 'minUnwrapVersion' | 'destroyAfterMs'
+  'enabled' | 'rewrapTo' | 'exportable' | 'issuedOnly' | 'minUnwrapVersion' | 'destroyAfterMs'
 >
 
 export interface KeyChanges extends KeySettings {
@@ -68,8 +69,9 @@ export function changedColumns(changes: KeyChanges, row: KeyRow, shortestWaitMs:
  * sooner.
  */
 export function loosens(changes: KeyChanges, row: Protection): boolean {
-  const { rewrapTo = [], destroyAfterMs, exportable, issuedOnly, minUnwrapVersion } = changes
+  const { rewrapTo = [], destroyAfterMs, exportable, issuedOnly, enabled, minUnwrapVersion } = changes
   return (
+    (enabled === true && !row.enabled) ||
     rewrapTo.some((target) => !row.rewrapTo.includes(target)) ||
     (exportable === true && !row.exportable) ||
     (issuedOnly === false && row.issuedOnly) ||

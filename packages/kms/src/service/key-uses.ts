@@ -40,7 +40,7 @@ export function requireRewrapping(key: KeyRow, version: Use): void {
 export function requireEnabled({ key, enabled }: KeyRow): void {
   if (enabled) return
   throw new ServiceError('invalid_state', `the key ${key} is not enabled`, {
-    hint: 'somebody stopped all its uses; who may change keys can enable it again',
+    hint: 'somebody stopped all its uses; who may loosen the protection of keys can enable it again',
   })
 }
 

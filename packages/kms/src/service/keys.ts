@@ -72,7 +72,6 @@ export function keyRow(
     key,
     purpose,
     kemId,
-    enabled: true,
     latestVersion: version,
     primaryVersion: version,
     labels: {},

@@ -6,7 +6,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { publicRoutes, routeTable } from '../../src/http/route-table.ts'
 import type { RouteName } from '../../src/http/route-table.ts'
 import { auditHeads } from '../../src/service/audit-heads.ts'
-import { requests } from '../support/requests.ts'
+import { requests, requestsBeside } from '../support/requests.ts'
 import type { Sent } from '../support/requests.ts'
 import { allBut, startTestService } from '../support/service.ts'
 import type { TestService, TestServiceOptions } from '../support/service.ts'
@@ -31,7 +31,7 @@ async function sendThis(under: TestService, [path, init]: Sent, token: string | 
 
 const names = Object.keys(routeTable) as RouteName[]
 /** Of no route: taken beside that of a route, for some of what it does. */
-const additional: readonly Permission[] = ['keys.policy', 'keys.label', 'census.assign', 'unwrap.compromised']
+const additional = Object.keys(requestsBeside) as (keyof typeof requestsBeside)[]
 
 describe('the table of routes', () => {
   test('names every route of the app, and no other', async () => {
@@ -44,7 +44,7 @@ describe('the table of routes', () => {
 
   test('uses every permission', () => {
     const used = new Set<Permission>(Object.values(routeTable).map(({ permission }) => permission))
-    expect(used).toEqual(new Set(permissions.filter((one) => !additional.includes(one))))
+    expect(used).toEqual(new Set(permissions.filter((one) => !(additional as Permission[]).includes(one))))
   })
 })
 
@@ -92,6 +92,27 @@ describe.each(names)('%s', (name) => {
       const { status } = await sendThis(under, request, await under.token([other]))
       expect(status).toBe(403)
     })
+  })
+})
+
+describe.each(additional)('%s, beside the permission of a route', (permission) => {
+  const { route, request } = requestsBeside[permission]
+  const wasDone = async (...held: readonly Permission[]) => {
+    const under = await start()
+    const { status, text } = await sendThis(under, await request(under), await under.token(held))
+    // Of a batch, each item has its own answer.
+    return status < 300 && !text.includes('permission_denied')
+  }
+
+  test('is enough with it', async () => {
+    expect(await wasDone(route, permission)).toBe(true)
+  })
+
+  test('is needed: with the other alone, or with all others, it is refused', async () => {
+    expect(await wasDone(route)).toBe(false)
+    expect(await wasDone(permission)).toBe(false)
+    expect(await wasDone(...allBut(permission))).toBe(false)
+    expect(await wasDone(...allBut(route))).toBe(false)
   })
 })
 

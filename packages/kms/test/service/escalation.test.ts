@@ -29,6 +29,7 @@ describe('what loosens the protection of a key takes keys.policy', () => {
     ['data keys from elsewhere', { issuedOnly: true }, { issuedOnly: false }],
     ['older versions that unwrap', { minUnwrapVersion: 2 }, { minUnwrapVersion: 1 }],
     ['a shorter wait before destruction', {}, { destroyAfterMs: 8 * day }],
+    ['an end of its being disabled', { enabled: false }, { enabled: true }],
   ])('%s', async (_, before, loosened) => {
     const under = await startTestService({ keys: ['a', 'b', 'mine'] })
     const { keys, life } = under.service
@@ -43,7 +44,7 @@ describe('what loosens the protection of a key takes keys.policy', () => {
     const holder = await callerOf(under, ['keys.update', 'keys.policy', 'keys.read'])
     expect(await keys.update(holder, 'a', generation, loosened)).toMatchObject(loosened)
     // And back again without it.
-    await keys.update(without, 'a', generation + 1, { enabled: false, ...before })
+    await keys.update(without, 'a', generation + 1, { rotateEveryMs: 90 * day, ...before })
   })
 
   test.each<[string, KeyChanges]>([
@@ -326,6 +327,18 @@ describe('a consumer is spoken for by whoever registered it', () => {
       const lost = census.put(under.admin, 'a', 'users', { assignTo: nobody })
       await expect(lost).rejects.toMatchObject({ code: 'not_found' })
     }
+  })
+
+  test('of which a key has a thousand at most', async () => {
+    const { under, census } = await begin()
+    const owner = await callerOf(under, writing)
+    await Promise.all(
+      Array.from({ length: 1000 }, (_, index) => census.put(owner, 'a', `c${index}`, { counts: null })),
+    )
+    await expect(census.put(owner, 'a', 'more', { counts: null })).rejects.toMatchObject({
+      code: 'invalid_state',
+    })
+    await expect(census.put(owner, 'a', 'c7', { counts: [] })).resolves.toMatchObject({ counts: [] })
   })
 
   test('over HTTP', async () => {

@@ -172,6 +172,39 @@ export const requests: Readonly<Record<RouteName, (under: TestService) => Sent |
   },
 }
 
+/** For each permission that is taken beside that of a route: what takes both. */
+export const requestsBeside = {
+  'keys.policy': {
+    route: 'keys.update',
+    request: async (): Promise<Sent> => [
+      '/v1/keys/a',
+      { ...json('PATCH', { exportable: true }), headers: { ...jsonType, 'if-match': '"2"' } },
+    ],
+  },
+  'keys.label': {
+    route: 'keys.update',
+    request: async (): Promise<Sent> => [
+      '/v1/keys/a',
+      { ...json('PATCH', { labels: { env: 'x' } }), headers: { ...jsonType, 'if-match': '"2"' } },
+    ],
+  },
+  'census.assign': {
+    route: 'census.write',
+    request: async (under: TestService): Promise<Sent> => {
+      await under.service.life.census.put(under.admin, 'a', 'users', { counts: null })
+      return ['/v1/keys/a/census/users', json('PUT', { counts: [] })]
+    },
+  },
+  'unwrap.compromised': {
+    route: 'unwrap',
+    request: async (under: TestService): Promise<Sent> => {
+      const sent = await requests['POST /v1/unwrap'](under)
+      await under.service.life.versions.setState(under.admin, 'a', 2, 'compromised')
+      return sent
+    },
+  },
+} as const
+
 /** Of a principal that is there. */
 async function principalPath(under: TestService): Promise<string> {
   const { access } = under.client()

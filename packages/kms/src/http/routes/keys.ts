@@ -49,7 +49,7 @@ const updateKey = createRoute({
   summary: 'Change what is said of a key',
   description:
     'Takes `If-Match`. Labels take the permission `keys.label` too; what loosens the protection of the key — more of ' +
-    '`rewrap_to`, `exportable`, no longer `issued_only`, a lower `min_unwrap_version`, a shorter `destroy_after_seconds` — ' +
+    '`rewrap_to`, `exportable`, no longer `issued_only`, a lower `min_unwrap_version`, a shorter `destroy_after_seconds`, `enabled` again — ' +
     'takes `keys.policy`.',
   request: { params: keyParams, body: jsonRequest(updateKeyRequest) },
   responses: { 200: jsonAnswer(keyInfo, 'The key as it is now'), ...problems },
