@@ -4,8 +4,11 @@ import { checkOptions } from '../options.ts'
 import { requestError, strangeAnswer } from './problems.ts'
 import type {
   AcceptRollbackRequest,
+  BackupInfo,
   CreatedSlot,
   CreateSlotRequest,
+  InitAnswer,
+  InitRequest,
   RollbackAnswer,
   RootRotation,
   SealStatus,
@@ -14,6 +17,11 @@ import type {
 } from './sys-wire.ts'
 import { Transport } from './transport.ts'
 import type { Sending, TransportOptions } from './transport.ts'
+import type { Page } from './wire.ts'
+
+/** Longer than any backup may take. */
+const maxBackupMs = 2 * 60 * 60 * 1000
+const beginsWithinMs = 60_000
 
 const sysOptions = ['url', 'token', 'fetch', 'timeoutMs', 'deadlineMs', 'attempts', 'signal'] as const
 
@@ -58,6 +66,12 @@ export class KmsSysClient {
     return await this.#ask('POST', '/v1/sys/accept-rollback', what, { body: request, kind: 'once' })
   }
 
+  /** Sets a service up that was started to wait for it, on its admin socket; it is open then. */
+  async init(request: InitRequest = {}): Promise<InitAnswer> {
+    const what = 'way to set it up here: use its admin socket'
+    return await this.#ask('POST', '/v1/sys/init', what, { body: request, kind: 'once' })
+  }
+
   /** Forgets all keys until somebody unseals; takes the permission `sys.seal`. */
   async seal(): Promise<SealStatus> {
     return await this.#ask('POST', '/v1/sys/seal', 'way to seal it', { kind: 'once' })
@@ -88,6 +102,58 @@ export class KmsSysClient {
   /** How far that has come; takes the permission `root.rotate`. */
   async rootRotation(): Promise<RootRotation> {
     return await this.#ask('GET', '/v1/sys/root-rotations', 'rotation of the root key')
+  }
+
+  /**
+   * A backup of the whole database, sealed to the recipients that the service knows. Say `confirmBackup` once it is on a
+   * disk: nobody relies on it before. Takes the permission `backups.create`.
+   *
+   * @returns Its id, and its bytes as they come; they end with an error where the backup has no end.
+   */
+  async takeBackup(): Promise<{ backup: string; bytes: ReadableStream<Uint8Array> }> {
+    const answer = await this.#transport.receive('POST', '/v1/sys/backups', beginsWithinMs)
+    if ('json' in answer) throw requestError(this.url, answer.status, answer.json, 'way to make backups')
+    const backup = answer.headers.get('longhold-backup') ?? ''
+    if (!/^[0-9a-f]{32}$/.test(backup)) throw strangeAnswer(this.url)
+    return { backup, bytes: answer.bytes }
+  }
+
+  /** A backup in the folder of the service, once it is there; takes the permission `backups.create`. */
+  async writeBackup(): Promise<BackupInfo> {
+    const answer = await this.#transport.receive('POST', '/v1/sys/backups?to=folder', maxBackupMs)
+    if (!('json' in answer)) throw strangeAnswer(this.url)
+    const { status, json } = answer
+    if (status !== 201) throw requestError(this.url, status, json, 'way to make backups')
+    return json as BackupInfo
+  }
+
+  /**
+   * Whoever has a backup says that it is whole, and on a disk; takes the permission `backups.create`.
+   *
+   * @param sha256 Of the file, hexadecimal.
+   */
+  async confirmBackup(backup: string, sha256: string): Promise<BackupInfo> {
+    const path = `/v1/sys/backups/${encodeURIComponent(backup)}/confirm`
+    return await this.#ask('POST', path, `backup ${backup}`, { body: { sha256 } })
+  }
+
+  /** All backups that are on record; takes the permission `backups.list`. */
+  async listBackups(): Promise<BackupInfo[]> {
+    const backups: BackupInfo[] = []
+    let query = ''
+    for (;;) {
+      const path = `/v1/sys/backups${query}`
+      const page = await this.#ask<Page<BackupInfo>>('GET', path, 'list of backups')
+      if (!Array.isArray(page.items)) throw strangeAnswer(this.url)
+      backups.push(...page.items)
+      if (page.next_cursor === undefined) return backups
+      query = `?cursor=${encodeURIComponent(page.next_cursor)}`
+    }
+  }
+
+  /** Whoever had a backup says that it is deleted; takes the permission `backups.remove`. */
+  async removeBackup(backup: string): Promise<void> {
+    await this.#ask('DELETE', `/v1/sys/backups/${encodeURIComponent(backup)}`, `backup ${backup}`)
   }
 
   async #ask<T>(

@@ -115,6 +115,50 @@ export class Transport {
     }
   }
 
+  /**
+   * Sends a request once, whose answer may be bytes of any length.
+   *
+   * @param waitMs For the beginning of the answer; its bytes may take any time.
+   * @returns The bytes, or what an answer of JSON holds.
+   * @throws LongholdError `unavailable` without an answer; reading the bytes fails with the platform's error.
+   */
+  async receive(
+    method: string,
+    path: string,
+    waitMs: number,
+  ): Promise<
+    | { readonly status: number; readonly headers: Headers; readonly bytes: ReadableStream<Uint8Array> }
+    | { readonly status: number; readonly json: unknown }
+  > {
+    const timeout = new AbortController()
+    const timer = setTimeout(() => timeout.abort(), waitMs)
+    const signals = [timeout.signal, ...(this.#signal === undefined ? [] : [this.#signal])]
+    let response: Response
+    try {
+      response = await this.#fetch(this.url + path, {
+        method,
+        headers: this.#token === undefined ? {} : { authorization: `Bearer ${this.#token}` },
+        redirect: 'error',
+        cache: 'no-store',
+        credentials: 'omit',
+        signal: AbortSignal.any(signals),
+      })
+    } catch (error) {
+      throw this.#noAnswer(error, timeout.signal, waitMs)
+    } finally {
+      clearTimeout(timer)
+    }
+    const { status, headers, body } = response
+    if (headers.get('content-type') === 'application/octet-stream' && body !== null) {
+      return { status, headers, bytes: body }
+    }
+    try {
+      return { status, json: JSON.parse((await readText(response)) ?? '') as unknown }
+    } catch {
+      throw strangeAnswer(this.url)
+    }
+  }
+
   /** `isOver`: another one would end alike. */
   async #attempt(path: string, request: RequestInit, timeoutMs: number): Promise<Attempt> {
     const timeout = AbortSignal.timeout(Math.max(1, Math.ceil(timeoutMs)))

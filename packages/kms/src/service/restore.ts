@@ -49,7 +49,8 @@ export interface BackupCheck {
   readonly epochs?: string | undefined
 }
 
-export interface RestoreOptions extends BackupCheck {
+/** Where a backup goes. */
+export interface RestoreTarget {
   /** Empty. */
   readonly store: KeyStore
   /** For the new slot. */
@@ -58,25 +59,38 @@ export interface RestoreOptions extends BackupCheck {
   readonly keepToken: (text: string) => void
 }
 
-/** What a backup holds. */
+export interface RestoreOptions extends BackupCheck {
+  /** Asked for once the backup was checked: before, nothing is made. What it gives stays the caller's. */
+  readonly target: () => Promise<RestoreTarget>
+}
+
+/** What a backup holds: keys, versions and entries of the log are counted; times are milliseconds since 1970. */
 export interface BackupReport {
   readonly backup: string
   readonly clusterId: string
   readonly fingerprint: string
+  /** Milliseconds since 1970. */
   readonly takenAt: number
+  /** Of its cluster head: one more with every commit. */
   readonly epoch: number
+  /** How many. */
   readonly keys: number
+  /** How many, of all keys. */
   readonly versions: number
+  /** How many, of the audit log. */
   readonly entries: number
+  /** Of the file, in bytes. */
   readonly byteLength: number
-  /** Hexadecimal. */
+  /** Of the file, hexadecimal. */
   readonly sha256: string
 }
 
-/** What became of it. */
+/** What became of it: where it went on, what ended, and what is lost. */
 export interface RestoreReport extends BackupReport {
+  /** Of the new cluster head: above all there were. */
   readonly newEpoch: number
   readonly head: HeadRow
+  /** How many. */
   readonly tokensEnded: number
   /** Versions that were more in the backup than they may be. */
   readonly merged: readonly FinalVersion[]
@@ -100,13 +114,9 @@ export async function checkBackup(check: BackupCheck): Promise<BackupReport> {
  * @throws ServiceError as `checkBackup`; `already_initialised` for a database that is not empty, `storage_unavailable`,
  * `slot_unavailable`.
  */
-export async function restoreBackup({
-  store,
-  opener,
-  keepToken,
-  ...check
-}: RestoreOptions): Promise<RestoreReport> {
+export async function restoreBackup({ target, ...check }: RestoreOptions): Promise<RestoreReport> {
   const { report, manifest, aftermath, highestEpoch, newest } = await examine(check)
+  const { store, opener, keepToken } = await target()
   const at = await store.now()
   const newEpoch = Math.max(report.epoch, highestEpoch) + epochJump
   if (!Number.isSafeInteger(newEpoch)) throw badBackup('its epoch is too high to go on')

@@ -8,7 +8,7 @@ import type { KeyStore } from '../../src/service/key-store.ts'
 import { everyRow } from '../../src/service/key-store.ts'
 import type { Caller } from '../../src/service/policy.ts'
 import { checkBackup, restoreBackup } from '../../src/service/restore.ts'
-import type { RestoreOptions, RestoreReport } from '../../src/service/restore.ts'
+import type { BackupCheck, RestoreReport, RestoreTarget } from '../../src/service/restore.ts'
 import { Service } from '../../src/service/service.ts'
 import { fingerprint } from '../../src/service/signing.ts'
 import { MemoryStore } from '../../src/store/memory.ts'
@@ -16,6 +16,8 @@ import { fileOf, makeBackup, offline, takeBackup } from '../support/backups.ts'
 import { MemoryOpener } from '../support/memory-opener.ts'
 import { encodeStanza, hexOf, startTestService, wrapFor } from '../support/service.ts'
 import type { TestService } from '../support/service.ts'
+
+type Given = Partial<BackupCheck & Pick<RestoreTarget, 'store' | 'keepToken'>>
 
 interface Restored extends RestoreReport {
   readonly store: KeyStore
@@ -26,16 +28,14 @@ interface Restored extends RestoreReport {
 async function restored(
   under: TestService,
   bytes: Uint8Array,
-  { store = new MemoryStore(), ...more }: Partial<RestoreOptions> = {},
+  { store = new MemoryStore(), keepToken, ...more }: Given = {},
 ): Promise<Restored> {
   const opener = new MemoryOpener()
   let token = ''
   const report = await restoreBackup({
     file: fileOf(bytes),
     fingerprint: fingerprint(under.service.signer.publicKey),
-    store,
-    opener,
-    keepToken: (text) => void (token = text),
+    target: async () => ({ store, opener, keepToken: keepToken ?? ((text) => void (token = text)) }),
     ...more,
   })
   const open = async (): Promise<Service> => {
@@ -242,7 +242,7 @@ describe('what a checkpoint knows', () => {
 })
 
 describe('refused, and nothing written', () => {
-  async function refused(under: TestService, bytes: Uint8Array, more: Partial<RestoreOptions> = {}) {
+  async function refused(under: TestService, bytes: Uint8Array, more: Given = {}) {
     const store = new MemoryStore()
     const outcome = await restored(under, bytes, { store, ...more }).then(
       () => 'restored',

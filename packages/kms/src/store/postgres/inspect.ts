@@ -6,6 +6,7 @@ import { openPool, translated } from './connection.ts'
 
 const newest = `
   SELECT (SELECT max(created_at) FROM longhold_kms.versions) AS version,
+    (SELECT max(taken_at) FROM longhold_kms.backups WHERE confirmed_at IS NOT NULL) AS backup,
     greatest((SELECT max(started_at) FROM longhold_kms.audit_heads),
       (SELECT max(created_at) FROM longhold_kms.versions),
       (SELECT max(created_at) FROM longhold_kms.tokens),
@@ -17,6 +18,7 @@ const head = `
 
 interface NewestRow {
   readonly version: string | null
+  readonly backup: string | null
   readonly any: string | null
   readonly jump: string | null
 }
@@ -50,7 +52,7 @@ export async function inspectPostgres(url: string): Promise<DatabaseFacts> {
         newestMs: numberOf(times[0]?.any),
         jumpByMs: numberOf(times[0]?.jump),
         newestVersionMs: numberOf(times[0]?.version),
-        newestBackupMs: undefined,
+        newestBackupMs: numberOf(times[0]?.backup),
         clusterId: row.cluster_id,
         head: {
           epoch: Number(row.epoch),

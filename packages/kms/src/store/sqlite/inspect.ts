@@ -14,6 +14,7 @@ export function inspectDatabase(path: string): DatabaseFacts {
     const one = (sql: string) => database?.prepare<[], number | null>(sql).pluck().get() ?? undefined
     const slots = database.prepare<[], string>('SELECT kind FROM slots').pluck().all()
     const newestVersionMs = one('SELECT max(created_at) FROM versions')
+    const newestBackupMs = one('SELECT max(taken_at) FROM backups WHERE confirmed_at IS NOT NULL')
     const newestMs = one(
       `SELECT max(at) FROM (SELECT max(started_at) AS at FROM audit_heads UNION ALL
        SELECT max(created_at) FROM versions UNION ALL SELECT max(created_at) FROM tokens UNION ALL
@@ -27,7 +28,7 @@ export function inspectDatabase(path: string): DatabaseFacts {
       )
       .get()
     if (clusterId === undefined || head === undefined) throw storageUnavailable('no service in it')
-    return { slots, newestMs, jumpByMs, newestVersionMs, newestBackupMs: undefined, clusterId, head }
+    return { slots, newestMs, jumpByMs, newestVersionMs, newestBackupMs, clusterId, head }
   } catch (error) {
     throw storageError(error)
   } finally {
