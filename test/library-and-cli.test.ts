@@ -196,8 +196,8 @@ describe('a keyring key that longhold reencrypt is given', () => {
     const reference = await makeKeyringKey({ ...keys, store: before })
     await before.close()
     const file = ['rows.ndjson', '--id', 'id', '--column', 'body']
-    const vouching = ['--keyring-key', reference]
-    await space.ok([...run, ...file, ...recipient, ...opening, ...vouching])
+    space.write('longhold.yaml', `reencrypt:\n  keyring-key: ${reference}\n`)
+    await space.ok([...run, ...file, ...recipient, ...opening])
     await using store = await FileKeyStore.open(space.file('rows.ndjson.keys.ndjson'))
     await using keyring = openKeyring({ ...keys, store, keyringKey: parseKeyringKey(reference) })
     const records = space.read('rows.ndjson.longhold').trim().split('\n')
