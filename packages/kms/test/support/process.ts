@@ -56,6 +56,11 @@ export async function serveOnFullDisk(blocks: number, ...argv: string[]): Promis
   return await serving(start(['serve', '--listen', '127.0.0.1:0', ...argv], { before: limit }))
 }
 
+/** The same in front of which another command runs: `before`, then node. */
+export async function serveUnder(before: readonly string[], ...argv: string[]): Promise<Serving> {
+  return await serving(start(['serve', '--listen', '127.0.0.1:0', ...argv], { before }))
+}
+
 /** The same with a log that has no room for one more byte. */
 export async function serveWithFullLog(file: string, ...argv: string[]): Promise<Serving> {
   const blocks = 2000
