@@ -38,6 +38,7 @@ describe('killed before and after every statement: as it was or done, whole, and
 
 describe('killed at statements from the first to the last: as after one of its commits, whole, and it goes on', () => {
   test.each([
+    ['rotate-once', 2],
     ['overwrite', 2],
     ['root-rotation', 6],
     ['unseal', 1],

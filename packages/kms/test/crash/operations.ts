@@ -1,6 +1,8 @@
 /** What is interrupted: a row for each operation. To add one: a row here, and its name in `crash.test.ts`. */
 
 import { KeyFile } from '../../src/seal/key-file.ts'
+import { ServiceError } from '../../src/service/errors.ts'
+import { Claim } from '../../src/service/idempotency.ts'
 import type { Caller } from '../../src/service/policy.ts'
 import type { Service } from '../../src/service/service.ts'
 
@@ -72,8 +74,34 @@ const rotate = async ({ service, admin }: Opened): Promise<void> => {
   await service.life.versions.rotate(admin, 'a')
 }
 
+/** What a request under an idempotency key does. False: it was done before, as far as is known. */
+async function rotateOnce({ service, admin }: Opened): Promise<boolean> {
+  const request = { route: 'rotate', key: 'k', content: ['a'], isKept: true, isHarmless: false }
+  const claim = await service.idempotency.begin(admin.principal, request)
+  if (!(claim instanceof Claim)) return false
+  const { primaryVersion } = await service.life.versions.rotate({ ...admin, riders: [claim] }, 'a')
+  await claim.finish({ status: 200, headers: [], body: String(primaryVersion) })
+  claim.release()
+  return true
+}
+
 export const operations = {
   rotate: { prepare: nothing, run: once(rotate), actions: ['key.rotate'], again: rotate },
+  // The change with its key, then the answer: never made twice, whoever dies where.
+  'rotate-once': {
+    prepare: nothing,
+    run: once(async (opened) => void (await rotateOnce(opened))),
+    actions: ['key.rotate'],
+    again: async (opened) => {
+      const before = (await opened.service.keys.row(opened.admin, 'a')).latestVersion
+      const isMade = await rotateOnce(opened).catch((error: unknown) => {
+        if (error instanceof ServiceError && error.code === 'idempotency_in_progress') return false
+        throw error
+      })
+      const after = (await opened.service.keys.row(opened.admin, 'a')).latestVersion
+      if (isMade !== (before === 1) || after !== 2) throw new Error(`version ${before}, then ${after}`)
+    },
+  },
   destroy: {
     prepare: switchedOff,
     run: once(scheduleDestruction),
