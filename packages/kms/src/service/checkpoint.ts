@@ -24,6 +24,15 @@ export interface KeyProgress {
   readonly generation: number
 }
 
+/** The newest backup that counts. */
+export interface NewestBackup {
+  readonly backup: string
+  /** Of the cluster head it holds. */
+  readonly epoch: number
+  /** Of its file, hexadecimal. */
+  readonly sha256: string
+}
+
 export interface Checkpoint {
   /** 1, 2, 3, … */
   readonly number: number
@@ -37,6 +46,8 @@ export interface Checkpoint {
   readonly chains: readonly PreviousRun[]
   readonly finalVersions: readonly FinalVersion[]
   readonly keys: readonly KeyProgress[]
+  /** Null: there is none. */
+  readonly newestBackup: NewestBackup | null
 }
 
 const format = 'longhold/kms/v1/checkpoint'
@@ -55,6 +66,7 @@ interface Body {
     readonly latest_version: number
     readonly generation: number
   }[]
+  readonly newest_backup: NewestBackup | null
 }
 
 /** One line of JSON: the body as a text, exactly as it was signed, and the signature (base64url). */
@@ -73,6 +85,7 @@ export function signCheckpoint(signer: Signer, checkpoint: Checkpoint): string {
       latest_version: latestVersion,
       generation,
     })),
+    newest_backup: checkpoint.newestBackup,
   }
   const body = JSON.stringify(fields)
   return JSON.stringify({ body, signature: toBase64url(signer.sign('checkpoint', body)) })
@@ -110,6 +123,7 @@ export function readCheckpoint(
       latestVersion,
       generation,
     })),
+    newestBackup: fields.newest_backup,
   }
 }
 

@@ -6,7 +6,7 @@ import { auditHeads } from './audit-heads.ts'
 import type { AuditLog } from './audit-log.ts'
 import { insert } from './changes.ts'
 import { signCheckpoint } from './checkpoint.ts'
-import type { Checkpoint, FinalVersion, KeyProgress } from './checkpoint.ts'
+import type { Checkpoint, FinalVersion, KeyProgress, NewestBackup } from './checkpoint.ts'
 import { ServiceError } from './errors.ts'
 import { allRows } from './key-store.ts'
 import type { Ledger } from './ledger.ts'
@@ -152,7 +152,16 @@ export class Checkpoints {
     for await (const rows of allRows(ledger, 'keys')) {
       keys.push(...rows.map(({ key, latestVersion, generation }) => ({ key, latestVersion, generation })))
     }
+    let newestBackup: NewestBackup | null = null
+    for await (const rows of allRows(ledger, 'backups')) {
+      for (const { backup, epoch: its, sha256, confirmedAt } of rows) {
+        if (its === null || sha256 === null || confirmedAt === null) continue
+        if (newestBackup === null || newestBackup.epoch < its) {
+          newestBackup = { backup, epoch: its, sha256: toHex(sha256) }
+        }
+      }
+    }
     const chains = heads.map(({ run, seq, lastMac }) => ({ run, seq, mac: toHex(lastMac) }))
-    return { number, at, epoch, headMac: toHex(mac), chains, finalVersions, keys }
+    return { number, at, epoch, headMac: toHex(mac), chains, finalVersions, keys, newestBackup }
   }
 }

@@ -20,7 +20,7 @@ import type { Manifest } from './backup-format.ts'
 import { readBackup } from './backup-reader.ts'
 import type { BackupFile, OpenedBackup } from './backup-reader.ts'
 import { readCheckpoint } from './checkpoint.ts'
-import type { Checkpoint, FinalVersion } from './checkpoint.ts'
+import type { Checkpoint, FinalVersion, NewestBackup } from './checkpoint.ts'
 import { HeadChange, sealHead } from './cluster-head.ts'
 import { ServiceError } from './errors.ts'
 import type { Filling, HeadRow, KeyStore } from './key-store.ts'
@@ -249,9 +249,22 @@ function requireEpochs(
   const there = `${head.epoch}:${known}`
   if (head.epoch >= known || epochs === 'any' || epochs === there) return
   const what = `the backup is at epoch ${head.epoch}, and the database was at ${known} later`
+  const newer = newerBackup(head.epoch, given)
+  const better =
+    newer === undefined
+      ? 'give a newer backup'
+      : `there is a newer backup, ${newer.backup}, SHA-256 ${newer.sha256}`
   throw new ServiceError('rollback_detected', what, {
-    hint: `what was done between is lost: give a newer backup; or, to go on with this one: --epochs ${there}`,
+    hint: `what was done between is lost: ${better}; or, to go on with this one: --epochs ${there}`,
   })
+}
+
+/** Somebody who writes where backups lie can put an old one in the place of a new one. */
+function newerBackup(epoch: number, given: readonly Checkpoint[]): NewestBackup | undefined {
+  return given
+    .flatMap(({ newestBackup }) => newestBackup ?? [])
+    .toSorted((a, b) => b.epoch - a.epoch)
+    .find((backup) => backup.epoch > epoch)
 }
 
 function highestOf(given: readonly Checkpoint[], anchored: AnchoredHead | undefined): number {

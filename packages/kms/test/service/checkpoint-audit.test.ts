@@ -19,7 +19,7 @@ function withHeads(
 
 async function checkpointOf(log: AuditReader): Promise<Checkpoint> {
   const chains = (await auditHeads(log)).map(({ run, seq, lastMac }) => ({ run, seq, mac: toHex(lastMac) }))
-  return { number: 7, at: 0, epoch: 1, headMac: '', chains, finalVersions: [], keys: [] }
+  return { number: 7, at: 0, epoch: 1, headMac: '', chains, finalVersions: [], keys: [], newestBackup: null }
 }
 
 test('a log that grew since the checkpoint fits it', async () => {
@@ -57,6 +57,7 @@ test.each<[string, (log: AuditReader, run: string) => Partial<AuditReader>, RegE
   const checkpoint = await checkpointOf(store)
   const run = checkpoint.chains.at(-1)?.run ?? ''
   const log: AuditReader = {
+    head: () => store.head(),
     row: (table, key) => store.row(table, key),
     rows: (table, page) => store.rows(table, page),
     auditEntries: (of, page) => store.auditEntries(of, page),

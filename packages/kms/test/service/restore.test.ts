@@ -227,6 +227,21 @@ describe('what a checkpoint knows', () => {
     expect((await service.checkpoints.newest())?.line).toBe(line)
   })
 
+  test('names the backup that is newer than the one given', async () => {
+    const under = await startTestService({ keys: ['a'] })
+    const old = await makeBackup(under.service)
+    const newer = await makeBackup(under.service)
+    await takeBackup(under.service)
+    const { line } = await under.service.checkpoints.create(under.admin)
+    const sha256 = Buffer.from(newer.row.sha256 ?? []).toString('hex')
+    await expect(restored(under, old.bytes, { checkpoints: [line] })).rejects.toMatchObject({
+      hint: expect.stringContaining(`${newer.row.backup}, SHA-256 ${sha256}`) as string,
+    })
+    await expect(restored(under, newer.bytes, { checkpoints: [line] })).rejects.toMatchObject({
+      hint: expect.stringContaining('give a newer backup') as string,
+    })
+  })
+
   test('of another service is refused', async () => {
     const under = await startTestService({ keys: ['a'] })
     const other = await startTestService({ keys: ['a'] })

@@ -69,6 +69,7 @@ describe('a checkpoint', () => {
     chains: [{ run: '01'.repeat(16), seq: 5, mac: 'cd'.repeat(32) }],
     finalVersions: [{ key: 'patients', version: 2, state: 'destroyed' }],
     keys: [{ key: 'patients', latestVersion: 3, generation: 7 }],
+    newestBackup: { backup: 'ef'.repeat(16), epoch: 98, sha256: '23'.repeat(32) },
   }
   const line = signCheckpoint(signer, checkpoint)
 
