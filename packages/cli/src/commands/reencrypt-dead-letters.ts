@@ -30,10 +30,9 @@ export async function writeDeadLetters(
   terminal: Terminal,
   { path, target, source, state }: DeadLetterFile,
 ): Promise<string | undefined> {
-  const shown =
-    path ?? [target.shown, ...(target.kind === 'sqlite' ? [state.table] : []), 'dead.ndjson'].join('.')
-  const absolute =
-    path === undefined ? `${target.path}${shown.slice(target.shown.length)}` : terminal.path(path)
+  const shown = path ?? defaultName(target, state)
+  const besideTarget = path === undefined && target.kind !== 'postgres'
+  const absolute = besideTarget ? `${target.path}${shown.slice(target.shown.length)}` : terminal.path(shown)
   const isThere = await stat(absolute).then(
     () => true,
     () => false,
@@ -52,6 +51,12 @@ export async function writeDeadLetters(
     throw fileError(error, shown, 'write')
   }
   return state.counts.dead === 0 ? undefined : shown
+}
+
+/** Beside a file; of a server, in the directory the person is in. */
+function defaultName({ kind, shown }: TargetSettings, { table }: RunState): string {
+  if (kind === 'postgres') return `${table}.dead.ndjson`
+  return [shown, ...(kind === 'sqlite' ? [table] : []), 'dead.ndjson'].join('.')
 }
 
 async function* linesOf(source: RowSource, { runId, table, column }: RunState): AsyncIterable<string> {

@@ -45,7 +45,7 @@ export interface RunFlags extends TargetFlags, LegacyFlags, KeyOptions {
 export interface VerifyFlags extends TargetFlags, KeyOptions {}
 
 export function tableOption() {
-  return new Option('--table <name>', 'the table, in an SQLite database')
+  return new Option('--table <name>', 'the table, in a database')
 }
 
 export function columnOption() {

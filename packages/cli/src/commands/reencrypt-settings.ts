@@ -16,11 +16,11 @@ import type { FormatChoice } from './reencrypt-formats.ts'
 import { readPrivateKeys } from './reencrypt-private-keys.ts'
 
 export interface TargetSettings {
-  /** Absolute. */
+  /** Absolute; of a database that is a server, its address. */
   readonly path: string
   /** As the person named it. */
   readonly shown: string
-  readonly kind: 'sqlite' | 'ndjson'
+  readonly kind: 'sqlite' | 'postgres' | 'ndjson'
   readonly table: string | undefined
   readonly column: string
   readonly idMember: string | undefined
@@ -47,19 +47,20 @@ export async function resolveTarget(
   const shown = target ?? config.target
   if (shown === undefined) {
     throw usage('no target', {
-      hint: 'give an SQLite database or an NDJSON file: longhold reencrypt plan app.db …',
+      hint: 'give an SQLite database, an NDJSON file or postgres://…: longhold reencrypt plan app.db …',
     })
   }
-  const path = target === undefined ? whole.resolve(shown) : terminal.path(shown)
+  const isPostgres = /^postgres(?:ql)?:/u.test(shown)
+  const path = isPostgres ? shown : target === undefined ? whole.resolve(shown) : terminal.path(shown)
   const column = flags.column ?? config.column
   if (column === undefined) throw usage('no column with the values', { hint: 'give --column NAME' })
-  const kind = (await isSqlite(path, shown)) ? 'sqlite' : 'ndjson'
+  const kind = isPostgres ? 'postgres' : (await isSqlite(path, shown)) ? 'sqlite' : 'ndjson'
   const table = flags.table ?? config.table
   const idMember = flags.id ?? config.id
-  if (kind === 'sqlite' && table === undefined)
+  if (kind !== 'ndjson' && table === undefined)
     throw usage(`no table of ${shown}`, { hint: 'give --table NAME' })
   if (kind === 'ndjson' && flags.table !== undefined) {
-    throw usage(`${shown} is not an SQLite database, so --table means nothing`, {
+    throw usage(`${shown} is not a database, so --table means nothing`, {
       hint: 'leave it out, or check the name of the file',
     })
   }

@@ -11,20 +11,35 @@ export async function openReader(
   columns: WantedColumns,
   which: 'old' | 'newest' = 'newest',
 ): Promise<RowReader> {
-  return target.kind === 'sqlite'
-    ? readSqliteTable(sqliteOptions(target, columns))
-    : readNdjsonFile(ndjsonOptions(target, columns), which)
+  if (target.kind === 'sqlite') return readSqliteTable(sqliteOptions(target, columns))
+  if (target.kind === 'postgres') {
+    const { readPostgresTable } = await postgresTables()
+    return await readPostgresTable(postgresOptions(target, columns))
+  }
+  return readNdjsonFile(ndjsonOptions(target, columns), which)
 }
 
 /** To work on: holds the target's lock until it is closed. */
 export async function openSource(target: TargetSettings, columns: WantedColumns): Promise<RowSource> {
-  return target.kind === 'sqlite'
-    ? openSqliteTable(sqliteOptions(target, columns))
-    : openNdjsonFile(ndjsonOptions(target, columns))
+  if (target.kind === 'sqlite') return openSqliteTable(sqliteOptions(target, columns))
+  if (target.kind === 'postgres') {
+    const { openPostgresTable } = await postgresTables()
+    return await openPostgresTable(postgresOptions(target, columns))
+  }
+  return openNdjsonFile(ndjsonOptions(target, columns))
+}
+
+/** Loaded when it is needed: most targets are files. */
+async function postgresTables() {
+  return await import('../sources/postgres-table.ts')
 }
 
 function sqliteOptions({ path, shown, table = '', busyTimeoutMs }: TargetSettings, columns: WantedColumns) {
   return { path, shown, table, columns, busyTimeoutMs }
+}
+
+function postgresOptions({ path, table = '', busyTimeoutMs }: TargetSettings, columns: WantedColumns) {
+  return { url: path, table, columns, busyTimeoutMs }
 }
 
 function ndjsonOptions({ path, shown, idMember = '' }: TargetSettings, columns: WantedColumns) {

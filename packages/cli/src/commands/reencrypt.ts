@@ -17,7 +17,7 @@ import {
   workersOption,
 } from './reencrypt-flags.ts'
 
-const targetText = 'an SQLite database or an NDJSON file; without it, what longhold.yaml says'
+const targetText = 'an SQLite database, postgres://…, or an NDJSON file; without it, what longhold.yaml says'
 
 /** `longhold reencrypt`: moves RSA-wrapped values to records, in bulk. */
 export function reencryptCommand(terminal: Terminal) {
@@ -25,7 +25,7 @@ export function reencryptCommand(terminal: Terminal) {
     .summary('move RSA-wrapped data to hybrid encryption while the application runs')
     .description(
       'Opens values that were protected with RSA and writes them again as records under data keys that are ' +
-        'wrapped for hybrid post-quantum recipients, in a table of an SQLite database or in an NDJSON file. ' +
+        'wrapped for hybrid post-quantum recipients, in a table of an SQLite or PostgreSQL database or in an NDJSON file. ' +
         'The section reencrypt of longhold.yaml says what the flags say, and declares layouts.',
     )
     .addCommand(planCommand(terminal))

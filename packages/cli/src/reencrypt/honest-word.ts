@@ -1,5 +1,7 @@
 /** What re-encrypting does and does not do for the data, said by the plan and again in every report. */
 
+import type { TargetKind } from '../sources/row-source.ts'
+
 export const remedies = [
   {
     operation: 'rewrap (same data key)',
@@ -22,18 +24,23 @@ export const honestWord = [
 ].join('\n')
 
 /** Where old copies stay behind. Some are ours to name, most are the operator's to find. */
-export function residueOf(kind: 'SQLite table' | 'NDJSON file', file: string): readonly string[] {
-  const everywhere = [
+export function residueOf(kind: TargetKind, file: string): readonly string[] {
+  return [
+    ...residue[kind].map((place) => place.replace('FILE', file)),
     'backups, snapshots and replicas made before the run',
     'exports, dumps, logs, caches and message queues that held the values',
     'git history and artefacts of builds and tests',
   ]
-  if (kind === 'NDJSON file') {
-    return [`${file} itself: it is kept, and to be removed once readers use the new file`, ...everywhere]
-  }
-  return [
+}
+
+const residue: Readonly<Record<TargetKind, readonly string[]>> = {
+  'NDJSON file': ['FILE itself: it is kept, and to be removed once readers use the new file'],
+  'SQLite table': [
     'pages of the database file that are free now: VACUUM rewrites it, PRAGMA secure_delete=ON prevents it from then on',
     'the write-ahead log beside the database until a checkpoint truncates it: PRAGMA wal_checkpoint(TRUNCATE)',
-    ...everywhere,
-  ]
+  ],
+  'PostgreSQL table': [
+    'dead rows and free space of the table until VACUUM FULL rewrites it; VACUUM alone leaves the bytes in their pages',
+    'the write-ahead log, its archive, and standbys and logical subscribers that are behind',
+  ],
 }

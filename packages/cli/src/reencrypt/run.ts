@@ -42,7 +42,7 @@ export interface RunSettings extends Omit<DataKeySettings, 'store'> {
   readonly signal: AbortSignal
   readonly onProgress: (state: RunState) => void
   /** Runs between the reading and the committing of pages. */
-  readonly testingBeforeCommit?: (pages: readonly Page[]) => void
+  readonly testingBeforeCommit?: (pages: readonly Page[]) => Awaitable<void>
 }
 
 /** A page on its way. */
@@ -196,7 +196,7 @@ class Run {
     const ready = await Promise.all(
       queue.slice(0, Math.max(1, count < 0 ? queue.length : count)).map(({ decided }) => decided),
     )
-    this.#settings.testingBeforeCommit?.(ready.map(({ page }) => page.page))
+    await this.#settings.testingBeforeCommit?.(ready.map(({ page }) => page.page))
     const pages = ready.map(({ page }) => page)
     await this.#change((state) => this.#source.commit(state, pages))
     queue.splice(0, ready.length)

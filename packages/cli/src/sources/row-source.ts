@@ -99,8 +99,11 @@ export interface Vouched {
   readonly createdAt: string
 }
 
+/** As people and reports call it. */
+export type TargetKind = 'SQLite table' | 'PostgreSQL table' | 'NDJSON file'
+
 export interface TargetDescription {
-  readonly kind: 'SQLite table' | 'NDJSON file'
+  readonly kind: TargetKind
   /** The file, as the person named it. */
   readonly file: string
   /** For people, say `app.db, table notes, column body`. */

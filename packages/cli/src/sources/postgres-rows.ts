@@ -1,0 +1,150 @@
+/** How rows of a PostgreSQL table are read in order, found again, and named to people. */
+
+import { quoted } from './postgres-schema.ts'
+import type { PostgresColumn, PostgresShape } from './postgres-schema.ts'
+
+/** A row as it was read. */
+export interface PostgresRow {
+  /** The parts of the primary key as text, bytes in hexadecimal. */
+  readonly key: readonly string[]
+  /** Bytes of bytea columns, the text of all others. */
+  readonly cells: readonly (string | Uint8Array | null)[]
+  /** A cell is larger than one that is read. */
+  readonly isLarge: boolean
+  /** How many rows were met before the bytes of the page ended it. */
+  readonly met: number
+}
+
+/** A result of `selectSql`; cells are `c0`, `c1`, … */
+export interface PostgresResult {
+  readonly key: readonly string[]
+  readonly is_large: boolean
+  readonly met: string
+}
+
+export function rowOf(result: PostgresResult, columns: number): PostgresRow {
+  const named: Readonly<Record<string, unknown>> = { ...result }
+  const cells = Array.from(
+    { length: columns },
+    (_, index) => named[`c${index}`] as string | Uint8Array | null,
+  ) // cast so in selectSql
+  return { key: result.key, cells, isLarge: result.is_large, met: Number(result.met) }
+}
+
+/** 64 MiB of plaintext in hexadecimal, and some. Larger cells are not read into memory. */
+const maxCellBytes = 136 * 1024 * 1024
+
+/**
+ * A page: parameters are the most rows, the most bytes (one row may be larger), and the key that was last. The length of a
+ * text or of bytes is known without reading them.
+ */
+export function selectSql({ from, key, columns }: PostgresShape, which: 'first' | 'next'): string {
+  const order = key.map(({ name }) => quoted(name)).join(', ')
+  const after = key.map(({ type }, index) => fromKeyText(`$${index + 3}::text`, type)).join(', ')
+  const lengths = columns.map(({ name, kind }) => `coalesce(octet_length(${lengthOf(name, kind)}), 0)`)
+  const cells = columns.map(({ name, kind }) => (kind === 'bytes' ? quoted(name) : `${quoted(name)}::text`))
+  const names = cells.map((_, index) => `c${index}`)
+  return `
+    SELECT key, is_large, met, ${names.map((name) => `CASE WHEN is_large THEN NULL ELSE ${name} END AS ${name}`).join(', ')}
+      FROM (
+        SELECT *, count(*) OVER () AS met,
+               sum(bytes) OVER (ORDER BY place ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW) - bytes AS before
+          FROM (
+            SELECT row_number() OVER (ORDER BY ${order}) AS place,
+                   ARRAY[${key.map(keyText).join(', ')}] AS key,
+                   ${lengths.join(' + ')} AS bytes,
+                   greatest(${lengths.join(', ')}) > ${maxCellBytes} AS is_large,
+                   ${cells.map((cell, index) => `${cell} AS c${index}`).join(', ')}
+              FROM ${from}
+             ${which === 'next' ? `WHERE (${order}) > (${after})` : ''}
+             ORDER BY ${order}
+             LIMIT $1::int8
+          ) AS met_rows
+      ) AS page
+     WHERE before < $2::int8 ORDER BY place`
+}
+
+/**
+ * Replaces rows that are what was read: parameters are lists, of replacements, of each part of the keys, of each column's
+ * old value. Gives the places of those replaced, from 1, and whether the column now holds what it was given.
+ *
+ * @param compares False for a test that shows what happens without.
+ */
+export function replaceSql(shape: PostgresShape, own: readonly PostgresColumn[], compares: boolean): string {
+  const [value] = own
+  if (value === undefined) throw new RangeError('a table without a column to replace')
+  const set = own.map(({ name }, index) => `${quoted(name)} = ${index === 0 ? newValue(value) : 'NULL'}`)
+  return `
+    UPDATE ${shape.from} AS t SET ${set.join(', ')}
+      FROM ${given(shape, own)}
+     WHERE ${[...sameKey(shape), ...(compares ? own.map(sameValue) : [])].join(' AND ')}
+    RETURNING g.place, ${asRead(value, 't.')} IS NOT DISTINCT FROM ${asRead(value, '', newValue(value))} AS kept`
+}
+
+/** Which rows still are what was read: parameters as `replaceSql`. */
+export function unchangedSql(shape: PostgresShape, own: readonly PostgresColumn[]): string {
+  return `
+    SELECT g.place FROM ${shape.from} AS t, ${given(shape, own)}
+     WHERE ${[...sameKey(shape), ...own.map(sameValue)].join(' AND ')}`
+}
+
+function given({ key }: PostgresShape, own: readonly PostgresColumn[]): string {
+  const list = ({ kind }: PostgresColumn): string => (kind === 'bytes' ? 'bytea[]' : 'text[]')
+  const [value] = own
+  const types = [value === undefined ? 'text[]' : list(value), ...key.map(() => 'text[]'), ...own.map(list)]
+  const names = ['new', ...key.map((_, index) => `k${index}`), ...own.map((_, index) => `o${index}`), 'place']
+  return `unnest(${types.map((type, index) => `$${index + 1}::${type}`).join(', ')})
+    WITH ORDINALITY AS g (${names.join(', ')})`
+}
+
+function sameKey({ key }: PostgresShape): string[] {
+  return key.map(({ name, type }, index) => `t.${quoted(name)} = ${fromKeyText(`g.k${index}`, type)}`)
+}
+
+/** Compares bytes, whatever collation a column has, and whatever JSON takes for the same. */
+function sameValue(column: PostgresColumn, index: number): string {
+  return `${asRead(column, 't.')} IS NOT DISTINCT FROM ${column.kind === 'bytes' ? `g.o${index}` : `g.o${index} COLLATE "C"`}`
+}
+
+/** A column, or another expression of its type, as `selectSql` reads it. */
+function asRead(
+  { name, kind }: PostgresColumn,
+  prefix: string,
+  expression = `${prefix}${quoted(name)}`,
+): string {
+  return kind === 'bytes' ? expression : `(${expression})::text COLLATE "C"`
+}
+
+/** What a column of that type takes for a record. */
+function newValue({ kind, type }: PostgresColumn): string {
+  if (kind === 'bytes') return 'g.new'
+  // A cast to varchar(40) would cut the record; an assignment is refused.
+  return kind === 'json' ? `to_json(g.new)::${type}` : 'g.new'
+}
+
+function lengthOf(name: string, kind: PostgresColumn['kind']): string {
+  return kind === 'bytes' || kind === 'text' ? quoted(name) : `${quoted(name)}::text`
+}
+
+function keyText({ name, kind }: PostgresColumn): string {
+  return kind === 'bytes' ? `encode(${quoted(name)}, 'hex')` : `${quoted(name)}::text`
+}
+
+function fromKeyText(text: string, type: string): string {
+  return type === 'bytea' ? `decode(${text}, 'hex')` : `${text}::${type}`
+}
+
+/** The `id` of a record context: decimal, the text itself, a lower-case UUID, hexadecimal of bytes; several columns as JSON. */
+export function rowId({ key }: PostgresRow): string {
+  const [only = ''] = key
+  return key.length === 1 ? only : JSON.stringify(key)
+}
+
+/** A position in the journal. */
+export function encodeKey({ key }: PostgresRow): string {
+  return JSON.stringify(key)
+}
+
+export function decodeKey(position: string): string[] {
+  return JSON.parse(position) as string[] // written by encodeKey
+}
