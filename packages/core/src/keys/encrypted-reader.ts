@@ -48,7 +48,7 @@ export class EncryptedReader {
   readonly #bodyAt: number
   #cipher: MessageCipher | undefined
 
-  /** Made by `openEncrypted` and `openEncryptedRecord`. */
+  /** Made by `openEncrypted`, `openEncryptedRecord` and `Keyring.open`. */
   constructor(file: RandomAccessSource, bodyAt: number, size: number, cipher: MessageCipher) {
     this.#file = file
     this.#bodyAt = bodyAt

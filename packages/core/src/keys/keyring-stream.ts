@@ -136,7 +136,8 @@ class StreamCount {
   }
 
   async #extend(bytes: number): Promise<void> {
-    const more = Math.max(portionBytes, bytes - this.#left)
+    const portion = Math.min(portionBytes, this.#parts.limits.maxBytes)
+    const more = Math.max(portion, bytes - this.#left)
     const stored = await this.#parts.store.reserve(this.#keyId, { messages: 0, bytes: more }, undefined)
     if (stored === undefined)
       throw new LongholdError('destroyed', `data key ${toHex(this.#keyId)} was destroyed under this stream`)

@@ -137,6 +137,18 @@ describe('inside a transaction of the application, on the same connection', () =
     expect(await store.destroy(filled(1, 16))).toBe(true)
   })
 
+  test('what was reserved of one data key is given back in it, of several beside it', async () => {
+    const { client, store } = await inTransaction()
+    await store.reserve(filled(1, 16), { messages: 5, bytes: 5 }, undefined)
+    await store.release([{ keyId: filled(1, 16), messages: 2, bytes: 2 }])
+    const two = [1, 2].map((id) => ({ keyId: filled(id, 16), messages: 1, bytes: 1 }))
+    expect(await codeOf(() => store.release(two))).toBe('unavailable')
+    expect(client.inTransaction).toBe(true)
+    client.exec('COMMIT')
+    await store.release(two)
+    expect(await store.get(filled(1, 16))).toMatchObject({ messages: 2, bytes: 2 })
+  })
+
   test('what fails in one of its own leaves none open', async () => {
     const client = database()
     const store = await SqliteKeyStore.open(drizzle({ client }))
