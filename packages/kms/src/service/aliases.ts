@@ -7,6 +7,7 @@ import type { Page, RowReads } from './key-store.ts'
 import type { Keys } from './keys.ts'
 import { maySee, mayUse, permissionDenied, requireName } from './policy.ts'
 import type { Caller } from './policy.ts'
+import { checking } from './rider.ts'
 import type { AliasRow, Stored } from './rows.ts'
 
 export interface AliasesOptions {
@@ -63,14 +64,11 @@ export class Aliases {
     if (before !== undefined && !(await this.#rightsOver(caller, before)).mayUse) {
       throw permissionDenied('aliases.write')
     }
-    if ((await reads.row('keys', { key: alias })) !== undefined) {
-      throw new ServiceError('invalid_state', `${alias} is the name of a key`, {
-        hint: 'choose another name',
-      })
-    }
+    await this.#requireNoKey(alias)
     const at = now()
     const row = { alias, key, createdAt: before?.createdAt ?? at, changedAt: at }
-    const event = { action: 'alias.put' as const, caller, alias, key, previousKey: before?.key }
+    const putting = checking(caller, () => this.#requireNoKey(alias))
+    const event = { action: 'alias.put' as const, caller: putting, alias, key, previousKey: before?.key }
     const change = before === undefined ? insert('aliases', row) : update('aliases', before, row)
     if ((await audit.commit(event, [change])) === 'conflict') throw changedMeanwhile(alias)
     return { ...row, generation: (before?.generation ?? 0) + 1 }
@@ -82,6 +80,11 @@ export class Aliases {
     if ((await this.#options.audit.commit(event, [remove('aliases', row)])) === 'conflict') {
       throw changedMeanwhile(alias)
     }
+  }
+
+  async #requireNoKey(alias: string): Promise<void> {
+    if ((await this.#options.reads.row('keys', { key: alias })) === undefined) return
+    throw new ServiceError('invalid_state', `${alias} is the name of a key`, { hint: 'choose another name' })
   }
 
   /** With the key that an alias stands for: whether it is there for the caller, and whether he may do this with it. */

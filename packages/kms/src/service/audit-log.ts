@@ -12,7 +12,7 @@ import type { Change } from './changes.ts'
 import { auditUnavailable, ServiceError } from './errors.ts'
 import type { Ledger, LedgerOutcome } from './ledger.ts'
 import type { Caller } from './policy.ts'
-import { planAll, ridersOf } from './rider.ts'
+import { checkAll, planAll, ridersOf } from './rider.ts'
 import type { AuditHeadRow } from './rows.ts'
 
 export interface AuditLogOptions {
@@ -197,16 +197,20 @@ export class AuditLog {
       const all = [...bodies, ...this.#encode(beside.events)]
       // Somebody else paid meanwhile: there is nothing to say.
       if (all.length === 0) return 'done'
-      const outcome = await this.#write([...changes, ...beside.changes], all)
+      const outcome = await this.#write([...changes, ...beside.changes], all, () => checkAll(riders))
       if (outcome === 'done') for (const rider of riders) rider.arrived()
       if (outcome !== 'conflict' || beside.changes.length === 0 || plans === maxPlans) return outcome
       if ((await this.#ledger.check(beside.changes)) === 'done') return outcome
     }
   }
 
-  async #write(changes: readonly Change[], bodies: readonly string[]): Promise<LedgerOutcome> {
+  async #write(
+    changes: readonly Change[],
+    bodies: readonly string[],
+    check?: () => Promise<void>,
+  ): Promise<LedgerOutcome> {
     const audit = extend(this.#chain, this.#head, bodies)
-    const outcome = await this.#ledger.commit(changes, audit)
+    const outcome = await this.#ledger.commit(changes, audit, { check })
     if (outcome === 'done') this.#head = audit.head
     if (outcome === 'chain_moved') this.#headIsKnown = false
     return outcome

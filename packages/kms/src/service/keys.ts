@@ -17,6 +17,7 @@ import { requireEnabled, requirePurpose } from './key-uses.ts'
 import { requireLabels } from './labels.ts'
 import { keyNotFound, maySee, mayUse, requireBeside, requireKey, requireName } from './policy.ts'
 import type { Caller } from './policy.ts'
+import { checking } from './rider.ts'
 import type { Root } from './root.ts'
 import { startSchedule } from './rotation-schedule.ts'
 import type { RotationSchedule } from './rotation-schedule.ts'
@@ -122,9 +123,7 @@ export class Keys {
     if (loosens(wanted, unsaidSettings)) requireBeside(caller, 'keys.policy', subject)
     await requireEnoughSlots(reads)
     await this.#checkTargets(caller, wanted.rewrapTo ?? [])
-    if ((await reads.row('aliases', { alias: wanted.key })) !== undefined) {
-      throw new ServiceError('invalid_state', `${wanted.key} is an alias`, { hint: 'choose another name' })
-    }
+    await this.#requireNoAlias(key)
   }
 
   /** Makes a key of a row and versions that are not there yet. */
@@ -145,7 +144,8 @@ export class Keys {
       ...(schedule === null ? [] : [insert('schedules', { key, ...schedule })]),
     ]
     const { key: _key, purpose: _purpose, ...settings } = wanted
-    const event = { action, caller, key, version: row.primaryVersion, purpose: row.purpose, settings }
+    const making = checking(caller, () => this.#requireNoAlias(key))
+    const event = { action, caller: making, key, version: row.primaryVersion, purpose: row.purpose, settings }
     if ((await audit.commit(event, changes)) === 'conflict') {
       throw new ServiceError('invalid_state', `there is a key ${key} already, or was one`, {
         hint: 'choose another name: names are never given again',
@@ -284,6 +284,11 @@ export class Keys {
   async #summary(row: Stored<KeyRow>): Promise<KeySummary> {
     const schedule = await this.#options.reads.row('schedules', { key: row.key })
     return { ...row, schedule: schedule ?? null }
+  }
+
+  async #requireNoAlias(name: string): Promise<void> {
+    if ((await this.#options.reads.row('aliases', { alias: name })) === undefined) return
+    throw new ServiceError('invalid_state', `${name} is an alias`, { hint: 'choose another name' })
   }
 
   /** Only keys that are there: a name to come could be taken by anybody. */

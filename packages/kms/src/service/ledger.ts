@@ -3,12 +3,15 @@
  * cluster head moves with it in the same transaction.
  */
 
+import { toHex } from '@longhold/core'
+
 import { putBack } from './anchor.ts'
 import type { AuditAppend } from './audit-chain.ts'
 import type { Change } from './changes.ts'
 import { HeadChange, openHead, sealHead } from './cluster-head.ts'
 import type { ClusterHead } from './cluster-head.ts'
 import { integrityViolation, ServiceError } from './errors.ts'
+import { FreshRows } from './fresh-rows.ts'
 import { growingTables } from './grown-rows.ts'
 import type {
   Commit,
@@ -21,6 +24,7 @@ import type {
   RowWrite,
 } from './key-store.ts'
 import type { RowMacs } from './row-mac.ts'
+import { keyColumnsOf } from './rows.ts'
 import type { KeyOf, Rows, Stored, TableName, VersionRow } from './rows.ts'
 import { checkRow, VerifiedRows } from './verified-rows.ts'
 
@@ -38,10 +42,16 @@ export interface LedgerEvents {
 /** What becomes of a write: see `Outcome`. */
 export type LedgerOutcome = Exclude<Outcome, 'head_moved'>
 
+export interface CommitOptions {
+  readonly aboveEpoch?: number
+  readonly check?: (() => Promise<void>) | undefined
+}
+
 export class Ledger implements RowReads {
   readonly #store: KeyStore
   readonly #macs: RowMacs
   readonly #verified: VerifiedRows
+  readonly #fresh: FreshRows
   readonly #events: LedgerEvents
   #fault: ServiceError | undefined
   /** As this process knows it; another may have moved it. */
@@ -54,6 +64,7 @@ export class Ledger implements RowReads {
     this.#store = store
     this.#macs = macs
     this.#verified = new VerifiedRows(macs)
+    this.#fresh = new FreshRows(store)
     this.#events = events
   }
 
@@ -74,8 +85,10 @@ export class Ledger implements RowReads {
 
   async row<T extends TableName>(table: T, key: KeyOf<T>): Promise<Stored<Rows[T]> | undefined> {
     this.requireSound()
-    const row = await this.#store.row(table, key)
-    return row && this.#checked(() => this.#verified.check(table, row))
+    return await this.#fresh.get(nameOf(table, key), async () => {
+      const row = await this.#store.row(table, key)
+      return row && this.#checked(() => this.#verified.check(table, row))
+    })
   }
 
   async rows<T extends TableName>(table: T, page: RowPage<T>): Promise<Stored<Rows[T]>[]> {
@@ -89,6 +102,13 @@ export class Ledger implements RowReads {
 
   async versionsByRecipientId(recipientIds: readonly Uint8Array[]): Promise<Stored<VersionRow>[]> {
     this.requireSound()
+    const [id, ...others] = recipientIds
+    if (id === undefined || others.length > 0) return await this.#versionsOf(recipientIds)
+    const one = await this.#fresh.get(`recipient ${toHex(id)}`, async () => (await this.#versionsOf([id]))[0])
+    return one === undefined ? [] : [one]
+  }
+
+  async #versionsOf(recipientIds: readonly Uint8Array[]): Promise<Stored<VersionRow>[]> {
     const rows = await this.#store.versionsByRecipientId(recipientIds)
     this.#checked(() => {
       for (const row of rows) this.#verified.check('versions', row)
@@ -114,19 +134,22 @@ export class Ledger implements RowReads {
   /**
    * Makes all changes and appends the entries, or does nothing.
    *
-   * @param aboveEpoch The new head's epoch is above this one too.
+   * @param options `aboveEpoch`: the new head's epoch is above this one too. `check`: throws where something is not so
+   * that has to be, at the moment of the transaction: whatever is written meanwhile, it is asked again.
    * @throws ServiceError `storage_unavailable`, after which only the store knows what was done; `integrity_violation`
    * when a row to be changed is not what this service wrote.
    */
   async commit(
     changes: readonly Change[],
     audit: AuditAppend,
-    { aboveEpoch = 0 }: { readonly aboveEpoch?: number } = {},
+    { aboveEpoch = 0, check }: CommitOptions = {},
   ): Promise<LedgerOutcome> {
     const { change, grown, ...planned } = this.#checked(() => plan(this.#macs, changes, audit))
     for (let attempt = 0; attempt < maxAttempts; attempt++) {
       this.requireSound()
       const before = (this.#head ??= await this.#headToday())
+      // What is written after it was read moves the head, and then this commit is refused.
+      await check?.()
       const after = change.applyTo(before, Math.max(before.epoch, aboveEpoch) + 1)
       const commit = { ...planned, head: sealHead(this.#macs, after), expectedEpoch: before.epoch }
       this.#head = undefined
@@ -179,6 +202,17 @@ export class Ledger implements RowReads {
       throw error
     }
   }
+}
+
+/** Of keys that are text and numbers; others are not read with every request. */
+function nameOf(table: TableName, key: object): string | undefined {
+  let name: string = table
+  for (const column of keyColumnsOf(table)) {
+    const value: unknown = (key as Readonly<Record<string, unknown>>)[column]
+    if (typeof value !== 'string' && typeof value !== 'number') return undefined
+    name += `/${value}`
+  }
+  return name
 }
 
 /** The first write to an empty store. */

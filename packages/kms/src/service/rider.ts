@@ -19,6 +19,12 @@ export interface Rider {
    * @throws ServiceError when the change must not be made.
    */
   plan(caller: Caller): Promise<Ride>
+  /**
+   * Asked at the moment of the transaction: nothing that is written meanwhile, by whichever node, escapes it.
+   *
+   * @throws ServiceError when the change must not be made.
+   */
+  check?(): Promise<void>
   /** What it said last is in the database. */
   arrived(): void
 }
@@ -38,4 +44,15 @@ export async function planAll(riders: readonly Rider[], caller: Caller): Promise
     events.push(...(ride.events ?? []))
   }
   return { changes, events }
+}
+
+/** @throws ServiceError what one of them does. */
+export async function checkAll(riders: readonly Rider[]): Promise<void> {
+  for (const rider of riders) await rider.check?.()
+}
+
+/** The caller, whose change is made only if `check` does not throw at the moment of its transaction. */
+export function checking(caller: Caller, check: () => Promise<void>): Caller {
+  const rider: Rider = { isDue: false, plan: async () => ({ changes: [] }), check, arrived: () => undefined }
+  return { ...caller, riders: [...(caller.riders ?? []), rider] }
 }

@@ -3,6 +3,7 @@ import type { Permission } from '@longhold/core/kms'
 import { describe, expect, test } from 'vitest'
 
 import type { KeyChanges } from '../../src/service/key-settings.ts'
+import { everyRow } from '../../src/service/key-store.ts'
 import type { Caller } from '../../src/service/policy.ts'
 import { allBut, startTestService } from '../support/service.ts'
 import type { TestService } from '../support/service.ts'
@@ -258,6 +259,27 @@ describe('names', () => {
     await life.aliases.put(byName, 'new', 'mine')
     await expect(keys.create(byName, { key: 'new' })).rejects.toThrow('is an alias')
     await expect(life.aliases.put(byName, 'mine', 'mine')).rejects.toThrow('is the name of a key')
+  })
+})
+
+describe.each(['one process', 'two'])('a name taken twice at once, by %s', (processes) => {
+  test('is a key or an alias, not both', async () => {
+    const under = await startTestService({ keys: ['a'] })
+    const { service, admin, store } = under
+    const other = processes === 'two' ? await under.second() : service
+    for (let index = 0; index < 10; index++) {
+      const name = `n${index}`
+      const taken = await Promise.allSettled([
+        index % 2 === 0
+          ? service.keys.create(admin, { key: name })
+          : service.life.aliases.put(admin, name, 'a'),
+        index % 2 === 0 ? other.life.aliases.put(admin, name, 'a') : other.keys.create(admin, { key: name }),
+      ])
+      expect(taken.filter(({ status }) => status === 'fulfilled')).toHaveLength(1)
+    }
+    const names = [...(await everyRow(store, 'keys')), ...(await everyRow(store, 'aliases'))]
+    expect(names).toHaveLength(11)
+    expect(await under.verifyAudit()).toMatchObject({ ok: true })
   })
 })
 
