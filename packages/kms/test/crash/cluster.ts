@@ -4,6 +4,7 @@ import { cpSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 
+import { generateIdentity } from '@longhold/core'
 import { Client } from 'pg'
 
 import { KeyFile } from '../../src/seal/key-file.ts'
@@ -13,6 +14,9 @@ import type { KeyStore } from '../../src/service/key-store.ts'
 import { Service } from '../../src/service/service.ts'
 import { AnchorFile } from '../../src/store/anchor-file.ts'
 import type { Opened } from './operations.ts'
+
+/** Nobody opens what these processes seal for him. */
+const backupRecipient = generateIdentity().recipient
 
 export interface Cluster {
   /** The data directory: key file, token, anchor, and SQLite's database. */
@@ -67,6 +71,8 @@ export async function openService(cluster: Cluster, store: KeyStore): Promise<Op
     anchor: new AnchorFile(anchor),
     now: Date.now,
     shortestDestroyWaitMs: 1,
+    auditRetentionMs: 0,
+    backups: { recipients: [backupRecipient] },
   })
   const principal = await service.tokens.authenticate(readFileSync(tokenFile, 'utf8').trim())
   return { service, admin: { principal, requestId: 'crash', permission: null } }

@@ -43,6 +43,8 @@ describe('killed at statements from the first to the last: as after one of its c
     ['root-rotation', 6],
     ['unseal', 1],
     ['slot-add', 1],
+    ['backup', 3],
+    ['prune', 1],
   ] as const)('%s', { timeout: timeoutMs }, async (name, commits) => {
     const ready = await prepared(name, commits)
     const states = (await killAll(ready, sample(pointsOf(ready), 4))).map(({ state }) => state)

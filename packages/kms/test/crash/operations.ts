@@ -1,6 +1,12 @@
 /** What is interrupted: a row for each operation. To add one: a row here, and its name in `crash.test.ts`. */
 
+import { createHash } from 'node:crypto'
+
+import { auditExportLine } from '@longhold/core/kms'
+
 import { KeyFile } from '../../src/seal/key-file.ts'
+import type { PruneRequest } from '../../src/service/audit-prune.ts'
+import { readCheckpoint } from '../../src/service/checkpoint.ts'
 import { ServiceError } from '../../src/service/errors.ts'
 import { Claim } from '../../src/service/idempotency.ts'
 import type { Caller } from '../../src/service/policy.ts'
@@ -60,6 +66,33 @@ async function rotateRoot({ service, admin }: Opened): Promise<void> {
 async function addSlot({ service, admin }: Opened): Promise<void> {
   const opener = KeyFile.fromBytes(new Uint8Array(32).fill(9), 'a second file')
   await service.slots.add(admin, { label: 'second', opener })
+}
+
+/** A backup that somebody took whole, and says so. */
+async function backUp({ service, admin }: Opened): Promise<void> {
+  const underWay = await service.backups.begin(admin)
+  if (underWay === undefined) throw new Error('no backup')
+  const hash = createHash('sha256')
+  try {
+    for await (const piece of underWay.pieces()) hash.update(piece)
+  } finally {
+    await underWay.close()
+  }
+  await service.backups.confirm(admin, underWay.row.backup, hash.digest())
+}
+
+/** What takes out of the log what this checkpoint covers. */
+async function pruning({ service, admin }: Opened, checkpoint: string): Promise<PruneRequest> {
+  const ends = new Map(readCheckpoint(service.signer, checkpoint).chains.map(({ run, seq }) => [run, seq]))
+  const { entries } = await service.readAudit(admin, {}, { after: undefined, limit: 10_000 })
+  const covered = entries.filter(({ run, seq }) => seq <= (ends.get(run) ?? 0))
+  const exportSha256 = createHash('sha256').update(covered.map(auditExportLine).join('')).digest()
+  return { checkpoint, exportSha256 }
+}
+
+async function firstCheckpoint({ service }: Opened): Promise<string> {
+  const [first] = await service.checkpoints.list({ after: undefined, limit: 1 })
+  return first?.line ?? ''
 }
 
 function once(work: (opened: Opened) => Promise<void>): Operation['run'] {
@@ -159,6 +192,47 @@ export const operations = {
       const before = (await opened.service.slots.list()).length
       await addSlot(opened)
       if ((await opened.service.slots.list()).length !== before + 1) throw new Error('no other slot')
+    },
+  },
+  backup: {
+    prepare: nothing,
+    run: once(backUp),
+    actions: ['backup.create', 'backup.finish', 'backup.confirm'],
+    again: async (opened) => {
+      const confirmed = async (): Promise<number> =>
+        (await opened.service.backups.every()).filter(({ confirmedAt }) => confirmedAt !== null).length
+      const before = await confirmed()
+      await backUp(opened)
+      if ((await confirmed()) !== before + 1) throw new Error('no other backup')
+    },
+  },
+  prune: {
+    prepare: async (opened) => {
+      await rotate(opened)
+      await opened.service.checkpoints.create(opened.admin)
+    },
+    run: async (open, arm) => {
+      const opened = await open()
+      const { pruning: audit } = opened.service
+      const request = await pruning(opened, await firstCheckpoint(opened))
+      await audit.settled()
+      arm()
+      await audit.prune(opened.admin, request)
+      await audit.settled()
+    },
+    actions: ['audit.prune'],
+    again: async (opened) => {
+      const { pruning: audit, checkpoints } = opened.service
+      const done = await audit.list({ after: undefined, limit: 10 })
+      if (done.length === 0) {
+        await audit.prune(opened.admin, await pruning(opened, await firstCheckpoint(opened)))
+      }
+      const { line } = await checkpoints.create(opened.admin)
+      await audit.prune(opened.admin, await pruning(opened, line))
+      await audit.settled()
+      const { entries } = await opened.service.readAudit(opened.admin, {}, { after: undefined, limit: 100 })
+      // About the checkpoint, and what came after it.
+      if (entries.length > 5) throw new Error('entries were left')
     },
   },
 } as const satisfies Record<string, Operation>
