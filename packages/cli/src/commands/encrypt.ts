@@ -111,7 +111,7 @@ async function encryptPieces(
     progress.add(piece.length)
   })
   await pour(through(counted, transform), sink, (piece) => {
-    if (envelopeBytes === 0) head = piece
+    if (envelopeBytes === 0) head = new Uint8Array(piece)
     envelopeBytes += piece.length
   })
   return { head, plaintextBytes, envelopeBytes }

@@ -7,12 +7,13 @@ import {
   openEncryptedRecord,
   unwrapDataKey,
 } from '@longhold/core'
-import type { ByteTransform, DataKey, EncryptedReader, Identity } from '@longhold/core'
+import type { ByteTransform, DataKey, EncryptedReader, Identity, RandomAccessSource } from '@longhold/core'
 
 import { aboutFile, aboutPieces } from '../shell/containers.ts'
 import type { Container } from '../shell/containers.ts'
 import { refused } from '../shell/errors.ts'
-import { pieceBytes } from '../shell/input.ts'
+import { InputFile, pieceBytes } from '../shell/input.ts'
+import { giveBack } from '../shell/memory.ts'
 
 export interface Plaintext extends Disposable {
   /** How its source is called in messages. */
@@ -46,7 +47,8 @@ export async function openEnvelope(
   }
   const options = { identities, context, suites }
   if (source === undefined) return streamed(container, decryptStream(options))
-  return readable(name, await aboutFile(name, () => openEncrypted(source, options)))
+  const file = source instanceof InputFile ? inTurn(source) : source
+  return readable(name, await aboutFile(name, () => openEncrypted(file, options)))
 }
 
 export interface RecordParts {
@@ -69,7 +71,8 @@ export async function openRecord(
     return streamed(record, decryptRecordStream(dataKey, options), () => dataKey.wipe())
   }
   try {
-    return readable(name, await aboutFile(name, () => openEncryptedRecord(source, dataKey, options)))
+    const file = source instanceof InputFile ? inTurn(source) : source
+    return readable(name, await aboutFile(name, () => openEncryptedRecord(file, dataKey, options)))
   } finally {
     dataKey.wipe()
   }
@@ -118,6 +121,20 @@ function readable(name: string, reader: EncryptedReader): Plaintext {
     size: reader.size,
     pieces: () => aboutPieces(name, slices(reader)),
     [Symbol.dispose]: () => reader.close(),
+  }
+}
+
+/** A file whose pieces are asked for in turn: when `slices` has a piece read, the one before the last has been decrypted. */
+function inTurn(file: InputFile): RandomAccessSource {
+  const used: Uint8Array[] = []
+  return {
+    size: file.size,
+    async read(offset, length) {
+      for (const bytes of used.splice(0, used.length - 1)) giveBack(bytes)
+      const bytes = await file.read(offset, length)
+      if (length >= pieceBytes) used.push(bytes)
+      return bytes
+    },
   }
 }
 

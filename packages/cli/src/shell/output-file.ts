@@ -8,6 +8,7 @@ import { dirname, join } from 'node:path'
 
 import { CliError, codeOf, exit, fileError, usage } from './errors.ts'
 import { pieceBytes } from './input.ts'
+import { giveBack } from './memory.ts'
 import type { Terminal } from './terminal.ts'
 
 export interface WriteOptions {
@@ -92,6 +93,10 @@ export class OutputFile {
       let left = behind(pieces, 0)
       while (left.length > 0) left = behind(left, (await this.#handle.writev(left)).bytesWritten)
     })
+  }
+
+  forget(...pieces: readonly Uint8Array[]): void {
+    for (const piece of pieces) giveBack(piece)
   }
 
   /** Contents to the disk, then the name, then the directory to the disk. */

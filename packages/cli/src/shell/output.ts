@@ -51,6 +51,8 @@ export interface Sink extends AsyncDisposable {
   /** As many bytes as are worth one write: fewer wait for the next ones. */
   readonly runBytes: number
   write(...pieces: readonly Uint8Array[]): Promise<void>
+  /** To be called with pieces that were written and that nobody else needs. */
+  forget(...pieces: readonly Uint8Array[]): void
   commit(): Promise<void>
 }
 
@@ -65,12 +67,20 @@ export async function openSink(terminal: Terminal, options: OutputOptions, mode:
     write: async (...pieces) => {
       for (const piece of pieces) await terminal.write(piece)
     },
+    // Whoever reads them may hold them still.
+    forget: (...pieces) => {
+      for (const piece of pieces) tidyAfter(piece.length)
+    },
     commit: async () => {},
     [Symbol.asyncDispose]: async () => {},
   }
 }
 
-/** Pours pieces that nobody else needs into a sink: while some are written the next ones are made. */
+/**
+ * Pours pieces that nobody else needs into a sink: while some are written the next ones are made.
+ *
+ * @param see Shown each piece, whose memory is gone once it was written: what it keeps is to be a copy.
+ */
 export async function pour(
   pieces: AsyncIterable<Uint8Array>,
   sink: Sink,
@@ -85,14 +95,18 @@ export async function pour(
     runBytes += piece.length
     if (runBytes < sink.runBytes) continue
     await writing
-    writing = sink.write(...run)
+    writing = write(run)
     writing.catch(() => {}) // it is awaited in its turn, perhaps after it failed
-    tidyAfter(runBytes)
     ;[run, runBytes] = [[], 0]
   }
   await writing
-  await sink.write(...run)
+  await write(run)
   await sink.commit()
+
+  async function write(these: readonly Uint8Array[]): Promise<void> {
+    await sink.write(...these)
+    sink.forget(...these)
+  }
 }
 
 export async function sendOutput(

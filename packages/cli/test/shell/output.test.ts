@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest'
 
+import { giveBack } from '../../src/shell/memory.ts'
 import { pour } from '../../src/shell/output.ts'
 import type { Sink } from '../../src/shell/output.ts'
 
@@ -10,6 +11,9 @@ function noting(runBytes: number, noted: string[]): Sink {
     async write(...pieces) {
       noted.push(pieces.map((piece) => Buffer.from(piece).toString()).join('|'))
     },
+    forget(...pieces) {
+      for (const piece of pieces) giveBack(piece)
+    },
     async commit() {
       noted.push('commit')
     },
@@ -18,7 +22,7 @@ function noting(runBytes: number, noted: string[]): Sink {
 }
 
 async function* piecesOf(text: string): AsyncGenerator<Uint8Array> {
-  for (const word of text.split(' ')) yield Buffer.from(word)
+  for (const word of text.split(' ')) yield new TextEncoder().encode(word)
 }
 
 test.each([
@@ -48,4 +52,25 @@ test('nothing is committed when the pieces end with an error, or a write does', 
   const full: Sink = { ...noting(1, noted), write: async () => await Promise.reject(new Error('disk full')) }
   await expect(pour(piecesOf('b c d'), full, () => {})).rejects.toThrow('disk full')
   expect(noted).toEqual(['a'])
+})
+
+test('what was written is given back, and not before; a part of something larger is left alone', async () => {
+  const pieces = [new Uint8Array(5).fill(1), new Uint8Array(5).fill(2), new Uint8Array(5).fill(3)]
+  const written: number[][] = []
+  const sink: Sink = {
+    ...noting(10, []),
+    async write(...run) {
+      await new Promise((resolve) => setImmediate(resolve))
+      written.push(run.map(({ length }) => length))
+    },
+  }
+  const large = new Uint8Array(8)
+  async function* source(): AsyncGenerator<Uint8Array> {
+    yield* pieces
+    yield large.subarray(2, 7)
+  }
+  await pour(source(), sink, () => {})
+  expect(written.flat()).toEqual([5, 5, 5, 5])
+  expect(pieces.map(({ length }) => length)).toEqual([0, 0, 0])
+  expect(large).toHaveLength(8)
 })
