@@ -15,7 +15,7 @@ export function beginFilling(path: string, busyTimeoutMs: number): Filling {
   const { client, db } = connection
   try {
     return translated(() => {
-      client.exec('BEGIN IMMEDIATE')
+      client.prepare('BEGIN IMMEDIATE').run()
       const all = [
         ...tableNames.map((name) => [name, rowTables[name]] as const),
         ['audit entries', auditEntries] as const,
@@ -40,7 +40,7 @@ export function beginFilling(path: string, busyTimeoutMs: number): Filling {
         finish: async (head) =>
           translated(() => {
             writes.insertHead.run({ ...head })
-            client.exec('COMMIT')
+            client.prepare('COMMIT').run()
           }),
         // SQLite takes back what is not committed.
         close: async () => void client.close(),
