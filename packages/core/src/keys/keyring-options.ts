@@ -177,6 +177,19 @@ export function recordOptionsFrom(options: KeyringRecordOptions, where: string):
     : { recordContext, keyContext: canonicalize(keyContext).pairs }
 }
 
+/** What a rewrap is told, but for the recipients, which the policy checks. */
+export function rewrapOptionsFrom(
+  options: KeyringRewrapOptions,
+  where: string,
+): { [Name in keyof KeyringRewrapOptions]-?: KeyringRewrapOptions[Name] | undefined } {
+  checkOptions(options, ['recipients', 'onProgress', 'after'], where)
+  const { recipients, onProgress, after } = options
+  if (onProgress !== undefined && typeof onProgress !== 'function')
+    throw badInput(`${where}: onProgress must be a function`)
+  const start = after === undefined ? after : keyIdFrom(after, `${where}: after`)
+  return { recipients, onProgress, after: start }
+}
+
 /** @throws LongholdError `cannot_open` for a data key that is bound to another context than was expected. */
 export function checkKeyContext({ keyContext }: CachedKey, expected: ContextInput | undefined): void {
   if (expected !== undefined && keyContextJson(canonicalize(expected).pairs) !== keyContext)

@@ -10,7 +10,7 @@ import type { Identity } from './identity.ts'
 import type { DataKeyCache, HeldKey, LoadedKey } from './keyring-cache.ts'
 import type { Policy } from './policy.ts'
 import type { Recipient } from './recipient.ts'
-import type { StoredDataKey, WrappedKeyStore } from './wrapped-key-store.ts'
+import type { DataKeyOwner, PageOptions, StoredDataKey, WrappedKeyStore } from './wrapped-key-store.ts'
 import { openHeader, sealHeader } from './wrapped-key.ts'
 
 /** What is vouched for, besides the data key itself. */
@@ -57,6 +57,47 @@ export function checkWrites({ recipients }: KeyringParts): void {
       'this keyring only reads',
       'it was opened without recipients, for whom data keys are wrapped',
     )
+}
+
+/** Data keys of a store in the order of their key ids, page by page. */
+export async function* allOf(
+  store: WrappedKeyStore,
+  which: Omit<PageOptions, 'limit'>,
+): AsyncGenerator<StoredDataKey, void, undefined> {
+  for (let { after } = which; ;) {
+    const page = await store.page({ ...which, after, limit: 100 })
+    yield* page
+    after = page.at(-1)?.keyId
+    if (after === undefined) return
+  }
+}
+
+/** Data keys of an owner as long as there is one: whoever asks takes each away, and meets those that come meanwhile. */
+export async function* untilNoneIsLeft(
+  store: WrappedKeyStore,
+  owner: DataKeyOwner,
+): AsyncGenerator<StoredDataKey, void, undefined> {
+  for (;;) {
+    const page = await store.page({ owner, limit: 100 })
+    if (page.length === 0) return
+    yield* page
+  }
+}
+
+/** @throws LongholdError `bad_input` for a data key in another state than `from`; `unavailable`. */
+export async function moveKey(
+  keyId: Uint8Array,
+  from: 'reading' | 'retired',
+  to: 'reading' | 'retired',
+  parts: KeyringParts,
+): Promise<void> {
+  checkWrites(parts)
+  if (await parts.store.move(keyId, from, to)) return
+  const stored = await parts.store.get(keyId)
+  throw badInput(
+    `data key ${toHex(keyId)} is ${stored?.state ?? 'not in the store'}, not ${from}`,
+    stored?.state === 'writing' ? 'rotate its name first' : undefined,
+  )
 }
 
 export async function wrapFor(

@@ -5,18 +5,19 @@
 
 import { toHex } from '../bytes.ts'
 import { LongholdError, badInput } from '../errors.ts'
-import type { ContextInput } from '../format/context.ts'
+import { checkOptions } from '../options.ts'
 import type { MessageCipher } from '../primitives/cobblestone.ts'
 import { openRecordReader } from './encrypted-reader.ts'
 import type { EncryptedReader, RandomAccessSource } from './encrypted-reader.ts'
-import { checkKeyContext } from './keyring-options.ts'
+import type { HandleSource } from './keyring-handle.ts'
+import { checkKeyContext, ownerFrom, recordOptionsFrom } from './keyring-options.ts'
 import type { KeyringRecordOptions } from './keyring-options.ts'
 import { holdById } from './keyring-parts.ts'
 import type { KeyringParts } from './keyring-parts.ts'
 import type { Writer } from './keyring-writer.ts'
-import { sealing } from './message-stream.ts'
-import type { ByteTransform } from './message-stream.ts'
-import { newRecord, openMessage, openingRecord } from './record-stream.ts'
+import type { Opening, Sealing } from './message-pieces.ts'
+import { newRecord, openMessage, openingOf } from './record-stream.ts'
+import { ownerText } from './wrapped-key-store.ts'
 
 /** What a stream of a keyring is bound to, and how long it will be. */
 export interface KeyringStreamOptions extends KeyringRecordOptions {
@@ -30,14 +31,27 @@ export interface KeyringStreamOptions extends KeyringRecordOptions {
 /** What a stream of unknown length counts at a time in the store once its data key has no more room. */
 const portionBytes = 16 * 1024 * 1024
 
-/** Encrypts one record under whatever data key `writer` has in turn. */
-export function encryptingStream(
-  writer: Writer,
-  { recordContext, size }: { readonly recordContext: ContextInput; readonly size: number | undefined },
-  parts: KeyringParts,
-): ByteTransform {
+/**
+ * How one record is written under whatever data key is in turn.
+ *
+ * @param where The function whose arguments these are, for messages.
+ * @throws LongholdError `bad_input`, `bad_context`; `limit_exceeded` for a size of more than a data key is for.
+ */
+export function keyringSealing(
+  source: HandleSource,
+  name: string,
+  options: KeyringStreamOptions,
+  where: string,
+): Sealing {
+  checkOptions(options, ['recordContext', 'keyContext', 'size'], where)
+  const { size, ...record } = options
+  const { parts } = source
+  checkSize(size, parts, where)
+  const { recordContext, ...ownerOptions } = recordOptionsFrom(record, where)
+  const owner = ownerFrom(name, ownerOptions, where)
+  const writer = source.writerOf(owner, ownerText(owner))
   let count: StreamCount | undefined
-  return sealing({
+  return {
     begin: () =>
       writer.whenReady({ messages: 1, bytes: size ?? 0 }, () => {
         const dataKey = writer.take(size ?? 0)
@@ -47,21 +61,28 @@ export function encryptingStream(
     admit: (bytes) => count?.add(bytes),
     admitEnd: () => count?.checkEnd(),
     over: () => count?.close(),
-  })
+  }
 }
 
-/** Decrypts one record, its data key found by its key id. */
-export function decryptingStream(options: KeyringRecordOptions, parts: KeyringParts): ByteTransform {
-  return openingRecord((keyId, preamble) => openBegun(keyId, preamble, options, parts))
+/** How one record is read, its data key found by its key id; as `keyringSealing`. */
+export function keyringOpening(
+  { parts }: HandleSource,
+  options: KeyringRecordOptions,
+  where: string,
+): Opening {
+  const given = recordOptionsFrom(options, where)
+  return openingOf((keyId, preamble) => openBegun(keyId, preamble, given, parts))
 }
 
 /** Opens one record for reading in parts, its data key found by its key id. */
 export async function openInParts(
+  { parts }: HandleSource,
   source: Blob | RandomAccessSource,
   options: KeyringRecordOptions,
-  parts: KeyringParts,
+  where: string,
 ): Promise<EncryptedReader> {
-  return await openRecordReader(source, (keyId, preamble) => openBegun(keyId, preamble, options, parts))
+  const given = recordOptionsFrom(options, where)
+  return await openRecordReader(source, (keyId, preamble) => openBegun(keyId, preamble, given, parts))
 }
 
 /** The cipher of a message, which lasts when the data key goes. */
@@ -150,11 +171,7 @@ class StreamCount {
 }
 
 /** @throws LongholdError `bad_input` for what is no number of bytes, `limit_exceeded` for more than a data key is for. */
-export function checkStreamSize(
-  size: number | undefined,
-  { limits: { maxBytes } }: KeyringParts,
-  where: string,
-): void {
+function checkSize(size: number | undefined, { limits: { maxBytes } }: KeyringParts, where: string): void {
   if (size === undefined) return
   if (!Number.isSafeInteger(size) || size < 0) throw badInput(`${where}: size is no number of bytes`)
   if (size > maxBytes) throw tooLong(maxBytes)

@@ -15,7 +15,14 @@ import type { HandleSource } from './keyring-handle.ts'
 import { BlindIndexKey, openIndexKey } from './keyring-index.ts'
 import { indexName } from './keyring-names.ts'
 import { openByKeyId, openByKeyIdSync, opening, preload } from './keyring-open.ts'
-import { keyIdFrom, keyIdsFrom, ownerFrom, partsFrom, recordOptionsFrom } from './keyring-options.ts'
+import {
+  keyIdFrom,
+  keyIdsFrom,
+  ownerFrom,
+  partsFrom,
+  recordOptionsFrom,
+  rewrapOptionsFrom,
+} from './keyring-options.ts'
 import type {
   DataKeyOptions,
   KeyringOptions,
@@ -23,14 +30,15 @@ import type {
   KeyringRewrapOptions,
   OwnerOptions,
 } from './keyring-options.ts'
-import { checkWrites } from './keyring-parts.ts'
+import { allOf, checkWrites, moveKey, untilNoneIsLeft } from './keyring-parts.ts'
 import type { KeyringParts } from './keyring-parts.ts'
 import { rewrapStore } from './keyring-rewrap.ts'
 import type { RewrapProgress } from './keyring-rewrap.ts'
-import { checkStreamSize, decryptingStream, encryptingStream, openInParts } from './keyring-stream.ts'
+import { keyringOpening, keyringSealing, openInParts } from './keyring-stream.ts'
 import type { KeyringStreamOptions } from './keyring-stream.ts'
 import type { Writer } from './keyring-writer.ts'
 import { Writers } from './keyring-writers.ts'
+import { opening as messageOpening, sealing } from './message-stream.ts'
 import type { ByteTransform } from './message-stream.ts'
 import type { DataKeyOwner, StoredDataKey } from './wrapped-key-store.ts'
 
@@ -48,6 +56,9 @@ export function openKeyring(options: KeyringOptions): Keyring {
 export function testingOpenKeyring(options: KeyringOptions, testingNow: () => number): Keyring {
   return new Keyring(options, testingNow)
 }
+
+/** Reads what the class keeps private, for `sourceOf` alone. */
+let privateSource: (keyring: Keyring) => HandleSource
 
 /**
  * Identities, recipients and a store of wrapped keys in one; `openKeyring` opens it. Once it was closed, its methods throw
@@ -131,13 +142,7 @@ export class Keyring {
    * with what `encrypt` throws, with `limit_exceeded` at that many bytes, and with `bad_input` when `size` was another.
    */
   encryptStream(name: string, options: KeyringStreamOptions): ByteTransform {
-    this.#checkOpen()
-    checkOptions(options, ['recordContext', 'keyContext', 'size'], 'Keyring.encryptStream')
-    const { size, ...record } = options
-    checkStreamSize(size, this.#parts, 'Keyring.encryptStream')
-    const { recordContext, ...owner } = recordOptionsFrom(record, 'Keyring.encryptStream')
-    const writer = this.#writers.of(ownerFrom(name, owner, 'Keyring.encryptStream'))
-    return encryptingStream(writer, { recordContext, size }, this.#parts)
+    return sealing(keyringSealing(sourceOf(this), name, options, 'Keyring.encryptStream'))
   }
 
   /**
@@ -147,8 +152,7 @@ export class Keyring {
    * @throws LongholdError Here for wrong options; the stream fails with what `decrypt` throws.
    */
   decryptStream(options: KeyringRecordOptions): ByteTransform {
-    this.#checkOpen()
-    return decryptingStream(recordOptionsFrom(options, 'Keyring.decryptStream'), this.#parts)
+    return messageOpening(keyringOpening(sourceOf(this), options, 'Keyring.decryptStream'))
   }
 
   /**
@@ -158,8 +162,7 @@ export class Keyring {
    * @throws LongholdError what `decrypt` throws, except that there is no limit of size.
    */
   async open(source: Blob | RandomAccessSource, options: KeyringRecordOptions): Promise<EncryptedReader> {
-    this.#checkOpen()
-    return await openInParts(source, recordOptionsFrom(options, 'Keyring.open'), this.#parts)
+    return await openInParts(sourceOf(this), source, options, 'Keyring.open')
   }
 
   /**
@@ -237,18 +240,14 @@ export class Keyring {
    */
   async rewrap(options: KeyringRewrapOptions = {}): Promise<RewrapProgress> {
     this.#checkOpen()
-    checkOptions(options, ['recipients', 'onProgress', 'after'], 'Keyring.rewrap')
-    const { recipients, onProgress, after } = options
-    const start = after === undefined ? after : keyIdFrom(after, 'Keyring.rewrap: after')
-    if (onProgress !== undefined && typeof onProgress !== 'function')
-      throw badInput('Keyring.rewrap: onProgress must be a function')
+    const { recipients, ...how } = rewrapOptionsFrom(options, 'Keyring.rewrap')
     checkWrites(this.#parts)
     if (recipients !== undefined) {
       this.#parts.policy.checkRecipients(recipients)
       this.#parts.recipients = [...recipients]
     }
     const left = (keyId: string) => this.#writers.leave(keyId)()
-    return await rewrapStore(this.#parts.recipients, { after: start, onProgress, left }, this.#parts)
+    return await rewrapStore(this.#parts.recipients, { ...how, left }, this.#parts)
   }
 
   /**
@@ -259,7 +258,8 @@ export class Keyring {
    * @throws LongholdError `bad_input` when it is not reading: rotate one that is writing first; `unavailable`.
    */
   async retire(keyId: Uint8Array): Promise<void> {
-    await this.#move(keyId, 'reading', 'retired')
+    this.#checkOpen()
+    await moveKey(keyIdFrom(keyId, 'Keyring.retire'), 'reading', 'retired', this.#parts)
     this.#parts.cache.forget(toHex(keyId))
   }
 
@@ -269,7 +269,8 @@ export class Keyring {
    * @throws LongholdError `bad_input` when it is not retired; `unavailable`.
    */
   async reinstate(keyId: Uint8Array): Promise<void> {
-    await this.#move(keyId, 'retired', 'reading')
+    this.#checkOpen()
+    await moveKey(keyIdFrom(keyId, 'Keyring.reinstate'), 'retired', 'reading', this.#parts)
   }
 
   /**
@@ -309,13 +310,9 @@ export class Keyring {
     this.#checkOpen()
     checkWrites(this.#parts)
     let destroyed = 0
-    for (const one of [owner, { ...owner, name: indexName(name) }]) {
-      for (;;) {
-        const page = await this.#parts.store.page({ owner: one, limit: 100 })
-        if (page.length === 0) break
-        for (const { keyId } of page) if (await this.destroy(keyId)) destroyed++
-      }
-    }
+    for (const one of [owner, { ...owner, name: indexName(name) }])
+      for await (const { keyId } of untilNoneIsLeft(this.#parts.store, one))
+        if (await this.destroy(keyId)) destroyed++
     return destroyed
   }
 
@@ -331,12 +328,10 @@ export class Keyring {
     checkOptions(options, ['after'], 'Keyring.dataKeys')
     let { after } = options
     if (after !== undefined) after = keyIdFrom(after, 'Keyring.dataKeys: after')
-    for (;;) {
+    this.#checkOpen()
+    for await (const stored of allOf(this.#parts.store, { after })) {
       this.#checkOpen()
-      const page = await this.#parts.store.page({ after, limit: 100 })
-      if (page.length === 0) return
-      yield* page
-      after = page.at(-1)?.keyId
+      yield stored
     }
   }
 
@@ -379,19 +374,22 @@ export class Keyring {
     return { where, open, parts: this.#parts }
   }
 
-  async #move(keyId: Uint8Array, from: 'reading' | 'retired', to: 'reading' | 'retired'): Promise<void> {
-    this.#checkOpen()
-    checkWrites(this.#parts)
-    const id = keyIdFrom(keyId, 'Keyring')
-    if (await this.#parts.store.move(id, from, to)) return
-    const stored = await this.#parts.store.get(id)
-    throw badInput(
-      `data key ${toHex(id)} is ${stored?.state ?? 'not in the store'}, not ${from}`,
-      stored?.state === 'writing' ? 'rotate its name first' : undefined,
-    )
-  }
-
   #checkOpen(): void {
     if (this.#isClosed) throw badInput('the keyring was closed')
   }
+
+  static {
+    privateSource = (keyring) => {
+      keyring.#checkOpen()
+      return keyring.#source
+    }
+  }
+}
+
+// What follows is for the library's own files: the package does not export it.
+
+/** @throws LongholdError `bad_input` for what is no keyring, or one that was closed. */
+export function sourceOf(keyring: Keyring): HandleSource {
+  if (!(keyring instanceof Keyring)) throw badInput('the keyring is none', 'openKeyring opens one')
+  return privateSource(keyring)
 }

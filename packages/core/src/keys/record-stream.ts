@@ -83,14 +83,10 @@ export function openMessage(
   return cipher
 }
 
-/** Opens one record, whose data key `open` finds by its key id. */
-export function openingRecord(
+/** How one record is read, whose data key `open` finds by its key id. */
+export function openingOf(
   open: (keyId: Uint8Array, preamble: Uint8Array) => Promise<MessageCipher>,
-): ByteTransform {
-  return opening(openingOf(open))
-}
-
-function openingOf(open: (keyId: Uint8Array, preamble: Uint8Array) => Promise<MessageCipher>): Opening {
+): Opening {
   return {
     measure(bytes) {
       if (bytes.length < prefixBytes) return undefined

@@ -7,8 +7,10 @@
 export { decryptFile, encryptFile } from './files.ts'
 export type { FileOptions } from './files.ts'
 export {
+  decryptKeyringTransform,
   decryptRecordTransform,
   decryptTransform,
+  encryptKeyringTransform,
   encryptRecordTransform,
   encryptTransform,
 } from './transforms.ts'

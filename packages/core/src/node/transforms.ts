@@ -5,6 +5,11 @@ import { Duplex } from 'node:stream'
 import type { DecryptOptions, EncryptOptions } from '../envelope/envelope.ts'
 import { envelopeOpening, envelopeSealing } from '../envelope/stream.ts'
 import type { DataKey, RecordOptions } from '../keys/data-key.ts'
+import type { KeyringRecordOptions } from '../keys/keyring-options.ts'
+import { keyringOpening, keyringSealing } from '../keys/keyring-stream.ts'
+import type { KeyringStreamOptions } from '../keys/keyring-stream.ts'
+import { sourceOf } from '../keys/keyring.ts'
+import type { Keyring } from '../keys/keyring.ts'
 import { MessageOpener, MessageSealer } from '../keys/message-pieces.ts'
 import { recordOpening, recordSealing } from '../keys/record-stream.ts'
 
@@ -46,6 +51,29 @@ export function decryptRecordTransform(dataKey: DataKey, options: RecordOptions)
   return opening(new MessageOpener(recordOpening(dataKey, options, 'decryptRecordTransform')))
 }
 
+/**
+ * As `Keyring.encryptStream`, for `pipeline` of `node:stream` (SPEC §6.1).
+ *
+ * @throws LongholdError what `Keyring.encryptStream` throws.
+ */
+export function encryptKeyringTransform(
+  keyring: Keyring,
+  name: string,
+  options: KeyringStreamOptions,
+): Duplex {
+  const how = keyringSealing(sourceOf(keyring), name, options, 'encryptKeyringTransform')
+  return sealing(new MessageSealer(how))
+}
+
+/**
+ * As `Keyring.decryptStream`, for `pipeline` of `node:stream` (SPEC §6.4); what `decryptTransform` says holds here too.
+ *
+ * @throws LongholdError what `Keyring.decryptStream` throws.
+ */
+export function decryptKeyringTransform(keyring: Keyring, options: KeyringRecordOptions): Duplex {
+  return opening(new MessageOpener(keyringOpening(sourceOf(keyring), options, 'decryptKeyringTransform')))
+}
+
 type Done = (error?: Error | null) => void
 
 /** Bytes that were put out and that nobody has read: below this it goes on. */
@@ -63,7 +91,10 @@ function sealing(message: MessageSealer): Duplex {
       message.begin().then(begun, done)
     },
     write(piece: Uint8Array, _encoding, done) {
-      pace.putOut(this, () => message.push(piece), done)
+      const seal = (): void => pace.putOut(this, () => message.push(piece), done)
+      const admitted = attempt(() => ({ wait: message.admit(piece) }), done)
+      if (admitted?.wait !== undefined) admitted.wait.then(seal, done)
+      else if (admitted !== undefined) seal()
     },
     final(done) {
       pace.putOut(this, () => [message.finish(), null], done)
