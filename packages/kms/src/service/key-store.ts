@@ -133,6 +133,10 @@ export interface Filling {
 export interface KeyStore extends RowReads {
   /** Throws too when no more can be written. */
   head(): Promise<HeadRow | undefined>
+  /**
+   * Another number whenever anybody has changed anything in the database; undefined where asking costs as much as reading.
+   */
+  stamp(): number | undefined
   /** Milliseconds since 1970, by the clock of the database. */
   now(): Promise<number>
   /** Those that exist, in any order. */

@@ -36,6 +36,11 @@ export class MemoryStore implements KeyStore {
     return structuredClone(this.#state.head)
   }
 
+  /** It is all in memory. */
+  stamp(): undefined {
+    return undefined
+  }
+
   async row<T extends TableName>(table: T, key: KeyOf<T>): Promise<Stored<Rows[T]> | undefined> {
     return rowOf(this.#state, table, key)
   }

@@ -67,6 +67,11 @@ export class PostgresStore implements KeyStore {
     return await this.#reads.head()
   }
 
+  /** That would be a question to the server, as the row is. */
+  stamp(): undefined {
+    return undefined
+  }
+
   async row<T extends TableName>(table: T, key: KeyOf<T>): Promise<Stored<Rows[T]> | undefined> {
     return await this.#reads.row(table, key)
   }

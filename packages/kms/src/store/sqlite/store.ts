@@ -51,6 +51,7 @@ export class SqliteStore implements KeyStore {
   readonly #reader: Connection
   readonly #reads: TableReads
   readonly #byRecipientId: ReadStatement<'versions'>
+  readonly #dataVersion: { get(): number | undefined }
   readonly #writer: WriterThread
   readonly #lock: { release(): void }
 
@@ -63,6 +64,7 @@ export class SqliteStore implements KeyStore {
       const isIt = eq(columnNamed(getTableColumns(versions), 'recipientId'), sql.placeholder('recipientId'))
       return prepareRead(reader, 'versions', reader.db.select().from(versions).where(isIt))
     })
+    this.#dataVersion = translated(() => reader.client.prepare<[], number>('PRAGMA data_version').pluck())
     this.#writer = writer
     this.#lock = lock
   }
@@ -95,6 +97,10 @@ export class SqliteStore implements KeyStore {
   async head(): Promise<HeadRow | undefined> {
     if (!this.#writer.isAlive) throw storageUnavailable('its writer has ended; restart the service')
     return await this.#reads.head()
+  }
+
+  stamp(): number | undefined {
+    return translated(() => this.#dataVersion.get())
   }
 
   async row<T extends TableName>(table: T, key: KeyOf<T>): Promise<Stored<Rows[T]> | undefined> {
