@@ -3,7 +3,7 @@
  * at commit 6f65019; SPEC §6). Commits to key and context, and finds truncation and reordering.
  */
 
-import { equalBytes, utf8, wipe } from '../bytes.ts'
+import { concat, equalBytes, utf8, wipe } from '../bytes.ts'
 import { LongholdError, badInput } from '../errors.ts'
 import type { AeadKey, Hmac } from './backend-interface.ts'
 import { backend } from './backend.ts'
@@ -118,27 +118,21 @@ export class MessageCipher {
     this.#aead = backend().aes256gcm(this.#messageKey.key)
   }
 
-  /** For a message of which the beginning, the preamble at least, is `start`; `undefined` when key or context are not those
-   *  it commits to. */
-  static open(inputKey: Hmac, start: Uint8Array, context: readonly Uint8Array[]): MessageCipher | undefined {
-    const cipher = new MessageCipher(inputKey, start.subarray(0, saltBytes), context)
-    const commitment = start.subarray(saltBytes, preambleBytes)
-    if (equalBytes(inUse(cipher.#messageKey).commitment, commitment)) return cipher
+  /** For a message that begins with `preamble`; `undefined` when key or context are not those it commits to. */
+  static open(
+    inputKey: Hmac,
+    preamble: Uint8Array,
+    context: readonly Uint8Array[],
+  ): MessageCipher | undefined {
+    const cipher = new MessageCipher(inputKey, preamble.subarray(0, saltBytes), context)
+    if (equalBytes(inUse(cipher.#messageKey).commitment, preamble.subarray(saltBytes))) return cipher
     cipher.wipe()
     return undefined
   }
 
   /** Salt ‖ commitment, 56 bytes. */
   get preamble(): Uint8Array {
-    const preamble = new Uint8Array(preambleBytes)
-    this.writePreamble(preamble)
-    return preamble
-  }
-
-  /** Writes the preamble to the beginning of `out`. */
-  writePreamble(out: Uint8Array): void {
-    out.set(this.#salt)
-    out.set(inUse(this.#messageKey).commitment, saltBytes)
+    return concat(this.#salt, inUse(this.#messageKey).commitment)
   }
 
   /** Writes the sealed chunk into `out`, which has room for exactly 16 bytes more than the piece. */
@@ -166,24 +160,12 @@ export class MessageCipher {
    *   bytes: a last chunk may have none, and a tag all the same.)
    */
   openChunksInto(first: number, sealed: Uint8Array, out: Uint8Array): number {
-    const messageKey = inUse(this.#messageKey)
-    const count = Math.ceil(sealed.length / sealedChunkBytes)
-    for (let i = 0; i < count; i++) {
-      const chunk = sealed.subarray(i * sealedChunkBytes, (i + 1) * sealedChunkBytes)
-      const into = out.subarray(i * chunkBytes, (i + 1) * chunkBytes)
-      if (!this.#aead.openInto(nonceOf(messageKey, first + i), chunk, nothing, into)) return i
-    }
-    return count
+    return openChunksInto(this.#aead, inUse(this.#messageKey), first, sealed, out)
   }
 
   /** The plaintext of chunks from `first` on, joined; `undefined` when the tag of one of them is wrong. */
   openChunks(first: number, sealed: Uint8Array): Uint8Array<ArrayBuffer> | undefined {
-    if (sealed.length <= sealedChunkBytes) return this.openChunk(first, sealed)
-    const count = Math.ceil(sealed.length / sealedChunkBytes)
-    const plaintext = new Uint8Array(sealed.length - count * tagBytes)
-    if (this.openChunksInto(first, sealed, plaintext) === count) return plaintext
-    wipe(plaintext)
-    return undefined
+    return openChunks(this.#aead, inUse(this.#messageKey), first, sealed)
   }
 
   /** Forgets the message key. Best effort. */
@@ -204,6 +186,39 @@ function nonceOf({ baseNonce, nonce }: MessageKey, chunk: number): Uint8Array {
   return chunkNonce(baseNonce, chunk, nonce)
 }
 
+function openChunksInto(
+  aead: AeadKey,
+  messageKey: MessageKey,
+  first: number,
+  sealed: Uint8Array,
+  out: Uint8Array,
+): number {
+  const count = Math.ceil(sealed.length / sealedChunkBytes)
+  for (let i = 0; i < count; i++) {
+    const chunk = sealed.subarray(i * sealedChunkBytes, (i + 1) * sealedChunkBytes)
+    const into = out.subarray(i * chunkBytes, (i + 1) * chunkBytes)
+    if (!aead.openInto(nonceOf(messageKey, first + i), chunk, nothing, into)) return i
+  }
+  return count
+}
+
+function openChunks(
+  aead: AeadKey,
+  messageKey: MessageKey,
+  first: number,
+  sealed: Uint8Array,
+): Uint8Array<ArrayBuffer> | undefined {
+  if (sealed.length <= sealedChunkBytes) return aead.open(nonceOf(messageKey, first), sealed, nothing)
+  const count = Math.ceil(sealed.length / sealedChunkBytes)
+  const plaintext = new Uint8Array(sealed.length - count * tagBytes)
+  if (openChunksInto(aead, messageKey, first, sealed, plaintext) === count) return plaintext
+  wipe(plaintext)
+  return undefined
+}
+
+// A whole body needs no MessageCipher. A major collection forgets the shape of objects of which none is left, and with it the
+// optimised code of all who make them: records would start anew after each.
+
 /** Writes the body into `out`, which has room for exactly `bodyLength(plaintext.length)` bytes. */
 export function sealBody(
   inputKey: Hmac,
@@ -214,16 +229,22 @@ export function sealBody(
     out,
   }: { salt: Uint8Array; context: readonly Uint8Array[]; plaintext: Uint8Array; out: Uint8Array },
 ): void {
-  const cipher = new MessageCipher(inputKey, salt, context)
+  const messageKey = deriveMessageKey(inputKey, salt, context)
   try {
-    cipher.writePreamble(out)
+    const aead = backend().aes256gcm(messageKey.key)
+    out.set(salt)
+    out.set(messageKey.commitment, saltBytes)
     // The last chunk is always short: a plaintext of a whole number of chunks ends with an empty one.
-    const last = Math.floor(plaintext.length / chunkBytes)
-    if (last > 0) cipher.sealChunks(0, plaintext.subarray(0, last * chunkBytes), out.subarray(preambleBytes))
-    const rest = last > 0 ? plaintext.subarray(last * chunkBytes) : plaintext
-    cipher.sealChunk(last, rest, out.subarray(chunkOffset(last)))
+    for (let chunk = 0; chunk * chunkBytes <= plaintext.length; chunk++) {
+      const piece =
+        plaintext.length < chunkBytes
+          ? plaintext
+          : plaintext.subarray(chunk * chunkBytes, (chunk + 1) * chunkBytes)
+      const at = chunkOffset(chunk)
+      aead.seal(nonceOf(messageKey, chunk), piece, nothing, out.subarray(at, at + piece.length + tagBytes))
+    }
   } finally {
-    cipher.wipe()
+    giveBack(messageKey)
   }
 }
 
@@ -233,11 +254,12 @@ export function openBody(
   { context, body }: { context: readonly Uint8Array[]; body: Uint8Array },
 ): Uint8Array<ArrayBuffer> | undefined {
   if (plaintextLength(body.length) === undefined) return undefined
-  const cipher = MessageCipher.open(inputKey, body, context)
-  if (cipher === undefined) return undefined
+  const messageKey = deriveMessageKey(inputKey, body.subarray(0, saltBytes), context)
   try {
-    return cipher.openChunks(0, body.subarray(preambleBytes))
+    const aead = backend().aes256gcm(messageKey.key)
+    if (!equalBytes(messageKey.commitment, body.subarray(saltBytes, preambleBytes))) return undefined
+    return openChunks(aead, messageKey, 0, body.subarray(preambleBytes))
   } finally {
-    cipher.wipe()
+    giveBack(messageKey)
   }
 }
