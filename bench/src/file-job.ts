@@ -6,30 +6,36 @@
 import { createReadStream, createWriteStream, readFileSync } from 'node:fs'
 import { copyFile, open, type FileHandle } from 'node:fs/promises'
 import { Readable, Writable } from 'node:stream'
+import { pipeline } from 'node:stream/promises'
 
 import { decryptStream, encryptStream, parseIdentity } from '../../packages/core/src/index.ts'
 import type { ByteTransform } from '../../packages/core/src/index.ts'
+import {
+  decryptFile,
+  decryptTransform,
+  encryptFile,
+  encryptTransform,
+} from '../../packages/core/src/node/index.ts'
 
 const mebibyte = 1024 * 1024
 type Pass = (input: string, output: string) => Promise<void>
 
-/** `ReadableStream.from`, which the types of the DOM do not have yet. */
-const streams = ReadableStream as unknown as {
-  from(pieces: AsyncIterable<Uint8Array>): ReadableStream<Uint8Array>
-}
-
 const [job = '', input = '', output = '', identityFile = ''] = process.argv.slice(2)
 const identity = parseIdentity(readFileSync(identityFile, 'utf8').trim())
-const encrypting = () => encryptStream({ recipients: [identity.recipient] })
-const decrypting = () => decryptStream({ identities: [identity] })
+const writing = { recipients: [identity.recipient] }
+const reading = { identities: [identity] }
 
 const jobs: Readonly<Record<string, Pass>> = {
   copy: (from, to) => copyFile(from, to),
-  'copy-loop': (from, to) => pour(from, to, (pieces) => pieces),
-  encrypt: (from, to) => pour(from, to, (pieces) => through(pieces, encrypting())),
-  decrypt: (from, to) => pour(from, to, (pieces) => through(pieces, decrypting())),
-  'naive-encrypt': (from, to) => glue(from, to, encrypting()),
-  'naive-decrypt': (from, to) => glue(from, to, decrypting()),
+  'copy-loop': copyLoop,
+  encrypt: (from, to) => encryptFile(from, to, writing),
+  decrypt: (from, to) => decryptFile(from, to, reading),
+  'pipeline-encrypt': (from, to) =>
+    pipeline(createReadStream(from), encryptTransform(writing), createWriteStream(to)),
+  'pipeline-decrypt': (from, to) =>
+    pipeline(createReadStream(from), decryptTransform(reading), createWriteStream(to)),
+  'naive-encrypt': (from, to) => glue(from, to, encryptStream(writing)),
+  'naive-decrypt': (from, to) => glue(from, to, decryptStream(reading)),
 }
 const pass = jobs[job]
 if (pass === undefined) throw new Error(`no job ${job}: ${Object.keys(jobs).join(', ')}`)
@@ -47,31 +53,20 @@ async function glue(from: string, to: string, transform: ByteTransform): Promise
   await source.pipeThrough(transform).pipeTo(Writable.toWeb(createWriteStream(to)))
 }
 
-/** Reads of 1 MiB; while one is worked on the next one is read, and what came out before is written, a MiB at once. */
-async function pour(
-  from: string,
-  to: string,
-  work: (pieces: AsyncIterable<Uint8Array>) => AsyncIterable<Uint8Array>,
-): Promise<void> {
+/** Reads of 1 MiB; while one is written the next one is read. */
+async function copyLoop(from: string, to: string): Promise<void> {
   await using source = await open(from, 'r')
   await using target = await open(to, 'w')
   let writing = Promise.resolve()
-  let run: Uint8Array[] = []
-  let runBytes = 0
-  for await (const piece of work(piecesOf(source))) {
-    run.push(piece)
-    runBytes += piece.length
-    if (runBytes < mebibyte) continue
+  for await (const piece of piecesOf(source)) {
     await writing
-    writing = writeAll(target, run, runBytes)
-    ;[run, runBytes] = [[], 0]
+    writing = writeAll(target, piece)
   }
   await writing
-  await writeAll(target, run, runBytes)
 }
 
 async function* piecesOf(file: FileHandle): AsyncGenerator<Uint8Array> {
-  // Three: one is read, one is worked on, one may still be written by a copy.
+  // Three: one is read, one goes by, one may still be written.
   const buffers = Array.from({ length: 3 }, () => Buffer.allocUnsafeSlow(mebibyte))
   const read = (i: number) => file.read(buffers[i % 3] ?? Buffer.alloc(mebibyte), 0, mebibyte, null)
   let next = read(0)
@@ -83,12 +78,7 @@ async function* piecesOf(file: FileHandle): AsyncGenerator<Uint8Array> {
   }
 }
 
-async function writeAll(file: FileHandle, pieces: readonly Uint8Array[], length: number): Promise<void> {
-  if (length === 0) return
-  const { bytesWritten } = await file.writev(pieces)
-  if (bytesWritten !== length) throw new Error(`${bytesWritten} of ${length} bytes were written`)
-}
-
-function through(pieces: AsyncIterable<Uint8Array>, transform: ByteTransform): AsyncIterable<Uint8Array> {
-  return streams.from(pieces).pipeThrough(transform)
+async function writeAll(file: FileHandle, piece: Uint8Array): Promise<void> {
+  const { bytesWritten } = await file.write(piece)
+  if (bytesWritten !== piece.length) throw new Error(`${bytesWritten} of ${piece.length} bytes were written`)
 }
