@@ -10,6 +10,7 @@ import { outputFile, outputOption } from '../shell/output.ts'
 import type { Terminal } from '../shell/terminal.ts'
 import { count, plural, printable } from '../shell/text.ts'
 import { toTime } from './kms-arguments.ts'
+import { exportCommand, pruneCommand } from './kms-audit-prune.ts'
 import { inService } from './service-error.ts'
 
 const maxOfFolder = 50
@@ -22,6 +23,8 @@ export function kmsAuditCommand(terminal: Terminal) {
     .addCommand(listCommand(terminal), { isDefault: true })
     .addCommand(verifyCommand(terminal))
     .addCommand(checkpointCommand(terminal))
+    .addCommand(exportCommand(terminal))
+    .addCommand(pruneCommand(terminal))
     .addHelpText(
       'after',
       examples(
@@ -151,6 +154,7 @@ interface Body {
     readonly result: string
     readonly key?: string
     readonly key_ids: readonly string[]
+    readonly count?: number
   }[]
 }
 
@@ -163,7 +167,7 @@ function lineOf({ run, seq, body }: AuditEntry): string {
     ...(key === undefined ? [] : [version === undefined ? key : `${key} ${version}`]),
     ...(to === undefined ? [] : [from === undefined ? to : `${from} → ${to}`]),
     ...[event.subject, event.token, event.result].filter((one) => one !== undefined),
-    ...items.map((item) => `${item.key ?? '?'} ${item.key_ids.length}× ${item.result}`),
+    ...items.map((item) => `${item.key ?? '?'} ${item.count ?? item.key_ids.length}× ${item.result}`),
   ]
   return printable(`${at}  ${action}  ${principal}  ${about.join(', ')}`.trimEnd())
 }
