@@ -197,7 +197,9 @@ export function ruleOf({ grant, usesLeft, ...rule }: GrantRow): NamedRule {
 
 /** Whether the caller holds all that the rule says, and without a count of uses. */
 export function mayHandOn({ principal }: Caller, rule: Rule): boolean {
-  const lasting = principal.authority.map((layer) => layer.filter(({ isLimited }) => isLimited !== true))
+  const lasting = principal.authority.map((layer) =>
+    layer.filter(({ effect, isLimited }) => effect === 'deny' || isLimited !== true),
+  )
   return covers(lasting, { ...rule, effect: 'allow' })
 }
 
