@@ -11,9 +11,14 @@ import { readCheckpoint } from '../../src/service/checkpoint.ts'
 import { integrityViolation } from '../../src/service/errors.ts'
 import type { KeyStore } from '../../src/service/key-store.ts'
 import { everyRow } from '../../src/service/key-store.ts'
+import { restoreBackup } from '../../src/service/restore.ts'
+import { verifyAuditOf } from '../../src/service/service.ts'
+import { fingerprint } from '../../src/service/signing.ts'
 import { MemoryStore } from '../../src/store/memory.ts'
 import { SqliteStore } from '../../src/store/sqlite/store.ts'
+import { fileOf, makeBackup } from '../support/backups.ts'
 import { temporaryDirectory } from '../support/files.ts'
+import { MemoryOpener } from '../support/memory-opener.ts'
 import { rowMacsOf, startTestService } from '../support/service.ts'
 import type { TestService, TestServiceOptions } from '../support/service.ts'
 
@@ -328,6 +333,21 @@ describe('after pruning', () => {
     expect(found.starts.size).toBe(0)
     expect(found.faults.join()).toMatch(/the checkpoint of pruning 1/u)
   })
+})
+
+test('a backup of what is left restores a log that is whole, from where it begins', async () => {
+  const { under, request } = await covered(new MemoryStore())
+  await under.service.pruning.prune(under.admin, request)
+  await under.service.pruning.settled()
+  const { bytes } = await makeBackup(under.service, under.admin)
+  const [store, opener] = [new MemoryStore(), new MemoryOpener()]
+  await restoreBackup({
+    file: fileOf(bytes),
+    fingerprint: fingerprint(under.service.signer.publicKey),
+    target: async () => ({ store, opener, keepToken: () => undefined }),
+  })
+  expect(await everyRow(store, 'prunings')).toHaveLength(1)
+  expect(await verifyAuditOf({ store, opener }, [request.checkpoint])).toMatchObject({ ok: true, faults: [] })
 })
 
 test('what a run had no time to delete, the next one deletes', async () => {
