@@ -154,9 +154,10 @@ export interface CensusRequest {
   assign_to?: { principal: string } | { token: string } | undefined
 }
 
-/** Of one version. */
+/** How many wrapped keys there are of one version. */
 export interface WrappedKeyCount {
   version: number
+  /** How many. */
   wrapped_keys: number
 }
 

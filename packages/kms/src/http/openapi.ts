@@ -81,7 +81,7 @@ const changeParameters: readonly Parameter[] = [
   {
     name: 'Idempotency-Key',
     in: 'header',
-    description: 'The same change sent again under its key is made once, and answered alike for an hour',
+    description: 'The same change sent again under its key is made once, and answered alike for a day',
     schema: { type: 'string', minLength: 1, maxLength: 128, pattern: '^[!-~]+$' },
   },
 ]

@@ -193,8 +193,11 @@ export class AuditLog {
   ): Promise<LedgerOutcome> {
     const riders = ridersOf(caller)
     for (let plans = 1; ; plans++) {
-      const beside = await planAll(riders, caller)
-      const all = [...bodies, ...this.#encode(beside.events)]
+      const beside = await planAll(riders)
+      const uses = beside.uses.map(({ principal: subject, grant }): AuditEvent => {
+        return { action: 'grant.use', caller, subject, grant }
+      })
+      const all = [...bodies, ...this.#encode(uses)]
       // Somebody else paid meanwhile: there is nothing to say.
       if (all.length === 0) return 'done'
       const outcome = await this.#write([...changes, ...beside.changes], all, () => checkAll(riders))

@@ -1,13 +1,17 @@
 /** What goes into the transaction of a change beside the change itself, and is decided where all writing is in turn. */
 
-import type { AuditEvent } from './audit-entry.ts'
 import type { Change } from './changes.ts'
-import type { Caller } from './policy.ts'
 
 export interface Ride {
   readonly changes: readonly Change[]
-  /** Entries of the log, after that of the change. */
-  readonly events?: readonly AuditEvent[]
+  /** What the log says of it, beside the change. */
+  readonly uses?: readonly GrantUse[]
+}
+
+/** One use of a grant for a number of requests. */
+export interface GrantUse {
+  readonly principal: string
+  readonly grant: string
 }
 
 export interface Rider {
@@ -18,7 +22,7 @@ export interface Rider {
    *
    * @throws ServiceError when the change must not be made.
    */
-  plan(caller: Caller): Promise<Ride>
+  plan(): Promise<Ride>
   /**
    * Asked at the moment of the transaction: nothing that is written meanwhile, by whichever node, escapes it.
    *
@@ -29,21 +33,27 @@ export interface Rider {
   arrived(): void
 }
 
+/** Whose request they travel with. */
+interface Riding {
+  readonly principal: { readonly tab: Rider }
+  readonly riders?: readonly Rider[]
+}
+
 /** All that travel with a request. */
-export function ridersOf({ principal, riders = [] }: Caller): readonly Rider[] {
+export function ridersOf({ principal, riders = [] }: Riding): readonly Rider[] {
   return [principal.tab, ...riders]
 }
 
 /** What they say, together. */
-export async function planAll(riders: readonly Rider[], caller: Caller): Promise<Required<Ride>> {
+export async function planAll(riders: readonly Rider[]): Promise<Required<Ride>> {
   const changes: Change[] = []
-  const events: AuditEvent[] = []
+  const uses: GrantUse[] = []
   for (const rider of riders) {
-    const ride = await rider.plan(caller)
+    const ride = await rider.plan()
     changes.push(...ride.changes)
-    events.push(...(ride.events ?? []))
+    uses.push(...(ride.uses ?? []))
   }
-  return { changes, events }
+  return { changes, uses }
 }
 
 /** @throws ServiceError what one of them does. */
@@ -52,7 +62,7 @@ export async function checkAll(riders: readonly Rider[]): Promise<void> {
 }
 
 /** The caller, whose change is made only if `check` does not throw at the moment of its transaction. */
-export function checking(caller: Caller, check: () => Promise<void>): Caller {
+export function checking<C extends Riding>(caller: C, check: () => Promise<void>): C {
   const rider: Rider = { isDue: false, plan: async () => ({ changes: [] }), check, arrived: () => undefined }
   return { ...caller, riders: [...(caller.riders ?? []), rider] }
 }

@@ -8,7 +8,6 @@
 import { update } from './changes.ts'
 import { ServiceError } from './errors.ts'
 import type { RowReads } from './key-store.ts'
-import type { Caller } from './policy.ts'
 import type { Ride, Rider } from './rider.ts'
 
 /** What one request owes. */
@@ -38,24 +37,18 @@ export class Tab implements Rider {
     for (const grant of grants) if (!this.#paid.has(grant)) this.#owed.add(grant)
   }
 
-  async plan(caller: Caller): Promise<Ride> {
+  async plan(): Promise<Ride> {
     const principal = this.#principal
     this.#planned = [...this.#owed]
     if (principal === null) return { changes: [] }
-    const rides = await Promise.all(
+    const changes = await Promise.all(
       this.#planned.map(async (grant) => {
         const row = await this.#reads.row('grants', { principal, grant })
         if (row === undefined || row.usesLeft === null || row.usesLeft <= 0) throw usedUp()
         return update('grants', row, { usesLeft: row.usesLeft - 1 })
       }),
     )
-    const events = this.#planned.map((grant) => ({
-      action: 'grant.use' as const,
-      caller,
-      subject: principal,
-      grant,
-    }))
-    return { changes: rides, events }
+    return { changes, uses: this.#planned.map((grant) => ({ principal, grant })) }
   }
 
   arrived(): void {
