@@ -3,7 +3,8 @@
  * slot, in alternating order, so that drift and disturbance hit all alike. A slot takes several samples, a
  * sample repeats the operation often enough for the clock, and the slot counts with the median of its samples.
  * Full garbage collections happen between the slots; what an operation makes the collector do meanwhile is its
- * own cost and stays in.
+ * own cost and stays in. A full collection also discards the optimised code of whoever makes objects of which none is left,
+ * node:crypto's ciphers among them: each slot begins with samples that do not count.
  *
  * Other processes interrupt slow operations more often than fast ones, which would flatter the fast. So work that stays
  * on this thread counts with its CPU time, which on a quiet machine is the time. Work that waits for other threads
@@ -40,9 +41,11 @@ export interface MeasureOptions {
   /** How long a sample aims to be, in milliseconds. */
   readonly sampleMs?: number
   readonly warmUpMs?: number
+  /** What each slot runs before its samples count, in milliseconds of the time that counts. */
+  readonly settleMs?: number
 }
 
-export const defaults = { rounds: 21, samples: 7, sampleMs: 3, warmUpMs: 300 } as const
+export const defaults = { rounds: 21, samples: 7, sampleMs: 3, warmUpMs: 300, settleMs: 20 } as const
 
 export async function measure(
   cases: readonly Case[],
@@ -51,6 +54,7 @@ export async function measure(
     samples = defaults.samples,
     sampleMs = defaults.sampleMs,
     warmUpMs = defaults.warmUpMs,
+    settleMs = defaults.settleMs,
   }: MeasureOptions = {},
 ): Promise<Series[]> {
   const runners: Runner[] = []
@@ -61,6 +65,7 @@ export async function measure(
     for (const runner of order) {
       runner.entry.before?.()
       globalThis.gc?.()
+      for (let settled = 0; settled < settleMs * 1000;) settled += await runner.sample()
       const perOperation = runner.repetitions * (runner.entry.operations ?? 1)
       runner.rounds.push((await slot(runner, samples)) / perOperation)
     }

@@ -1,6 +1,7 @@
 /**
- * The floor under a record: the node:crypto calls of Cobblestone-256 (two blocks of HMAC-SHA-512, AES-256-GCM for each
- * chunk), bare, over buffers that are already there.
+ * The floor under a record: the calls of Cobblestone-256 (two blocks of HMAC-SHA-512 over as many bytes, AES-256-GCM for each
+ * chunk, a share of the random bytes that salts are drawn from), bare, over buffers that are already there. It writes no
+ * record, reads no context and wipes nothing.
  */
 
 import { randomBytes } from 'node:crypto'
@@ -12,7 +13,10 @@ import { recordContext, type RecordPeer } from './peers/record-peer.ts'
 
 const chunkBytes = 16_384
 /** Prefix of the construction, salt, label and key id. */
-const infoBytes = 48 + 24 + 18 + 16
+const infoBytes = 48 + 24 + 17 + 16
+/** Random bytes are drawn so many at a time. */
+const poolBytes = 4096
+const saltBytes = 24
 
 export const recordFloor: RecordPeer = {
   name: 'floor: the bare node:crypto calls',
@@ -31,8 +35,14 @@ export const recordFloor: RecordPeer = {
     )
     const sealed = pieces.map((piece) => sealChunk(key, nonce, piece))
     const recordBytes = 4 + 16 + 24 + 32 + plaintext.length + 16 * pieces.length
+    const pool = new Uint8Array(poolBytes)
+    let salts = 0
+    const drawSalt = () => {
+      if (salts === 0) crypto.getRandomValues(pool)
+      salts = (salts + 1) % Math.floor(poolBytes / saltBytes)
+    }
     return {
-      encrypt: () => [first(), second(), pieces.map((piece) => sealChunk(key, nonce, piece))],
+      encrypt: () => [drawSalt(), first(), second(), pieces.map((piece) => sealChunk(key, nonce, piece))],
       decrypt: () => [first(), second(), sealed.map((chunk) => openChunk(key, nonce, chunk))],
       recordBytes,
     }
