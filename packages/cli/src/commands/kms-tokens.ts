@@ -97,7 +97,7 @@ function revokeCommand(terminal: Terminal) {
   return new Command('revoke')
     .description(
       'Ends a token at once, and all that were made with it: whoever had it may have made some. The token that is used ' +
-        'for this stays, and what it made. The id is in the list, and in the token between its two underscores.',
+        'for this stays, and what it made. One that is only replaced is ended with --keep-descendants. The id is in the list, and in the token between its two underscores.',
     )
     .argument('<id>', 'the id of the token')
     .option('--keep-descendants', 'end only this one')
