@@ -36,6 +36,7 @@ export class GuardedLedger {
   readonly #keeper: AnchorKeeper | undefined
   readonly #watch: RowWatch
   readonly #grown = new GrownRows()
+  readonly #ended = new AbortController()
   /** The tables that only grow are read again from then on, or as soon as something is doubted. */
   #wholeAfter = 0
   #isDoubted = false
@@ -110,6 +111,7 @@ export class GuardedLedger {
 
   /** Once the anchor is written. */
   async close(): Promise<void> {
+    this.#ended.abort()
     await this.#watch.close()
     await this.#keeper?.close()
   }
@@ -143,7 +145,8 @@ export class GuardedLedger {
     const isWhole = this.#isDoubted || begun >= this.#wholeAfter
     this.#isDoubted = false
     const grownAt = (epoch: number) => (isWhole ? undefined : this.#grown.at(epoch))
-    const verified = await verifyRows(store, macs, { grownAt }).catch((error: unknown) => {
+    const { signal } = this.#ended
+    const verified = await verifyRows(store, macs, { grownAt, signal }).catch((error: unknown) => {
       this.#isDoubted = true
       throw error
     })

@@ -7,7 +7,7 @@ import { equalBytes } from '@longhold/core'
 
 import { HeadChange, openHead, sameRows } from './cluster-head.ts'
 import type { ClusterHead } from './cluster-head.ts'
-import { integrityViolation } from './errors.ts'
+import { integrityViolation, ServiceError } from './errors.ts'
 import { growingTables } from './grown-rows.ts'
 import type { BesideReader, HeadRow, KeyStore, RowSpan, RowTotal, Snapshot } from './key-store.ts'
 import type { RowMacs } from './row-mac.ts'
@@ -26,6 +26,8 @@ export interface VerifyOptions {
   readonly grownAt?: (epoch: number) => RowTotal | undefined
   /** Nobody else is to be answered meanwhile: this thread works too. Default: others work between two pages. */
   readonly isAlone?: boolean
+  /** Ends it, with `storage_unavailable`: however many rows there are, a service stops at once. */
+  readonly signal?: AbortSignal
 }
 
 export interface Verified {
@@ -41,21 +43,24 @@ export interface Verified {
 export async function verifyRows(
   store: Pick<KeyStore, 'snapshot'>,
   macs: RowMacs,
-  { grownAt = () => undefined, isAlone = false }: VerifyOptions = {},
+  { grownAt = () => undefined, isAlone = false, signal }: VerifyOptions = {},
 ): Promise<Verified> {
   const snapshot = await store.snapshot()
   let beside: BesideReader | undefined
+  const stop = (): void => void beside?.close()
+  signal?.addEventListener('abort', stop)
   try {
     let row = await snapshot.head()
     const isLarge = headOf(macs, row).rowCount > fewRows
     const openBeside = isLarge ? snapshot.beside : undefined
     let add: Add = (tables, sums) =>
-      addSpans(spansOf(snapshot, tables), sums, (span) => sumHere(snapshot, macs, span))
+      addSpans(spansOf(snapshot, tables), sums, (span) => sumHere(snapshot, macs, span, signal))
     if (openBeside !== undefined && isAlone) {
       add = (tables, sums) => addTogether(snapshot, macs, tables, sums)
     } else if (openBeside !== undefined) {
       const reader = await openBeside(macs)
       beside = reader
+      if (signal?.aborted === true) throw stopping()
       row = reader.head
       add = (tables, sums) => addSpans(wholeTables(tables), sums, (span) => reader.sum(span))
     }
@@ -75,6 +80,7 @@ export async function verifyRows(
     const counts = `${found.rowCount} where ${head.rowCount} were written`
     throw integrityViolation(`the set of rows in the database (${counts})`)
   } finally {
+    signal?.removeEventListener('abort', stop)
     await beside?.close()
     await snapshot.close()
   }
@@ -106,8 +112,20 @@ async function* wholeTables(tables: readonly TableName[]): Spans {
   for (const table of tables) yield { table, after: undefined, count: undefined }
 }
 
-async function sumHere(snapshot: Snapshot, macs: RowMacs, span: RowSpan): Promise<RowTotal> {
-  return await sumSpan(snapshot, macs, span, () => new Promise((resolve) => setImmediate(resolve)))
+async function sumHere(
+  snapshot: Snapshot,
+  macs: RowMacs,
+  span: RowSpan,
+  signal?: AbortSignal,
+): Promise<RowTotal> {
+  return await sumSpan(snapshot, macs, span, async () => {
+    if (signal?.aborted === true) throw stopping()
+    await new Promise((resolve) => setImmediate(resolve))
+  })
+}
+
+function stopping(): ServiceError {
+  return new ServiceError('storage_unavailable', 'the rows are not verified any more: the service stops')
 }
 
 /** This thread and one beside it take the spans in turn; this one from the first, since the other has to begin. */

@@ -62,6 +62,21 @@ test('many rows are verified by this thread and one beside it, or by that one al
   await verify()
 })
 
+test('a verification ends when the service does, in whichever thread it is', async () => {
+  const store = SqliteStore.open({ path: join(temporaryDirectory(), 'kms.db') })
+  onTestFinished(() => store.close())
+  const { macs } = await fill(store)
+  const { beside: _, ...alone } = await store.snapshot()
+  const stopped = new AbortController()
+  const unavailable = { code: 'storage_unavailable' }
+  const there = expect(verifyRows(store, macs, stopped)).rejects.toMatchObject(unavailable)
+  const here = expect(verifyRows({ snapshot: async () => alone }, macs, stopped)).rejects.toMatchObject(
+    unavailable,
+  )
+  stopped.abort()
+  await Promise.all([there, here])
+})
+
 test('the tables that only grow are left out where what they hold is known', async () => {
   const path = join(temporaryDirectory(), 'kms.db')
   const store = SqliteStore.open({ path })
