@@ -10,7 +10,7 @@ import { commands, settingNames, settings, variableOf } from './config/settings.
 import type { Command, SettingName, Values } from './config/settings.ts'
 
 export interface Config {
-  readonly command: Command | 'help'
+  readonly command: ProgramCommand | 'help'
   /** Only look at the configuration, and say what it is. */
   readonly checkOnly: boolean
   readonly values: Values
@@ -20,7 +20,10 @@ export interface Config {
   readonly file: string | undefined
 }
 
-const about: Readonly<Record<Command, string>> = {
+/** Those of this program: restoring takes the command line of `longhold kms`, which reads identities. */
+type ProgramCommand = Exclude<Command, 'restore'>
+
+const about: Readonly<Record<ProgramCommand, string>> = {
   init: 'make key file, database and first token, once',
   serve: 'answer requests until SIGTERM or SIGINT',
   'verify-audit': 'check the audit log of a service that is stopped',
@@ -28,12 +31,15 @@ const about: Readonly<Record<Command, string>> = {
   doctor: 'look for what an operator should change',
 }
 
+// Its keys are exactly the names.
+const programCommands = Object.keys(about) as ProgramCommand[]
+
 /** @throws ConfigError with all that is wrong. */
 export function readConfig(argv: readonly string[], env: NodeJS.ProcessEnv = process.env): Config {
   const { options, positionals } = parse(argv)
   const { help, config: named, 'check-config': check, ...rest } = options
   const [word = 'help', ...more] = positionals
-  const command = commands.find((one) => one === word)
+  const command = programCommands.find((one) => one === word)
   if (help === true || (word === 'help' && more.length === 0)) return helpOnly
   if (command === undefined || more.length > 0) {
     throw new ConfigError(`there is no command ${positionals.join(' ')}`)
@@ -64,7 +70,7 @@ const helpOnly: Config = Object.freeze({
 })
 
 export function usage(): string {
-  const calls = commands.map((command) => `  longhold-kms ${command.padEnd(12)}  ${about[command]}`)
+  const calls = programCommands.map((command) => `  longhold-kms ${command.padEnd(12)}  ${about[command]}`)
   const options = settingNames.map((name) => {
     const { kind, commands: of, help } = settings[name]
     const value = kind.choices?.join('|') ?? kind.valueName.toUpperCase()
@@ -82,7 +88,7 @@ export function usage(): string {
     '  --check-config                   say what the configuration is, and do nothing',
     '',
     `An option goes before a variable (${variableOf('data-dir')} for --data-dir, and so on), a variable before the`,
-    'file (LONGHOLD_KMS_CONFIG names it too). Times are written 500ms, 10s or 2m. A switch of the file that an',
+    'file (LONGHOLD_KMS_CONFIG names it too). Times are written 500ms, 10s, 2m, 6h or 90d. A switch of the file that an',
     'option is to turn off: --no-tls-require-pq.',
   ].join('\n')
 }

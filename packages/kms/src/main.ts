@@ -100,7 +100,8 @@ async function serve({ values }: Config): Promise<number> {
   })
   print(`listening on ${service.url}`)
   if (service.metricsUrl !== undefined) print(`metrics on ${service.metricsUrl}`)
-  if (service.isSealed) print('sealed: waits for somebody to unseal it')
+  if (service.awaitsInit) print('not initialised: waits for longhold kms init, on its admin socket')
+  else if (service.isSealed) print('sealed: waits for somebody to unseal it')
   await stopped
   await logger.close()
   return 0

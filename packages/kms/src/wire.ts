@@ -12,13 +12,15 @@ import type {
   CreateTokenRequest,
   CreatedSlot,
   CreatedToken,
-  RevokedTokens,
+  InitAnswer,
+  InitRequest,
   ItemProblem,
   Page,
   Permission,
   Problem,
   ProblemCode,
   PublicKeyBundle,
+  RevokedTokens,
   RewrapAnswer,
   RewrapItem,
   RewrapRequest,
@@ -223,8 +225,27 @@ const given = z.strictObject({ given: z.int(), threshold: z.int() }).nullable()
 export const sealStatus = wire<SealStatus>('SealStatus')(
   z.strictObject({
     sealed: z.boolean(),
+    initialised: z.boolean(),
     kinds: z.array(slotKind),
     shares: given,
+  }),
+)
+export const initRequest = wire<InitRequest>('InitRequest')(
+  z.strictObject({
+    production: z.boolean().optional(),
+    single_slot: z.boolean().optional(),
+    first_key: keyName.optional(),
+  }),
+)
+export const initAnswer = wire<InitAnswer>('InitAnswer')(
+  z.strictObject({
+    cluster: z.string(),
+    database: z.string(),
+    key_file: z.string(),
+    token_file: z.string(),
+    fingerprint: z.string(),
+    min_slots: z.int(),
+    recipient: z.string().nullable(),
   }),
 )
 const passphrase = z.string().min(1).max(4096)

@@ -78,6 +78,7 @@ describe('configuration', () => {
       PATH: 'none',
       'HOST:PORT': 'localhost:0',
       TIME: '20s',
+      SPAN: '1d',
       NUMBER: '40',
       'info|error|silent': 'silent',
       '': 'true',

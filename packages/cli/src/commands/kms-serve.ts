@@ -43,13 +43,14 @@ export function kmsServeCommand(terminal: Terminal) {
       })
     })
     try {
-      const { url, metricsUrl, isSealed } = service
+      const { url, metricsUrl, isSealed, awaitsInit } = service
       if (terminal.json) {
         await terminal.answer({ text: '', json: { url, metrics_url: metricsUrl ?? null, sealed: isSealed } })
       } else {
         terminal.note(`listening on ${url}`)
         if (metricsUrl !== undefined) terminal.note(`metrics on ${metricsUrl}`)
-        if (isSealed) terminal.note('sealed: waits for longhold kms unseal')
+        if (awaitsInit) terminal.note('not initialised: waits for longhold kms init')
+        else if (isSealed) terminal.note('sealed: waits for longhold kms unseal')
       }
       if (!terminal.signal.aborted) await once(terminal.signal, 'abort')
     } finally {

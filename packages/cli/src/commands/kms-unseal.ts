@@ -58,7 +58,7 @@ export function kmsUnsealCommand(terminal: Terminal) {
     .action(async (options) => {
       await onSocket(terminal, options, async (client) => {
         const status = await client.sealStatus()
-        if (!status.sealed) return await answer(terminal, status)
+        if (!status.sealed || !status.initialised) return await answer(terminal, status)
         return await answer(terminal, await client.unseal(await attemptOf(terminal, options, status)))
       })
     })
@@ -131,7 +131,8 @@ async function answer(terminal: Terminal, status: SealStatus): Promise<void> {
   await terminal.answer({ text: describe(status), json: status })
 }
 
-function describe({ sealed, kinds, shares }: SealStatus): string {
+function describe({ sealed, initialised, kinds, shares }: SealStatus): string {
+  if (!initialised) return 'not initialised: longhold kms init sets it up'
   if (!sealed) return 'unsealed'
   if (shares !== null) return `sealed: ${shares.given} of ${shares.threshold} shares are there`
   return `sealed: opened by ${kinds.join(' or ')}`

@@ -5,6 +5,7 @@ import type { Terminal } from '../shell/terminal.ts'
 import { kmsAcceptRollbackCommand } from './kms-accept-rollback.ts'
 import { kmsAliasesCommand } from './kms-aliases.ts'
 import { kmsAuditCommand } from './kms-audit.ts'
+import { kmsBackupCommand } from './kms-backup.ts'
 import { kmsCensusCommand } from './kms-census.ts'
 import { kmsClockCommand } from './kms-clock.ts'
 import { kmsDoctorCommand } from './kms-doctor.ts'
@@ -13,6 +14,7 @@ import { kmsGrantsCommand } from './kms-grants.ts'
 import { kmsInitCommand } from './kms-init.ts'
 import { kmsKeysCommand } from './kms-keys.ts'
 import { kmsPrincipalsCommand } from './kms-principals.ts'
+import { kmsRestoreCommand } from './kms-restore.ts'
 import { kmsServeCommand } from './kms-serve.ts'
 import { kmsRotateRootCommand, kmsSlotsCommand } from './kms-slots.ts'
 import { kmsTokensCommand } from './kms-tokens.ts'
@@ -28,6 +30,8 @@ export function kmsCommand(terminal: Terminal) {
     .addCommand(kmsServeCommand(terminal))
     .addCommand(kmsDoctorCommand(terminal))
     .addCommand(kmsAcceptRollbackCommand(terminal))
+    .addCommand(kmsBackupCommand(terminal))
+    .addCommand(kmsRestoreCommand(terminal))
     .addCommand(kmsKeysCommand(terminal))
     .addCommand(kmsRotateCommand(terminal))
     .addCommand(kmsVersionsCommand(terminal))

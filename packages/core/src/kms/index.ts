@@ -44,10 +44,12 @@ export { KmsRecipient, kmsRecipient } from './kms-recipient.ts'
 export { KmsSysClient } from './sys-client.ts'
 export type {
   AcceptRollbackRequest,
-  CreateSlotRequest,
   BackupInfo,
   ConfirmBackupRequest,
+  CreateSlotRequest,
   CreatedSlot,
+  InitAnswer,
+  InitRequest,
   RollbackAnswer,
   RootRotation,
   SealStatus,

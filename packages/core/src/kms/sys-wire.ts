@@ -6,10 +6,38 @@ export type SlotKind = 'key-file' | 'passphrase' | 'shares' | 'key-service'
 /** Whether a key service can use its keys, and what would open it. Told to everybody who asks. */
 export interface SealStatus {
   sealed: boolean
+  /** False: it waits to be set up, and has no keys. */
+  initialised: boolean
   /** What there are slots for. */
   kinds: SlotKind[]
   /** How far a slot of shares has come: how many were given, and how many it takes; null when none was. */
   shares: { given: number; threshold: number } | null
+}
+
+/** How a key service is set up that was started to wait for it. */
+export interface InitRequest {
+  /** Two slots before the first key, and a first token for one use, within an hour. */
+  production?: boolean | undefined
+  /** In production too, one slot is meant. */
+  single_slot?: boolean | undefined
+  /** The name of a key to begin with. */
+  first_key?: string | undefined
+}
+
+/** What was made, and where on the machine of the service. */
+export interface InitAnswer {
+  /** 32 hexadecimal digits. */
+  cluster: string
+  database: string
+  key_file: string
+  /** Holds the first token. */
+  token_file: string
+  /** Of the signing identity, for clients to pin. */
+  fingerprint: string
+  /** How many slots there must be before the first key. */
+  min_slots: number
+  /** `lhrecipient1-…` of the first key; null without one. */
+  recipient: string | null
 }
 
 /** One attempt to unseal. Exactly one of these; each holds a secret, or says that the configured one is to be used. */

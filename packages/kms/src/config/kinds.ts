@@ -56,15 +56,16 @@ export const address: Kind<Address> = {
   },
 }
 
-const unitMs = { ms: 1, s: 1000, m: 60_000 } as const
+const unitMs = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const
 
 /** In milliseconds; written with its unit. */
 export function duration(leastMs: number, mostMs: number): Kind<number> {
   return {
-    valueName: 'time',
+    // Of days: nobody waits for it.
+    valueName: mostMs > unitMs.d ? 'span' : 'time',
     read(given) {
-      const [, digits = '', unit = ''] = /^(\d{1,9})(ms|s|m)$/u.exec(given) ?? []
-      // Only these three match above.
+      const [, digits = '', unit = ''] = /^(\d{1,9})(ms|s|m|h|d)$/u.exec(given) ?? []
+      // Only these match above.
       const ms = Number(digits) * unitMs[unit as keyof typeof unitMs]
       return digits === '' || ms < leastMs || ms > mostMs
         ? { problem: `is a time from ${timeText(leastMs)} to ${timeText(mostMs)}, not ${shown(given)}` }
@@ -97,7 +98,9 @@ export function oneOf<const T extends string>(...choices: readonly T[]): Kind<T>
 }
 
 function timeText(ms: number): string {
-  if (ms % unitMs.m === 0 && ms > 0) return `${ms / unitMs.m}m`
+  for (const unit of ['d', 'h', 'm'] as const) {
+    if (ms % unitMs[unit] === 0 && ms > 0) return `${ms / unitMs[unit]}${unit}`
+  }
   return ms % unitMs.s === 0 ? `${ms / unitMs.s}s` : `${ms}ms`
 }
 

@@ -121,6 +121,11 @@ function* contradictions(values: Values): Generator<string> {
   const sealed = (['seal-url', 'seal-token-file', 'seal-key'] as const).filter(has)
   if (sealed.length > 0 && sealed.length < 3)
     yield 'seal-url, seal-token-file and seal-key are given together'
+  const folder = (['backup-folder', 'backup-every'] as const).find(has)
+  if (folder !== undefined && !has('backup-recipients')) {
+    yield `${folder} takes backup-recipients: without them nobody could open a backup`
+  }
+  if (has('backup-every') && !has('backup-folder')) yield 'backup-every takes backup-folder'
   const { 'headers-timeout': headers = 10_000, 'request-timeout': request = 30_000 } = values
   if (headers > request) yield 'headers-timeout is longer than request-timeout'
 }

@@ -7,7 +7,7 @@ import { address, count, directory, duration, onOff, oneOf, path, pathOrNone, te
 import type { Kind } from './kinds.ts'
 
 /** The commands that take settings. */
-export const commands = ['init', 'serve', 'verify-audit', 'accept-rollback', 'doctor'] as const
+export const commands = ['init', 'serve', 'verify-audit', 'accept-rollback', 'doctor', 'restore'] as const
 /** One of `commands`. */
 export type Command = (typeof commands)[number]
 
@@ -35,10 +35,14 @@ export const settings = {
     all,
     'the key file that opens the root key; default root.key in the data directory',
   ),
-  'token-file': setting(path, ['init', 'doctor'], 'where the first token goes; default admin.token there'),
+  'token-file': setting(
+    path,
+    ['init', 'doctor', 'restore'],
+    'where the first token goes; default admin.token there',
+  ),
   anchor: setting(
     pathOrNone,
-    ['init', 'serve', 'accept-rollback', 'doctor'],
+    ['init', 'serve', 'accept-rollback', 'doctor', 'restore'],
     'the file that tells an older database, or none; default anchor.json there',
   ),
   'checkpoint-folder': setting(
@@ -51,6 +55,23 @@ export const settings = {
     serving,
     'while something changes; default 60m',
   ),
+  'audit-retention': setting(
+    duration(86_400_000, 36_500 * 86_400_000),
+    serving,
+    'how old entries of the audit log must be before they can be pruned; default: never',
+  ),
+  'backup-recipients': setting(
+    path,
+    serving,
+    'a file with who can open backups, lhrecipient1-… one a line; the service opens none',
+  ),
+  'backup-folder': setting(directory, serving, 'where the service writes backups itself: on another machine'),
+  'backup-every': setting(duration(60_000, 30 * 86_400_000), serving, 'how often it does; default 1d'),
+  'backup-expires': setting(
+    duration(86_400_000, 3650 * 86_400_000),
+    serving,
+    'how long a backup is kept, wherever it is; default 90d',
+  ),
   'join-checkpoint': setting(
     path,
     serving,
@@ -59,7 +80,7 @@ export const settings = {
   'join-fingerprint': setting(text, serving, 'of the service that signed it, as init printed it'),
   epochs: setting(
     text,
-    ['accept-rollback'],
+    ['accept-rollback', 'restore'],
     'what is accepted: the epochs that the command names without it, as in 41:57; any: whatever they are',
   ),
   'first-key': setting(text, ['init'], 'the name of a key to begin with'),
@@ -75,10 +96,11 @@ export const settings = {
 
   'admin-socket': setting(
     pathOrNone,
-    ['serve', 'accept-rollback', 'doctor'],
+    ['init', 'serve', 'accept-rollback', 'doctor'],
     'where unsealing is served, or none; default admin.sock there',
   ),
   'unseal-anywhere': setting(onOff, serving, 'serve unsealing beyond the admin socket too'),
+  'await-init': setting(onOff, serving, 'where there is no service yet, wait for init on the admin socket'),
   'seal-url': setting(text, serving, 'another key service that holds a slot'),
   'seal-token-file': setting(path, serving, 'a token for it'),
   'seal-key': setting(text, serving, 'the key there'),

@@ -3,6 +3,8 @@
 import type {
   AcceptRollbackRequest,
   CreateSlotRequest,
+  InitAnswer,
+  InitRequest,
   RollbackAnswer,
   SealStatus,
   UnsealRequest,
@@ -13,6 +15,13 @@ import type { SlotOpener } from '../service/slot-opener.ts'
 
 export interface Gate {
   status(): Promise<SealStatus>
+  /**
+   * Sets the service up, and opens it.
+   *
+   * @throws ServiceError `invalid_state` where it is set up, or was not started to wait for it; `rate_limited` while
+   * another attempt is under way; `malformed_request`, `storage_unavailable`.
+   */
+  init(request: InitRequest): Promise<InitAnswer>
   /**
    * One attempt. Does nothing where the service is unsealed already.
    *

@@ -42,6 +42,7 @@ const more: Readonly<Record<string, readonly ProblemCode[]>> = {
     'storage_unavailable',
     'integrity_violation',
   ],
+  'POST /v1/sys/init': ['invalid_state', 'rate_limited', 'body_too_large', 'storage_unavailable'],
   'POST /v1/sys/unseal': ['wrong_secret', 'rate_limited', 'slot_unavailable', 'body_too_large'],
 }
 

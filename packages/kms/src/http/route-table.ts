@@ -102,7 +102,7 @@ export function changes(name: string, { isRead }: RouteRule): boolean {
 export type RouteName = keyof typeof routeTable
 
 /** Routes without a token: they say nothing that is not for everybody. `POST /v1/sys/unseal` and
- *  `POST /v1/sys/accept-rollback` are two more, on the admin socket. */
+ *  `POST /v1/sys/accept-rollback` are two more on the admin socket, and `POST /v1/sys/init` before there is a service. */
 export const publicRoutes = [
   'GET /livez',
   'GET /readyz',

@@ -8,20 +8,27 @@ import { answerProblem } from './problems.ts'
 import { refuseInvalid } from './refuse-invalid.ts'
 import { frameRequests } from './request-frame.ts'
 import type { FrameOptions } from './request-frame.ts'
-import { sealingRoutes } from './routes/sealing.ts'
+import { initRoute, sealingRoutes } from './routes/sealing.ts'
 
 export interface SealedAppOptions extends FrameOptions {
   readonly gate: Gate
   /** Whether unsealing is served here. */
   readonly mayUnseal: boolean
+  /** Whether it can be set up here. */
+  readonly mayInit: boolean
 }
 
-export function createSealedApp({ gate, mayUnseal, ...frame }: SealedAppOptions): App {
+export function createSealedApp({ gate, mayUnseal, mayInit, ...frame }: SealedAppOptions): App {
   const app = new OpenAPIHono<Env>({ defaultHook: refuseInvalid })
   frameRequests(app, frame)
   app.get('/livez', (c) => c.json({ status: 'ok' }))
   sealingRoutes(app, gate, mayUnseal)
-  const how = mayUnseal ? 'unseal it here' : 'unseal it on its admin socket'
-  app.notFound((c) => answerProblem(c, 'sealed', `nothing is served until somebody unseals it: ${how}`))
+  if (mayInit) initRoute(app, gate)
+  app.notFound(async (c) => {
+    const { initialised } = await gate.status()
+    const [what, isHere] = initialised ? ['unseal', mayUnseal] : ['initialise', mayInit]
+    const how = `${what} it ${isHere ? 'here' : 'on its admin socket'}`
+    return answerProblem(c, 'sealed', `nothing is served until somebody ${what}s it: ${how}`)
+  })
   return app
 }

@@ -6,6 +6,7 @@ import { KmsClient } from '@longhold/core/kms'
 
 import { ConfigError } from '../config/config-error.ts'
 import type { Values } from '../config/settings.ts'
+import { readBackupRecipients } from './backups.ts'
 import type { ServiceConfig } from './start.ts'
 import { readTlsFiles } from './tls-files.ts'
 
@@ -24,8 +25,11 @@ export function serviceConfigOf(values: Values): ServiceConfig {
     checkpointFolder: values['checkpoint-folder'],
     checkpointEveryMs: values['checkpoint-every'],
     join: joinOf(values),
+    auditRetentionMs: values['audit-retention'],
+    backups: backupsOf(values),
     adminSocket: values['admin-socket'],
     unsealAnywhere: values['unseal-anywhere'],
+    awaitInit: values['await-init'],
     ...values.listen,
     plainHttpAnywhere: values['plain-http-anywhere'],
     tls: hasTls ? { certFile, keyFile, requirePostQuantum: values['tls-require-pq'] } : undefined,
@@ -52,8 +56,15 @@ export function serviceConfigOf(values: Values): ServiceConfig {
  * @throws ConfigError as `serviceConfigOf`; ServiceError `bad_config` for certificate and key that cannot serve.
  */
 export function checkConfig(values: Values): void {
-  const { tls } = serviceConfigOf(values)
+  const { tls, backups } = serviceConfigOf(values)
   if (tls !== undefined) readTlsFiles(tls)
+  if (backups !== undefined) readBackupRecipients(backups.recipientsFile)
+}
+
+function backupsOf(values: Values): ServiceConfig['backups'] {
+  const { 'backup-recipients': recipientsFile, 'backup-folder': folder, 'backup-every': everyMs } = values
+  if (recipientsFile === undefined) return undefined
+  return { recipientsFile, folder, everyMs, lifeMs: values['backup-expires'] }
 }
 
 function joinOf(values: Values): ServiceConfig['join'] {

@@ -4,7 +4,14 @@
  * read before the root key is there.
  */
 
-import type { AcceptRollbackRequest, RollbackAnswer, SealStatus, UnsealRequest } from '@longhold/core/kms'
+import type {
+  AcceptRollbackRequest,
+  InitAnswer,
+  InitRequest,
+  RollbackAnswer,
+  SealStatus,
+  UnsealRequest,
+} from '@longhold/core/kms'
 
 import type { Gate } from '../http/gate.ts'
 import type { Rollback } from '../service/accept-rollback.ts'
@@ -26,6 +33,8 @@ export interface GateOptions {
   readonly open: (opener: SlotOpener, failures: number) => Promise<Service>
   /** Accepts the database as it is, if these are its epochs. */
   readonly accept: (opener: SlotOpener, epochs: string | undefined) => Promise<Rollback | undefined>
+  /** Sets the service up; default: it is. */
+  readonly init?: ((request: InitRequest) => Promise<{ answer: InitAnswer; opener: SlotOpener }>) | undefined
   readonly sealService?: SealService | undefined
   /** Never goes back. */
   readonly nowMs?: () => number
@@ -64,7 +73,26 @@ export class ServiceGate implements Gate {
     const slots = await this.#options.slots()
     const kinds = [...new Set(slots.map(({ kind }) => kind))].toSorted()
     const shares = this.#open === undefined ? this.#shares.progress(sharesOf(slots)) : undefined
-    return { sealed: this.#open === undefined, kinds, shares: shares ?? null }
+    const initialised = slots.length > 0 || this.#options.init === undefined
+    return { sealed: this.#open === undefined, initialised, kinds, shares: shares ?? null }
+  }
+
+  async init(request: InitRequest): Promise<InitAnswer> {
+    const { init } = this.#options
+    const made: InitAnswer[] = []
+    await this.#oneAtATime(async () => {
+      if (init === undefined || (await this.status()).initialised) {
+        throw new ServiceError('invalid_state', 'this key service is set up already', {
+          hint: 'nothing was changed',
+        })
+      }
+      const { answer, opener } = await init(request)
+      made.push(answer)
+      await this.#openWith(opener)
+    })
+    const [answer] = made
+    if (answer === undefined) throw new TypeError('set up, and nothing was made')
+    return answer
   }
 
   async unseal(attempt: UnsealRequest): Promise<SealStatus> {

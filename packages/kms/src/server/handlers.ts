@@ -15,14 +15,14 @@ export interface HandlerOptions extends FrameOptions {
   readonly limits?: SharedOptions | undefined
 }
 
-/** @param mayUnseal Whether unsealing is served by this one. */
+/** Unsealing and setting up are served where they may be. */
 export function handlerOf(
   gate: ServiceGate,
   openers: SlotOpeners,
   { limits, ...frame }: HandlerOptions,
-  mayUnseal: boolean,
+  { mayUnseal, mayInit }: { readonly mayUnseal: boolean; readonly mayInit: boolean },
 ): Handler {
-  const sealed = createSealedApp({ ...frame, gate, mayUnseal })
+  const sealed = createSealedApp({ ...frame, gate, mayUnseal, mayInit })
   let open: { readonly service: Service; readonly app: App } | undefined
   return {
     fetch: async (request, ...rest) => {

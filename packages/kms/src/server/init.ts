@@ -7,12 +7,13 @@ import { KeyFile } from '../seal/key-file.ts'
 import { prepareService } from '../service/beginning.ts'
 import type { FirstKey } from '../service/beginning.ts'
 import { alreadyInitialised, ServiceError } from '../service/errors.ts'
+import type { KeyStore } from '../service/key-store.ts'
 import { keyPattern } from '../service/keys.ts'
 import { clusterOf } from '../service/root-opening.ts'
 import { AnchorFile } from '../store/anchor-file.ts'
 import { makeDatabase } from './open-store.ts'
 import { resolvePaths } from './paths.ts'
-import type { ServicePaths } from './paths.ts'
+import type { ResolvedPaths, ServicePaths } from './paths.ts'
 
 /** Where a new service has its files, and what it begins with. */
 export interface InitOptions extends ServicePaths {
@@ -50,10 +51,29 @@ export interface InitResult {
  * `storage_unavailable`.
  */
 export async function initService(options: InitOptions): Promise<InitResult> {
+  const plan = planInit(options)
+  makeDirectory(plan.paths.dataDir)
+  const store = await makeDatabase(plan.paths)
+  try {
+    return await initStore(store, plan)
+  } finally {
+    await store.close()
+  }
+}
+
+/** What is to be made. */
+export interface InitPlan {
+  readonly paths: ResolvedPaths
+  readonly minSlots: number
+  readonly isBootstrap: boolean
+  readonly firstKey: string | undefined
+}
+
+/** @throws ServiceError `bad_config` for what cannot be made. */
+export function planInit(options: InitOptions): InitPlan {
   const { firstKey, production = false, singleSlot = false } = options
   const tokenPath = options.tokenFile ?? (production ? join(options.dataDir, 'bootstrap.token') : undefined)
   const paths = resolvePaths({ ...options, tokenFile: tokenPath })
-  const { dataDir, database, keyFile, tokenFile, anchor } = paths
   const minSlots = production && !singleSlot ? 2 : 1
   if (firstKey !== undefined && minSlots > 1) {
     throw new ServiceError('bad_config', 'there is no key before there are two slots', {
@@ -65,52 +85,52 @@ export async function initService(options: InitOptions): Promise<InitResult> {
       hint: '1 to 64 of a-z 0-9 . _ -, a letter or digit first',
     })
   }
-  makeDirectory(dataDir)
-  const store = await makeDatabase(paths)
+  return { paths, minSlots, isBootstrap: production, firstKey }
+}
+
+/** In a store that is open. Throws as `initService`. */
+export async function initStore(
+  store: KeyStore,
+  { paths, minSlots, isBootstrap, firstKey }: InitPlan,
+): Promise<InitResult> {
+  const { database, keyFile, tokenFile, anchor } = paths
+  if ((await clusterOf(store)) !== undefined) throw alreadyInitialised()
+  if (existsSync(tokenFile)) throw fileIsThere(tokenFile)
+  const { keyFile: opener, isNew } = KeyFile.readOrCreate(keyFile)
   try {
-    if ((await clusterOf(store)) !== undefined) throw alreadyInitialised()
-    if (existsSync(tokenFile)) throw fileIsThere(tokenFile)
-    const { keyFile: opener, isNew } = KeyFile.readOrCreate(keyFile)
+    const { beginning, write } = await prepareService({ store, opener, minSlots, isBootstrap }, firstKey)
+    // Before the database: a service whose only token nobody has would be of no use.
+    writeToken(tokenFile, beginning.adminToken)
     try {
-      const { beginning, write } = await prepareService(
-        { store, opener, minSlots, isBootstrap: production },
-        firstKey,
-      )
-      // Before the database: a service whose only token nobody has would be of no use.
-      writeToken(tokenFile, beginning.adminToken)
-      try {
-        await write()
-      } catch (error) {
-        rmSync(tokenFile)
-        throw error
-      }
-      const { clusterId, fingerprint, firstKey: created } = beginning
-      const head = await store.head()
-      if (anchor !== undefined && head !== undefined) {
-        await new AnchorFile(anchor).write({
-          clusterId: Uint8Array.from(Buffer.from(clusterId, 'hex')),
-          ...head,
-        })
-      }
-      return {
-        clusterId,
-        database: paths.databaseUrl ?? database,
-        keyFile,
-        keyFileIsNew: isNew,
-        fingerprint,
-        minSlots,
-        tokenFile,
-        firstKey: created,
-      }
-    } finally {
-      opener.close()
+      await write()
+    } catch (error) {
+      rmSync(tokenFile)
+      throw error
+    }
+    const { clusterId, fingerprint, firstKey: created } = beginning
+    const head = await store.head()
+    if (anchor !== undefined && head !== undefined) {
+      await new AnchorFile(anchor).write({
+        clusterId: Uint8Array.from(Buffer.from(clusterId, 'hex')),
+        ...head,
+      })
+    }
+    return {
+      clusterId,
+      database: paths.databaseUrl ?? database,
+      keyFile,
+      keyFileIsNew: isNew,
+      fingerprint,
+      minSlots,
+      tokenFile,
+      firstKey: created,
     }
   } finally {
-    await store.close()
+    opener.close()
   }
 }
 
-function makeDirectory(path: string): void {
+export function makeDirectory(path: string): void {
   try {
     mkdirSync(path, { recursive: true, mode: 0o700 })
   } catch (error) {
@@ -138,7 +158,7 @@ function writeToken(path: string, token: string): void {
   }
 }
 
-function fileIsThere(path: string): ServiceError {
+export function fileIsThere(path: string): ServiceError {
   return new ServiceError('bad_config', `${path} is there already, and would be overwritten`, {
     hint: 'move it away, or give another place for the token; nothing was initialised',
   })

@@ -2,6 +2,8 @@
 
 import { setTimeout } from 'node:timers/promises'
 
+import type { InitRequest } from '@longhold/core/kms'
+
 import { listenOnSocket } from '../http/admin-socket.ts'
 import type { Log } from '../http/env.ts'
 import { defaultLimits } from '../http/limits.ts'
@@ -27,10 +29,13 @@ import { Service, verifyAuditOf } from '../service/service.ts'
 import type { SlotOpener } from '../service/slot-opener.ts'
 import { AnchorFile } from '../store/anchor-file.ts'
 import { CheckpointFolder, readCheckpointLines } from '../store/checkpoint-folder.ts'
+import { backupsOf } from './backups.ts'
+import type { BackupConfig } from './backups.ts'
 import { ServiceGate } from './gate.ts'
 import { handlerOf } from './handlers.ts'
 import type { HandlerOptions } from './handlers.ts'
-import { notInitialised, openDatabase } from './open-store.ts'
+import { initStore, makeDirectory, planInit } from './init.ts'
+import { makeDatabase, notInitialised, openDatabase } from './open-store.ts'
 import { resolvePaths } from './paths.ts'
 import type { ServicePaths } from './paths.ts'
 import { refusalLog } from './refusal-log.ts'
@@ -52,6 +57,10 @@ export interface ServiceConfig extends ServicePaths {
   readonly checkpointEveryMs?: number | undefined
   /** For a node without an anchor: a checkpoint or a folder of them, and the fingerprint of who signed it. */
   readonly join?: { readonly path: string; readonly fingerprint: string } | undefined
+  /** How old entries of the audit log have to be before they can be pruned; default: it is kept for ever. */
+  readonly auditRetentionMs?: number | undefined
+  /** Who can open backups, and where the service writes some itself; default: there are none. */
+  readonly backups?: BackupConfig | undefined
   /** Serves plain HTTP beyond this machine too: for a TLS proxy in front, and nothing else. */
   readonly plainHttpAnywhere?: boolean | undefined
   /** Speaks TLS 1.3 with X25519MLKEM768 preferred. Default: plain HTTP, on this machine only. */
@@ -75,6 +84,8 @@ export interface ServiceConfig extends ServicePaths {
   readonly sealService?: SealService | undefined
   /** Serves unsealing beyond the admin socket too; default false. */
   readonly unsealAnywhere?: boolean | undefined
+  /** Where there is no service yet, waits to be set up on its admin socket; default false: that is an error. */
+  readonly awaitInit?: boolean | undefined
   /** For tests: how soon a destruction may be, and how often the service looks. Default: seven days, half a minute. */
   readonly testing?: Pick<KeyLifeSettings, 'shortestDestroyWaitMs' | 'upkeepEveryMs'> | undefined
   /** Default: nothing is logged. */
@@ -88,6 +99,8 @@ export interface RunningService {
   readonly metricsUrl: string | undefined
   /** Whether it began sealed, and waits for somebody to unseal it. */
   readonly isSealed: boolean
+  /** Whether it waits for somebody to set it up. */
+  readonly awaitsInit: boolean
   /** Answers what is under way, then stops. Called again, it does not wait for `drainDelayMs`. */
   close(): Promise<void>
 }
@@ -112,8 +125,10 @@ export async function startService(config: ServiceConfig): Promise<RunningServic
     if (config.plainHttpAnywhere !== true) requireLoopback(plain)
   }
   const paths = resolvePaths(config)
-  const store = await openDatabase(paths, log)
-  const slots = () => slotsOf(store)
+  const awaitsInit = config.awaitInit === true
+  if (awaitsInit) makeDirectory(paths.dataDir)
+  const store = await (awaitsInit ? makeDatabase(paths, log) : openDatabase(paths, log))
+  const slots = () => slotsOf(store, awaitsInit)
   const anchor = paths.anchor === undefined ? undefined : new AnchorFile(paths.anchor)
   const onFault = ({ code, message }: ServiceError): void => log({ level: 'error', message, code })
   let clock: DatabaseClock | undefined
@@ -129,6 +144,8 @@ export async function startService(config: ServiceConfig): Promise<RunningServic
       anchor,
       join: await joinFrom(config),
       checkpoints: checkpointsOf(config, log),
+      auditRetentionMs: config.auditRetentionMs,
+      backups: config.backups && backupsOf(config.backups, log),
       onFault,
       onUpkeep,
     })
@@ -142,7 +159,13 @@ export async function startService(config: ServiceConfig): Promise<RunningServic
     clock ??= await DatabaseClock.open(store)
     return await acceptRollback({ store, opener, anchor, now: clock.now }, epochs)
   }
-  const gate = new ServiceGate({ slots, open, accept, sealService: config.sealService })
+  const gate = new ServiceGate({
+    slots,
+    open,
+    accept,
+    init: awaitsInit ? (request) => initFor(request, store, config) : undefined,
+    sealService: config.sealService,
+  })
   const metrics = new Metrics()
   const listeners: { close(graceMs: number): Promise<void> }[] = []
   let isDraining = false
@@ -174,7 +197,12 @@ export async function startService(config: ServiceConfig): Promise<RunningServic
       onAnswered: (answered) => metrics.answered(answered),
     }
     if (paths.adminSocket !== undefined) {
-      listeners.push(await listenOnSocket(handlerOf(gate, openers, frame, true), paths.adminSocket))
+      listeners.push(
+        await listenOnSocket(
+          handlerOf(gate, openers, frame, { mayUnseal: true, mayInit: true }),
+          paths.adminSocket,
+        ),
+      )
     }
     const logRefused = refusalLog(log)
     const limits = { ...defaultLimits, ...config.limits }
@@ -182,7 +210,10 @@ export async function startService(config: ServiceConfig): Promise<RunningServic
       metrics.refused(refusal)
       logRefused(refusal)
     }
-    const handler = handlerOf(gate, openers, frame, config.unsealAnywhere === true)
+    const handler = handlerOf(gate, openers, frame, {
+      mayUnseal: config.unsealAnywhere === true,
+      mayInit: false,
+    })
     const listener = await listen(handler, { host, port, tls, limits, onRefused })
     listeners.push(listener)
     metrics.gauges({
@@ -199,6 +230,7 @@ export async function startService(config: ServiceConfig): Promise<RunningServic
       url: listener.url,
       metricsUrl: forMetrics && `${forMetrics.url}/metrics`,
       isSealed: !isOpen,
+      awaitsInit: kinds.size === 0,
       close() {
         if (closing !== undefined) hurry.abort()
         return (closing ??= stop(config.drainDelayMs ?? 0))
@@ -257,9 +289,34 @@ function checkpointsOf(config: ServiceConfig, log: Log): CheckpointSettings {
   }
 }
 
+async function initFor(request: InitRequest, store: KeyStore, config: ServiceConfig) {
+  const { production, single_slot: singleSlot, first_key: firstKey } = request
+  try {
+    const made = await initStore(store, planInit({ ...config, production, singleSlot, firstKey }))
+    const answer = {
+      cluster: made.clusterId,
+      database: made.database,
+      key_file: made.keyFile,
+      token_file: made.tokenFile,
+      fingerprint: made.fingerprint,
+      min_slots: made.minSlots,
+      recipient: made.firstKey?.recipient ?? null,
+    }
+    return { answer, opener: KeyFile.read(made.keyFile) }
+  } catch (error) {
+    if (!(error instanceof ServiceError) || error.code === 'storage_unavailable') throw error
+    // To whoever asks on the socket, what is wrong with files and settings is a state of the service.
+    throw new ServiceError(
+      'invalid_state',
+      error.message,
+      error.hint === undefined ? {} : { hint: error.hint },
+    )
+  }
+}
+
 /** The kinds of slots there are, and what each holds. */
-async function slotsOf(store: KeyStore): Promise<SlotRow[]> {
-  if ((await clusterOf(store)) === undefined) throw notInitialised('in this database')
+async function slotsOf(store: KeyStore, mayBeNone: boolean): Promise<SlotRow[]> {
+  if (!mayBeNone && (await clusterOf(store)) === undefined) throw notInitialised('in this database')
   return await everyRow(store, 'slots')
 }
 

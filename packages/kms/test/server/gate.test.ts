@@ -6,8 +6,8 @@ import { Shares } from '../../src/seal/shares.ts'
 import { ServiceGate } from '../../src/server/gate.ts'
 import { handlerOf } from '../../src/server/handlers.ts'
 import { slotOpeners } from '../../src/server/slot-openers.ts'
-import { everyRow } from '../../src/service/key-store.ts'
 import { prepareService } from '../../src/service/beginning.ts'
+import { everyRow } from '../../src/service/key-store.ts'
 import { Service } from '../../src/service/service.ts'
 import type { SlotOpener } from '../../src/service/slot-opener.ts'
 import { MemoryStore } from '../../src/store/memory.ts'
@@ -35,7 +35,8 @@ async function sealedService(opener: SlotOpener) {
   onTestFinished(() => gate.close())
   const frame = { log: () => undefined, isDraining: () => false }
   const openers = slotOpeners(undefined)
-  const [admin, network] = [handlerOf(gate, openers, frame, true), handlerOf(gate, openers, frame, false)]
+  const admin = handlerOf(gate, openers, frame, { mayUnseal: true, mayInit: true })
+  const network = handlerOf(gate, openers, frame, { mayUnseal: false, mayInit: false })
   const ask = async (on: typeof admin, method: string, path: string, body?: object, token?: string) => {
     const response = await on.fetch(
       new Request(`http://127.0.0.1${path}`, {
@@ -70,7 +71,7 @@ describe('a sealed service', () => {
       expect(await ask('GET', '/livez')).toMatchObject({ status: 200 })
       expect(await ask('GET', '/v1/sys/seal-status')).toMatchObject({
         status: 200,
-        json: { sealed: true, kinds: ['passphrase'], shares: null },
+        json: { sealed: true, initialised: true, kinds: ['passphrase'], shares: null },
       })
       for (const path of ['/readyz', '/v1/keys', '/v1/tokens', '/v1/sys/slots', '/nowhere', '/v1/sys/seal']) {
         expect(await ask('GET', path, undefined, under.token), path).toMatchObject({

@@ -2,7 +2,14 @@
 
 import { createRoute } from '@hono/zod-openapi'
 
-import { acceptRollbackRequest, rollbackAnswer, sealStatus, unsealRequest } from '../../wire.ts'
+import {
+  acceptRollbackRequest,
+  initAnswer,
+  initRequest,
+  rollbackAnswer,
+  sealStatus,
+  unsealRequest,
+} from '../../wire.ts'
 import { jsonAnswer, jsonRequest, problems } from '../documents.ts'
 import type { App } from '../env.ts'
 import type { Gate } from '../gate.ts'
@@ -31,6 +38,20 @@ const acceptRollback = createRoute({
   middleware: [jsonBody(16 * 1024)],
   responses: { 200: jsonAnswer(rollbackAnswer, 'What there was to accept, and whether it was'), ...problems },
 })
+
+const init = createRoute({
+  method: 'post',
+  path: '/v1/sys/init',
+  summary: 'Set up a service that waits for it',
+  request: { body: jsonRequest(initRequest) },
+  middleware: [jsonBody(16 * 1024)],
+  responses: { 201: jsonAnswer(initAnswer, 'What was made, and where on its machine'), ...problems },
+})
+
+/** On the admin socket alone: whoever sets a service up has its first token. */
+export function initRoute(app: App, gate: Gate): void {
+  app.openapi(init, async (c) => c.json(await gate.init(c.req.valid('json')), 201))
+}
 
 /** @param mayUnseal Whether unsealing is served here: on the admin socket, and elsewhere only where configured. */
 export function sealingRoutes(app: App, gate: Gate, mayUnseal: boolean): void {

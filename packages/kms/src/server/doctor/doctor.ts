@@ -47,7 +47,13 @@ export async function examine(options: DoctorOptions): Promise<Finding[]> {
     throw notInitialised(`in ${paths.dataDir}`)
   }
   // Before the database is opened, which makes files beside it where no service runs.
-  const files = examineFiles({ ...paths, configFile, tlsKeyFile: config.tls?.keyFile })
+  const files = examineFiles({
+    ...paths,
+    configFile,
+    tlsKeyFile: config.tls?.keyFile,
+    backupRecipients: config.backups?.recipientsFile,
+    backupFolder: config.backups?.folder,
+  })
   const anchored = await readAnchor(paths.anchor)
   const records = options.records ?? (await factsOf(paths))
   const pid = lockHolder(proc, `${paths.database}.lock`)

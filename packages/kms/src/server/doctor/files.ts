@@ -10,6 +10,9 @@ import type { Finding } from './finding.ts'
 
 export interface Files extends ResolvedPaths {
   readonly configFile: string | undefined
+  /** Whoever changes it opens the backups to come. */
+  readonly backupRecipients: string | undefined
+  readonly backupFolder: string | undefined
   readonly tlsKeyFile: string | undefined
 }
 
@@ -19,7 +22,7 @@ const writtenByOthers = 0o022
 
 export function examineFiles(files: Files): Finding[] {
   if (process.platform === 'win32') return [unknown(check, 'modes of files are not looked at on Windows')]
-  const { dataDir, database, keyFile, tokenFile, adminSocket, anchor, configFile, tlsKeyFile } = files
+  const { dataDir, database, keyFile, tokenFile, adminSocket, anchor, tlsKeyFile } = files
   const secret = [
     dataDir,
     database,
@@ -45,10 +48,11 @@ export function examineFiles(files: Files): Finding[] {
       findings.push(warning(check, `${path} belongs to user ${stats.uid}, the data to ${owner}`, next))
     }
   }
-  const config = configFile === undefined ? undefined : statsOf(configFile)
-  if (config !== undefined && (config.mode & writtenByOthers) !== 0) {
-    const message = `${configFile} may be changed by others (${modeOf(config)})`
-    findings.push(failure(check, message, `chmod go-w ${configFile}`))
+  for (const path of [files.configFile, files.backupRecipients, files.backupFolder]) {
+    const stats = path === undefined ? undefined : statsOf(path)
+    if (stats === undefined || (stats.mode & writtenByOthers) === 0) continue
+    const message = `${path} may be changed by others (${modeOf(stats)})`
+    findings.push(failure(check, message, `chmod go-w ${path}`))
   }
   if (statsOf(keyFile) !== undefined && dirname(keyFile) === dataDir) {
     const next = 'move the key file to another place, name it with key-file, and keep it out of the backups'

@@ -27,7 +27,8 @@ export function examineBackups(facts: DatabaseFacts, nowMs: number): Finding[] {
   if (facts.hasSynchronousStandby === false) {
     const message =
       'no second server has a commit before it is answered: a version that was just made can be lost'
-    const next = 'set synchronous_standby_names in PostgreSQL, or make a backup after every rotation'
+    const next =
+      'set synchronous_standby_names in PostgreSQL; or longhold kms rotate --pending, then a backup, then longhold kms versions activate'
     findings.push(warning('backups', message, next))
   }
   return findings
@@ -39,18 +40,22 @@ function newestBackup({ newestBackupMs, newestVersionMs }: DatabaseFacts, nowMs:
     return warning(
       check,
       'no backup is on record',
-      'make one, apart from the key file, and try to restore it',
+      'name who can open them (backup-recipients), make one (longhold kms backup), and try to restore it',
     )
   }
   if (newestVersionMs !== undefined && newestVersionMs > newestBackupMs) {
     const message =
       'there are versions of keys that no backup has: what is wrapped for them is lost with the database'
-    return failure(check, message, 'make a backup after every rotation')
+    return failure(check, message, 'make a backup after every rotation: longhold kms backup')
   }
   const days = Math.floor((nowMs - newestBackupMs) / dayMs)
   const message = `the newest backup is ${days} days old`
   return days > maxBackupDays
-    ? warning(check, message, 'make one; a timer does not forget')
+    ? warning(
+        check,
+        message,
+        'make one (longhold kms backup); with backup-folder the service does not forget',
+      )
     : ok(check, message)
 }
 
