@@ -56,6 +56,7 @@ export function exportLine({ run, seq, body, mac }: AuditRow): string {
 export class AuditPruning {
   readonly #options: AuditPruningOptions
   #forgetting: Promise<void> | undefined
+  #known: { readonly pruning: number | undefined; readonly starts: AuditStarts } | undefined
   #isClosed = false
 
   constructor(options: AuditPruningOptions) {
@@ -65,7 +66,12 @@ export class AuditPruning {
   /** Where the log begins. */
   async starts(): Promise<AuditStarts> {
     const { ledger, signer } = this.#options
-    return startsAfter(signer, await newestPruning(ledger))
+    const newest = await newestPruning(ledger)
+    // Its row never changes, and its checkpoint may be long.
+    if (this.#known?.pruning !== newest?.pruning || this.#known === undefined) {
+      this.#known = { pruning: newest?.pruning, starts: startsAfter(signer, newest) }
+    }
+    return this.#known.starts
   }
 
   /** Ascending. */

@@ -27,9 +27,14 @@ function sample(points: readonly Point[], size: number): Point[] {
 }
 
 describe('killed before and after every statement: as it was or done, whole, and it goes on', () => {
-  test.each(['rotate', 'destroy'] as const)('%s', { timeout: timeoutMs }, async (name) => {
+  test.each([
+    ['rotate', 'both'],
+    // What is after one is before the next, as far as a disk is concerned.
+    ['destroy', 'after'],
+  ] as const)('%s', { timeout: timeoutMs }, async (name, moments) => {
     const ready = await prepared(name, 1)
-    const ends = await killAll(ready, pointsOf(ready))
+    const points = pointsOf(ready).filter(({ moment }) => moments === 'both' || moment === moments)
+    const ends = await killAll(ready, points)
     expect(ends.every(({ wasKilled }) => wasKilled)).toBe(true)
     // The end of the last statement is the end of the transaction, and nothing before it is.
     expect(ends.map(({ state }) => state)).toEqual([...ends.slice(1).map(() => 0), 1])
