@@ -1,3 +1,4 @@
+import type { EncryptionContext } from '@longhold/core'
 import type { Permission } from '@longhold/core/kms'
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
@@ -13,7 +14,7 @@ import { Tab } from '../../src/service/tab.ts'
 
 const permissions: readonly Permission[] = ['unwrap', 'rewrap']
 const labels = fc.dictionary(fc.constantFrom('env', 'team'), fc.constantFrom('x', 'y'), { maxKeys: 2 })
-const pairs = fc.constantFrom<readonly (readonly [string, string])[][]>(
+const pairs = fc.constantFrom<EncryptionContext>(
   [],
   [['a', '1']],
   [
