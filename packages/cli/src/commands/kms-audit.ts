@@ -31,7 +31,7 @@ export function kmsAuditCommand(terminal: Terminal) {
         'longhold kms audit --action key.rotate --since 2026-11-01',
         'longhold kms audit checkpoint -o /media/elsewhere/checkpoint-1.json',
         'longhold kms audit verify --checkpoint /media/elsewhere/checkpoint-1.json',
-        'longhold kms audit verify --checkpoint /mnt/longhold-checkpoints',
+        'longhold kms audit verify --checkpoint /media/checkpoints',
       ),
     )
 }

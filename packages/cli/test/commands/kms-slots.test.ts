@@ -49,6 +49,7 @@ describe('longhold kms slots', () => {
     await space.start()
     expect(await json(space, 'kms', 'seal-status')).toEqual({
       sealed: true,
+      initialised: true,
       kinds: ['passphrase', 'shares'],
       shares: null,
     })

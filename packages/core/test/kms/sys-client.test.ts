@@ -34,15 +34,17 @@ function clientOf(status: number, answer: unknown, withToken = true) {
 
 describe('KmsSysClient', () => {
   test('asks status and unseals without a token', async () => {
-    const status = { sealed: true, kinds: ['shares'], shares: { given: 1, threshold: 2 } }
+    const status = { sealed: true, initialised: true, kinds: ['shares'], shares: { given: 1, threshold: 2 } }
     const { client, asked } = clientOf(200, status, false)
     expect(await client.sealStatus()).toEqual(status)
     expect(await client.unseal({ share: 'LONGHOLD-SHARE-1-…' })).toEqual(status)
+    expect(await client.init({ production: true })).toEqual(status)
     const request = { key_file: 'A'.repeat(43), epochs: '41:57' }
     expect(await client.acceptRollback(request)).toEqual(status)
     expect(asked).toEqual([
       { method: 'GET', url: '/v1/sys/seal-status', token: null, body: undefined },
       { method: 'POST', url: '/v1/sys/unseal', token: null, body: { share: 'LONGHOLD-SHARE-1-…' } },
+      { method: 'POST', url: '/v1/sys/init', token: null, body: { production: true } },
       { method: 'POST', url: '/v1/sys/accept-rollback', token: null, body: request },
     ])
   })

@@ -39,15 +39,15 @@ export class CheckpointFolder implements CheckpointCopies {
  * Lines of checkpoints, newest first.
  *
  * @param path Of one file, or of a folder of them.
- * @param limit Of a folder, at most so many lines.
+ * @param maxLines Of a folder, at most so many, 10 KiB or so each.
  * @throws ServiceError `bad_config` when it cannot be read, or holds none.
  */
-export async function readCheckpointLines(path: string, limit: number): Promise<string[]> {
+export async function readCheckpointLines(path: string, maxLines: number): Promise<string[]> {
   try {
     if (!(await stat(path)).isDirectory()) return [(await readFile(path, 'utf8')).trim()]
     const names = (await readdir(path)).filter((name) => namePattern.test(name)).toSorted(byTime)
     const lines = await Promise.all(
-      names.slice(0, limit).map(async (name) => (await readFile(join(path, name), 'utf8')).trim()),
+      names.slice(0, maxLines).map(async (name) => (await readFile(join(path, name), 'utf8')).trim()),
     )
     if (lines.length > 0) return lines
   } catch (error) {
