@@ -62,9 +62,8 @@ describe('backups by themselves', () => {
     under.advance(2 * day)
     await keeper.keep()
     expect([...place.files.keys()]).not.toContain(name)
-    expect((await service.backups.every()).map(({ fileName }) => fileName).toSorted()).toEqual(
-      [...place.files.keys()].toSorted(),
-    )
+    const known = (await service.backups.every()).map(({ fileName }) => fileName)
+    expect(new Set(known)).toEqual(new Set(place.files.keys()))
   })
 
   test('that failed leave nothing, and are tried again a while later', async () => {
