@@ -88,7 +88,12 @@ export class PostgresStore implements KeyStore {
   }
 
   async versionsByRecipientId(recipientIds: readonly Uint8Array[]): Promise<Stored<VersionRow>[]> {
-    if (recipientIds.length === 0) return []
+    const [id, ...others] = recipientIds
+    if (id === undefined) return []
+    if (others.length === 0) {
+      const row = await this.#reads.versionByRecipientId(id)
+      return row === undefined ? [] : [row]
+    }
     const from: PgTable = versions
     const column: Column = columnNamed(getTableColumns(versions), 'recipientId')
     const isOne = inArray(column, [...recipientIds])

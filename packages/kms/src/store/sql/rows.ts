@@ -9,7 +9,7 @@ import type { Stored, Rows, TableName } from '../../service/rows.ts'
 import { columnNamed } from './columns.ts'
 
 /** Its name in rows, and itself. */
-type NamedColumn = readonly [string, Column]
+export type NamedColumn = readonly [string, Column]
 /** By the names of columns: values, or placeholders for them. */
 type Values = Readonly<Record<string, unknown>>
 
@@ -20,6 +20,11 @@ export type RowTables = Readonly<Record<TableName, Table>>
 export function keyColumnsIn(rowTables: RowTables, table: TableName): NamedColumn[] {
   const columns: Readonly<Record<string, Column>> = getTableColumns(rowTables[table])
   return keyColumnsOf(table).map((name) => [name, columnNamed(columns, name)])
+}
+
+/** For the columns that name a row. */
+export function keyPlaceholders(table: TableName): Record<string, Placeholder> {
+  return Object.fromEntries(keyColumnsOf(table).map((name) => [name, sql.placeholder(name)]))
 }
 
 /** Whether it is the row of that key. */

@@ -1,13 +1,13 @@
 /** Reads of any table. Those by key are prepared once: preparing costs several times what running does. */
 
 import { and, asc, eq, gt, sql } from 'drizzle-orm'
-import type { Placeholder, SQL } from 'drizzle-orm'
+import type { SQL } from 'drizzle-orm'
 import type { SQLiteTable } from 'drizzle-orm/sqlite-core'
 
 import type { AuditRow, HeadRow, Page, RowPage, RowReads } from '../../service/key-store.ts'
-import { keyColumnsOf, tableNames } from '../../service/rows.ts'
+import { tableNames } from '../../service/rows.ts'
 import type { KeyOf, Rows, Stored, TableName } from '../../service/rows.ts'
-import { isInPage, isRow, keyColumnsIn, plain } from '../sql/rows.ts'
+import { isInPage, isRow, keyColumnsIn, keyPlaceholders, plain } from '../sql/rows.ts'
 import { translated } from './connection.ts'
 import type { Connection } from './connection.ts'
 import { auditEntries, clusterHead, rowTables } from './schema.ts'
@@ -124,9 +124,4 @@ function prepareByKey<T extends TableName>(connection: Connection, table: T): Re
   const from: SQLiteTable = rowTables[table]
   const isIt = isRow(keyColumnsIn(rowTables, table), keyPlaceholders(table))
   return prepareRead(connection, table, connection.db.select().from(from).where(isIt))
-}
-
-/** For the columns that name a row. */
-export function keyPlaceholders(table: TableName): Record<string, Placeholder> {
-  return Object.fromEntries(keyColumnsOf(table).map((name) => [name, sql.placeholder(name)]))
 }
