@@ -59,7 +59,7 @@ async function service(isAudited: boolean) {
   const { log } = openLogger('info')
   const limits = { rateLimit: { requestsPerSecond: 1_000_000 } }
   const frame = { log, isDraining: () => false, onAnswered: metrics.answered.bind(metrics), limits }
-  return handlerOf(gate, slotOpeners(undefined), frame, false)
+  return handlerOf(gate, slotOpeners(undefined), frame, { mayUnseal: false, mayInit: false })
 }
 
 function withoutLog(store: SqliteStore): KeyStore {
