@@ -107,7 +107,12 @@ export class AuditPruning {
       throw new ServiceError('invalid_state', `the log begins at checkpoint ${before.checkpoint} already`)
     }
     const starts = startsAfter(signer, before)
-    const { entries, sha256 } = await this.#digest(checkpoint.chains, starts)
+    const { entries, sha256 } = await this.#digest(checkpoint.chains, starts).catch(
+      async (error: unknown) => {
+        // What somebody else took away meanwhile is not missing.
+        throw (await newestPruning(ledger))?.pruning === before?.pruning ? error : atTheSameTime()
+      },
+    )
     if (!equalBytes(sha256, exportSha256)) {
       throw new ServiceError('invalid_state', 'the export is not what is to be deleted', {
         hint: `export the entries up to checkpoint ${number} again: longhold kms audit export`,
@@ -125,9 +130,7 @@ export class AuditPruning {
     const what = { checkpoint: number, rows: entries, sha256: row.exportSha256 }
     const event = { action: 'audit.prune' as const, caller, ...what }
     if ((await audit.commit(event, [insert('prunings', row)])) === 'conflict') {
-      throw new ServiceError('invalid_state', 'somebody else prunes the log at the same time', {
-        hint: 'see how far it went, then try again',
-      })
+      throw atTheSameTime()
     }
     if (caller.isDryRun !== true) this.forget()
     return row
@@ -206,6 +209,12 @@ export class AuditPruning {
     }
     if (!equalBytes(mac, fromHex(end.mac) ?? chainStart)) throw notWhole(run)
   }
+}
+
+function atTheSameTime(): ServiceError {
+  return new ServiceError('invalid_state', 'somebody else prunes the log at the same time', {
+    hint: 'see how far it went, then try again',
+  })
 }
 
 function notWhole(run: string): ServiceError {

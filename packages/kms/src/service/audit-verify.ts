@@ -8,7 +8,7 @@ import type { PreviousRun } from './audit-entry.ts'
 import { auditHeads } from './audit-heads.ts'
 import { macOf } from './audit-starts.ts'
 import type { AuditStarts } from './audit-starts.ts'
-import type { KeyStore } from './key-store.ts'
+import type { KeyStore, RowReads } from './key-store.ts'
 import type { OwnKeys } from './own-keys.ts'
 import type { AuditHeadRow } from './rows.ts'
 
@@ -25,6 +25,17 @@ export interface AuditReport {
   readonly newest: PreviousRun | undefined
 }
 
+/** Of one moment: what is written between two readings would look like a tail that was cut. */
+export interface LogToVerify {
+  /** Every run that has an entry, whether or not it has a head. */
+  readonly runs: readonly string[]
+  readonly log: RowReads & AuditEntries
+  /** Where the log begins, once entries were pruned. */
+  readonly starts: AuditStarts
+}
+
+type AuditEntries = Pick<KeyStore, 'auditEntries'>
+
 const maxFaults = 100
 /** An entry of a large batch can have a megabyte. */
 const pageSize = 100
@@ -32,18 +43,15 @@ const pageSize = 100
 /**
  * Finds edited, missing, reordered and foreign entries, cut tails and missing chains. What it cannot find is the newest
  * chain taken away whole, or the database put back to an earlier state: keep `newest` elsewhere for that.
- *
- * @param starts Where the log begins, once entries were pruned.
  */
 export async function verifyAuditLog(
-  store: KeyStore,
+  { runs: written, log, starts }: LogToVerify,
   clusterId: Uint8Array,
   ownKeys: OwnKeys,
-  starts: AuditStarts = new Map(),
 ): Promise<AuditReport> {
   const faults: string[] = []
-  const heads = new Map((await auditHeads(store)).map((head) => [head.run, head]))
-  const runs = new Set([...heads.keys(), ...(await store.auditRuns())])
+  const heads = new Map((await auditHeads(log)).map((head) => [head.run, head]))
+  const runs = new Set([...heads.keys(), ...written])
   const named: PreviousRun[] = []
   let entries = 0
   for (const run of runs) {
@@ -58,7 +66,7 @@ export async function verifyAuditLog(
       continue
     }
     const chain = { clusterId, run, ordinal: head.ordinal, startedAt: head.startedAt, key }
-    const seen = await verifyChain(store, { chain, head, start: starts.get(run) }, named)
+    const seen = await verifyChain(log, { chain, head, start: starts.get(run) }, named)
     entries += seen.entries
     faults.push(...seen.faults)
   }
@@ -72,7 +80,7 @@ export async function verifyAuditLog(
     else if (head.seq < seq)
       faults.push(`chain ${run}: ends at ${head.seq}, where the next chain saw it end at ${seq}`)
     // Another node may have gone on with it since.
-    else if ((await macAt(store, run, seq)) !== mac)
+    else if ((await macAt(log, run, seq)) !== mac)
       faults.push(`chain ${run}: entry ${seq} is not the one at which the next chain saw it end`)
   }
   // Each chain but the newest is named by the one after it, or another may have been made to look like the newest.
@@ -91,8 +99,8 @@ export async function verifyAuditLog(
   }
 }
 
-async function macAt(store: KeyStore, run: string, seq: number): Promise<string | undefined> {
-  const [entry] = await store.auditEntries(run, { after: seq - 1, limit: 1 })
+async function macAt(log: AuditEntries, run: string, seq: number): Promise<string | undefined> {
+  const [entry] = await log.auditEntries(run, { after: seq - 1, limit: 1 })
   return entry?.seq === seq ? toHex(entry.mac) : undefined
 }
 
@@ -103,7 +111,7 @@ interface ChainToVerify {
 }
 
 async function verifyChain(
-  store: KeyStore,
+  log: AuditEntries,
   { chain, head, start }: ChainToVerify,
   named: PreviousRun[],
 ): Promise<{ entries: number; faults: string[] }> {
@@ -115,7 +123,7 @@ async function verifyChain(
   let after = start?.seq
   let entries = 0
   for (;;) {
-    const page = await store.auditEntries(run, { after, limit: pageSize })
+    const page = await log.auditEntries(run, { after, limit: pageSize })
     for (const entry of page) {
       const expected = (after ?? 0) + 1
       if (entry.seq !== expected) faults.push(`chain ${run}: entry ${expected} is missing`)

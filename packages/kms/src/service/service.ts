@@ -4,21 +4,18 @@ import { toHex } from '@longhold/core'
 import type { Permission } from '@longhold/core/kms'
 
 import type { Anchor } from './anchor.ts'
+import { checkAuditLog } from './audit-check.ts'
 import { findEntries } from './audit-events.ts'
 import type { AuditFilter, AuditPage, AuditPosition } from './audit-events.ts'
 import { auditHeads } from './audit-heads.ts'
 import { AuditLog } from './audit-log.ts'
 import { AuditPruning } from './audit-prune.ts'
-import { startsIn } from './audit-starts.ts'
-import { verifyAuditLog } from './audit-verify.ts'
 import type { AuditReport } from './audit-verify.ts'
 import { BackupKeeper } from './backup-keeper.ts'
 import type { BackupKeeping } from './backup-keeper.ts'
 import { Backups } from './backups.ts'
 import type { BackupSettings } from './backups.ts'
 import type { ItemResult } from './batch.ts'
-import { faultsAgainst } from './checkpoint-audit.ts'
-import { readCheckpoint } from './checkpoint.ts'
 import { Checkpoints } from './checkpoints.ts'
 import type { CheckpointSettings } from './checkpoints.ts'
 import { Cursors } from './cursors.ts'
@@ -102,7 +99,7 @@ export async function verifyAuditOf(
   try {
     const ownKeys = new OwnKeys(root, await everyRow(store, 'own_keys'))
     try {
-      return await verifyAgainst({ store, root, ownKeys, signer: signerOf(root, ownKeys) }, lines)
+      return await checkAuditLog({ store, ownKeys, signer: signerOf(root, ownKeys) }, lines)
     } finally {
       ownKeys.close()
     }
@@ -312,7 +309,7 @@ export class Service {
    */
   async verifyAudit(caller: Caller, lines: readonly string[]): Promise<AuditReport> {
     const parts = { store: this.#store, root: this.#root, ownKeys: this.#ownKeys, signer: this.signer }
-    const report = await verifyAgainst(parts, lines)
+    const report = await checkAuditLog(parts, lines)
     await this.#audit.record({ action: 'audit.verify', caller, faults: report.faults.length })
     return report
   }
@@ -380,18 +377,4 @@ export class Service {
 /** The signing identity. */
 function signerOf(root: Root, ownKeys: OwnKeys): Signer {
   return ownKeys.newest('signing').secret.use((seed) => new Signer(root.clusterId, seed))
-}
-
-async function verifyAgainst(
-  { store, root, ownKeys, signer }: Pick<Parts, 'store' | 'root' | 'ownKeys'> & { readonly signer: Signer },
-  lines: readonly string[],
-): Promise<AuditReport> {
-  const checkpoints = lines.map((line) => readCheckpoint(signer, line))
-  const macs = new RowMacs(root.clusterId, ownKeys.newest('row-mac').secret)
-  const { starts, faults: ofStarts } = await startsIn(store, macs, signer)
-  macs.close()
-  const report = await verifyAuditLog(store, root.clusterId, ownKeys, starts)
-  const faults = [...ofStarts, ...report.faults]
-  for (const checkpoint of checkpoints) faults.push(...(await faultsAgainst(checkpoint, store, starts)))
-  return { ...report, ok: faults.length === 0, faults }
 }
