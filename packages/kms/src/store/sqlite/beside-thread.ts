@@ -5,10 +5,9 @@ import { parentPort, workerData } from 'node:worker_threads'
 import { Secret } from '@longhold/core'
 
 import { integrityViolation, ServiceError } from '../../service/errors.ts'
-import type { RowSpan } from '../../service/key-store.ts'
 import { RowMacs } from '../../service/row-mac.ts'
 import { sumSpan } from '../../service/row-sums.ts'
-import type { BesideOptions, BesideReply } from './beside.ts'
+import type { BesideOptions, BesideReply, BesideRequest } from './beside.ts'
 import { openConnection, storageError } from './connection.ts'
 import { TableReads } from './table-reads.ts'
 
@@ -35,10 +34,13 @@ if (parentPort !== null) {
     const reads = new TableReads(connection)
     const head = await reads.head()
     if (head === undefined) throw integrityViolation('the database, without a cluster head,')
-    port.on(
-      'message',
-      (span: RowSpan) => void answer(async () => ({ total: await sumSpan(reads, macs, span) })),
-    )
+    port.on('message', (request: BesideRequest) => {
+      if (request === 'close') {
+        macs.close()
+        connection.client.close()
+        port.close()
+      } else void answer(async () => ({ total: await sumSpan(reads, macs, request) }))
+    })
     return { head }
   })
 }

@@ -16,6 +16,8 @@ export interface BesideOptions {
   readonly key: Uint8Array
 }
 
+export type BesideRequest = RowSpan | 'close'
+
 /** Its head, first of all; then one answer for each span. */
 export type BesideReply =
   | { readonly head: HeadRow }
@@ -44,15 +46,25 @@ export async function openBeside(
     })
   // 'exit' follows.
   worker.on('error', () => undefined)
-  const close = async (): Promise<void> => void (await worker.terminate())
+  let isBusy = true
+  const ended = new Promise<void>((resolve) => worker.once('exit', () => resolve()))
+  const close = async (): Promise<void> => {
+    // One that adds up does not hear anything.
+    if (isBusy) await worker.terminate()
+    else worker.postMessage('close' satisfies BesideRequest, [])
+    await ended
+  }
   try {
     const first = checked(await next())
     if (!('head' in first)) throw storageUnavailable('the thread that verifies it is out of step')
+    isBusy = false
     return {
       head: first.head,
       async sum(span: RowSpan) {
-        worker.postMessage(span, [])
+        isBusy = true
+        worker.postMessage(span satisfies BesideRequest, [])
         const reply = checked(await next())
+        isBusy = false
         if (!('total' in reply)) throw storageUnavailable('the thread that verifies it is out of step')
         return reply.total
       },
