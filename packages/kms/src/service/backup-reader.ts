@@ -1,6 +1,6 @@
 /**
  * Reads a backup from end to end and believes none of it: the envelope vouches for its bytes, and beyond that the MAC of
- * every row is checked, their sum against the cluster head, that seeds open, and the log along its chains.
+ * every row is checked, their sum against the cluster head, and the log along its chains.
  */
 
 import { decryptStream, equalBytes, fromHex } from '@longhold/core'
@@ -22,12 +22,11 @@ import {
 import type { Manifest, RowsFrame } from './backup-format.ts'
 import { HeadChange, openHead, sameRows } from './cluster-head.ts'
 import { ServiceError } from './errors.ts'
-import { identityAddress } from './identities.ts'
 import type { AuditRow } from './key-store.ts'
 import { OwnKeys } from './own-keys.ts'
 import { Root } from './root.ts'
 import { RowMacs } from './row-mac.ts'
-import type { AuditHeadRow, OwnKeyRow, Stored, VersionRow } from './rows.ts'
+import type { AuditHeadRow, OwnKeyRow, Stored } from './rows.ts'
 import { checkRow } from './verified-rows.ts'
 
 /** A backup that opened: what its rows are checked and changed with. */
@@ -146,12 +145,11 @@ class Reading {
       this.#ownKeyRows.push(...(frame.rows as Stored<OwnKeyRow>[]))
       return
     }
-    const { root } = await this.#open()
+    await this.#open()
     this.#check(frame)
     for (const row of frame.rows) {
       if (frame.table === 'cluster')
         this.#requireRoots(row as { rootVersion: number; nextRootVersion: number | null })
-      if (frame.table === 'versions') requireSeed(root, row as VersionRow)
       if (frame.table === 'audit_heads') {
         const head = row as Stored<AuditHeadRow>
         this.#heads.set(head.run, head)
@@ -241,13 +239,6 @@ class Reading {
     if (!isWhole) throw badBackup('rows are missing in it, or are of another time')
     this.#hasEnded = true
   }
-}
-
-function requireSeed(root: Root, row: VersionRow): void {
-  if (row.state === 'destroyed') return
-  const seed = root.open(identityAddress(row), row.sealedSeed)
-  if (seed === undefined) throw badBackup(`the seed of ${row.key} version ${row.version} in it does not open`)
-  seed.wipe()
 }
 
 async function* framesOf(
