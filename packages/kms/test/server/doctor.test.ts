@@ -5,6 +5,7 @@ import {
   chmodSync,
   chownSync,
   copyFileSync,
+  cpSync,
   mkdirSync,
   renameSync,
   rmSync,
@@ -21,6 +22,7 @@ import { checks } from '../../src/server/doctor/finding.ts'
 import type { Finding } from '../../src/server/doctor/finding.ts'
 import { initService } from '../../src/server/init.ts'
 import { startService } from '../../src/server/start.ts'
+import { inspectDatabase } from '../../src/store/sqlite/inspect.ts'
 import { makeCertificate, writeCertificate } from '../support/certificate.ts'
 import { temporaryDirectory } from '../support/files.ts'
 import { describePostgres } from '../support/postgres.ts'
@@ -304,6 +306,49 @@ describe('what is on record', () => {
     const rotated = { ...records, newestVersionMs: Date.now() }
     expect(await found('backups', { ...options, records: rotated })).toMatchObject([
       finding('error', /versions of keys that no backup has/u, /after every rotation/u),
+    ])
+  })
+
+  test('no checkpoints, none yet, some beside the database, old ones, and a database that is older', async () => {
+    const { place, dataDir, options } = await healthy()
+    const folder = join(place, 'checkpoints')
+    const config = { ...options.config, checkpointFolder: folder }
+    const checkpoints = (more: Partial<DoctorOptions> = {}) =>
+      found('checkpoints', { ...options, config, ...more })
+    expect(await found('checkpoints', options)).toMatchObject([
+      finding('warning', /no checkpoint leaves the machine/u, /checkpoint-folder/u),
+    ])
+    expect(await checkpoints()).toMatchObject([
+      finding('warning', /there is no checkpoint in/u, /start the service/u),
+    ])
+    mkdirSync(folder)
+    expect(await checkpoints()).toMatchObject([
+      finding('warning', /there is no checkpoint in/u, /start the service/u),
+    ])
+    rmSync(folder, { recursive: true })
+
+    copyFileSync(join(dataDir, 'kms.db'), join(place, 'older.db'))
+    await (await startService({ ...config, port: 0 })).close()
+    expect(await checkpoints()).toEqual([])
+    const facts = inspectDatabase(join(dataDir, 'kms.db'))
+    const later = { records: { ...facts, newestMs: (facts.newestMs ?? 0) + 5 * 3_600_000 } }
+    expect(await checkpoints(later)).toMatchObject([
+      finding('warning', /is \d hours older than/u, /log of the service/u),
+    ])
+
+    const inside = join(dataDir, 'checkpoints')
+    cpSync(folder, inside, { recursive: true })
+    expect(await checkpoints({ config: { ...config, checkpointFolder: inside } })).toMatchObject([
+      finding('warning', /lie beside the database/u, /another machine/u),
+    ])
+    // Put back together with the anchor, which is none the wiser.
+    copyFileSync(join(place, 'older.db'), join(dataDir, 'kms.db'))
+    expect(await checkpoints()).toMatchObject([
+      finding('error', /the database is at epoch \d+, and was at \d+ at a checkpoint/u, /rollback alarm/u),
+    ])
+    writeFileSync(join(folder, 'checkpoint-99999999-20990101T000000000Z.json'), '{}')
+    expect(await checkpoints()).toMatchObject([
+      finding('error', /is no checkpoint of this service/u, /who writes/u),
     ])
   })
 

@@ -10,6 +10,7 @@ import { resolvePaths } from '../paths.ts'
 import type { ResolvedPaths } from '../paths.ts'
 import type { ServiceConfig } from '../start.ts'
 import { examineAnchor, readAnchor } from './anchor.ts'
+import { examineCheckpoints } from './checkpoints.ts'
 import { examineFiles } from './files.ts'
 import type { Finding } from './finding.ts'
 import { examineBackups, examineClock, examineDisk, examineSlots } from './keeping.ts'
@@ -57,6 +58,11 @@ export async function examine(options: DoctorOptions): Promise<Finding[]> {
   const anchored = await readAnchor(paths.anchor)
   const records = options.records ?? (await factsOf(paths))
   const pid = lockHolder(proc, `${paths.database}.lock`)
+  const place = {
+    folder: config.checkpointFolder,
+    everyMs: config.checkpointEveryMs,
+    dataDir: paths.dataDir,
+  }
   const { host = defaultListen.host, port = defaultListen.port } = config
   const running = pid === undefined || port === 0 ? undefined : { host, port }
   return [
@@ -66,6 +72,7 @@ export async function examine(options: DoctorOptions): Promise<Finding[]> {
     examineSlots(records),
     ...examineBackups(records, nowMs),
     examineAnchor(paths.anchor, paths.dataDir, anchored, records),
+    await examineCheckpoints(place, records),
     examineClock(records, nowMs, path),
     examineDisk(paths.dataDir, options.minFreeBytes ?? 2 ** 30),
   ]

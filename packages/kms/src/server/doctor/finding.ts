@@ -9,6 +9,7 @@ export const checks = [
   'slots',
   'backups',
   'anchor',
+  'checkpoints',
   'clock',
   'disk',
 ] as const
