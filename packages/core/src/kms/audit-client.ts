@@ -88,7 +88,7 @@ export class KmsAudit {
   }
 }
 
-/** One entry in an export: a line of JSON, with its end. */
+/** One entry in an export: a line of JSON, with its end. Never throws. */
 export function auditExportLine({ run, seq, body, mac }: AuditEntry): string {
   return `${JSON.stringify({ run, seq, body, mac })}\n`
 }

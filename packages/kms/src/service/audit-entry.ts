@@ -3,6 +3,7 @@
 import type { KeyPurpose, Permission, ProblemCode, VersionState } from '@longhold/core/kms'
 
 import type { AuditFilter } from './audit-events.ts'
+import type { PreviousRun } from './audit-rows.ts'
 import type { KeyChanges } from './key-settings.ts'
 import type { Caller } from './policy.ts'
 import type { Rule } from './rule.ts'
@@ -132,12 +133,6 @@ export interface AuditEvent {
   readonly anchorEpoch?: number | null | undefined
   /** How the chains before this one end: run, last number, MAC in hexadecimal. */
   readonly previous?: readonly PreviousRun[] | undefined
-}
-
-export interface PreviousRun {
-  readonly run: string
-  readonly seq: number
-  readonly mac: string
 }
 
 /** The JSON of an entry: fields in this order, absent ones left out. */

@@ -40,3 +40,10 @@ export interface AuditHeadRow {
   readonly chainKeyVersion: number
   readonly startedAt: number
 }
+
+/** Where a chain of the log ends, or ended at some moment; the MAC of its last entry is hexadecimal. */
+export interface PreviousRun {
+  readonly run: string
+  readonly seq: number
+  readonly mac: string
+}

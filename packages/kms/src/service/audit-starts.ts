@@ -2,7 +2,7 @@
 
 import { fromHex } from '@longhold/core'
 
-import type { PreviousRun } from './audit-entry.ts'
+import type { PreviousRun } from './audit-rows.ts'
 import { readCheckpoint } from './checkpoint.ts'
 import { integrityViolation, ServiceError } from './errors.ts'
 import { allRows } from './key-store.ts'

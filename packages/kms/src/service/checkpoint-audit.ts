@@ -5,8 +5,8 @@
 
 import { toHex } from '@longhold/core'
 
-import type { PreviousRun } from './audit-entry.ts'
 import { auditHeads } from './audit-heads.ts'
+import type { PreviousRun } from './audit-rows.ts'
 import type { AuditStarts } from './audit-starts.ts'
 import type { Checkpoint } from './checkpoint.ts'
 import type { KeyStore, RowReads } from './key-store.ts'

@@ -5,7 +5,7 @@
 
 import { fromBase64url, toBase64url, toHex } from '@longhold/core'
 
-import type { PreviousRun } from './audit-entry.ts'
+import type { PreviousRun } from './audit-rows.ts'
 import { ServiceError } from './errors.ts'
 import { verifySignature } from './signing.ts'
 import type { Signer } from './signing.ts'
