@@ -81,6 +81,12 @@ const section = z.strictObject({
   'keyring-key': z.string().optional(),
   'accept-unauthenticated': z.boolean().default(false),
   'busy-timeout': z.int().min(0).optional(),
+  originals: z.boolean().default(true),
+  'max-rows-per-second': count,
+  'max-bytes-per-second': count,
+  'pause-file': z.string().optional(),
+  'pause-query': z.string().optional(),
+  'pause-above': z.int().min(0).optional(),
 })
 
 type Layout = z.infer<typeof layout>

@@ -6,10 +6,11 @@ import { dirname } from 'node:path'
 import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 
-import { fileError } from '../shell/errors.ts'
+import { fileError, usage } from '../shell/errors.ts'
+import { readInput } from '../shell/files.ts'
 import { syncDirectory } from '../shell/output-file.ts'
 import type { Terminal } from '../shell/terminal.ts'
-import type { RowSource } from '../sources/row-source.ts'
+import type { RowSource, TargetDescription } from '../sources/row-source.ts'
 import type { RunState } from '../sources/run-state.ts'
 import type { TargetSettings } from './reencrypt-settings.ts'
 
@@ -51,6 +52,44 @@ export async function writeDeadLetters(
     throw fileError(error, shown, 'write')
   }
   return state.counts.dead === 0 ? undefined : shown
+}
+
+/**
+ * The locators in a file of dead letters.
+ *
+ * @throws CliError (exit 2) for a line that is no dead letter, or one of another target.
+ */
+export async function readDeadLetters(
+  terminal: Terminal,
+  path: string,
+  { name, table, column }: TargetDescription,
+): Promise<Set<string>> {
+  const bytes = await readInput(terminal, path, deadLettersLimit)
+  const locators = new Set<string>()
+  for (const [index, line] of new TextDecoder().decode(bytes).split('\n').entries()) {
+    if (line.trim() === '') continue
+    const letter = letterOf(line)
+    if (letter === undefined) throw usage(`line ${index + 1} of ${path} is no dead letter`)
+    if (letter.table !== table || letter.column !== column) {
+      throw usage(
+        `line ${index + 1} of ${path} is of table ${letter.table}, column ${letter.column}, not of ${name}`,
+      )
+    }
+    locators.add(letter.locator)
+  }
+  return locators
+}
+
+const deadLettersLimit = { maxBytes: 1024 ** 3, reason: 'run over everything instead' }
+
+function letterOf(line: string): { table: string; column: string; locator: string } | undefined {
+  try {
+    const { table, column, locator } = JSON.parse(line) as Record<string, unknown>
+    const isLetter = typeof table === 'string' && typeof column === 'string' && typeof locator === 'string'
+    return isLetter ? { table, column, locator } : undefined
+  } catch {
+    return undefined
+  }
 }
 
 /** Beside a file; of a server, in the directory the person is in. */

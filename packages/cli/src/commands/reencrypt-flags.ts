@@ -39,7 +39,28 @@ export interface RunFlags extends TargetFlags, LegacyFlags, KeyOptions {
   readonly deadLetters?: string | undefined
   readonly acceptUnauthenticated?: true | undefined
   readonly skipTrial?: true | undefined
+  /** `--no-originals` makes it false. */
+  readonly originals?: boolean | undefined
+  readonly maxRowsPerSecond?: number | undefined
+  readonly maxBytesPerSecond?: number | undefined
+  readonly pauseFile?: string | undefined
+  readonly pauseQuery?: string | undefined
+  readonly pauseAbove?: number | undefined
   readonly keyringKey?: string | undefined
+}
+
+/** Of what changes data without private keys. */
+export interface ChangeFlags extends TargetFlags {
+  readonly execute?: true | undefined
+  readonly format?: string[] | undefined
+}
+
+export interface FinalizeFlags extends ChangeFlags {
+  readonly leaveRemaining?: true | undefined
+}
+
+export interface RetryFlags extends RunFlags {
+  readonly from?: string | undefined
 }
 
 export interface VerifyFlags extends TargetFlags, KeyOptions {}

@@ -7,10 +7,8 @@ import { extname } from 'node:path'
 import { LongholdError, openKeyringKey, parseKeyringKey, toHex } from '@longhold/core'
 import type { Identity, OpenKeyringKey, Suite } from '@longhold/core'
 
-import { PrivateKeySet } from '../legacy-keys/private-key-set.ts'
 import { defaultLife } from '../reencrypt/data-keys.ts'
 import { reencrypt } from '../reencrypt/run.ts'
-import { survey } from '../reencrypt/survey.ts'
 import { WorkerPool } from '../reencrypt/worker-pool.ts'
 import { loadConfig } from '../shell/config.ts'
 import { refused, stopped, usage } from '../shell/errors.ts'
@@ -22,29 +20,74 @@ import { suitesOf } from '../shell/suites.ts'
 import type { Terminal } from '../shell/terminal.ts'
 import { count, plural, table } from '../shell/text.ts'
 import type { RowSource } from '../sources/row-source.ts'
-import { newRunState } from '../sources/run-state.ts'
+import { isUnfinished, newRunState } from '../sources/run-state.ts'
 import type { RunState } from '../sources/run-state.ts'
 import { withProblems } from './problems.ts'
-import { writeDeadLetters } from './reencrypt-dead-letters.ts'
-import type { RunFlags } from './reencrypt-flags.ts'
-import { makeFormats, nameOf } from './reencrypt-formats.ts'
+import { readDeadLetters, writeDeadLetters } from './reencrypt-dead-letters.ts'
+import type { RetryFlags, RunFlags } from './reencrypt-flags.ts'
 import { Pace } from './reencrypt-progress.ts'
 import { duration, honestJson, honestText, runJson, runRows } from './reencrypt-report.ts'
-import { resolveLegacy, resolveTarget } from './reencrypt-settings.ts'
+import { columnsAsAsked, resolveLegacy, resolveTarget } from './reencrypt-settings.ts'
 import type { LegacySettings, TargetSettings } from './reencrypt-settings.ts'
 import { openSource } from './reencrypt-target.ts'
+import { makeThrottle } from './reencrypt-throttle.ts'
+import { tryFirstValues } from './reencrypt-trial.ts'
 import type { WorkerSettings } from './reencrypt-worker.ts'
 
 const batchBytes = 4 * 1024 * 1024
-const trialValues = 64
-/** Locators kept in memory. */
-const maxKnownDead = 100_000
 const hourMs = 3_600_000
 
 export async function runReencryption(
   terminal: Terminal,
   targetPath: string | undefined,
   flags: RunFlags,
+): Promise<void> {
+  await execute(terminal, targetPath, flags, async () => undefined)
+}
+
+/** `longhold reencrypt retry`: a run over the rows that dead letters name. */
+export async function retryReencryption(
+  terminal: Terminal,
+  targetPath: string | undefined,
+  flags: RetryFlags,
+): Promise<void> {
+  await execute(terminal, targetPath, flags, async (source) => {
+    const { name, kind } = source.target
+    if (kind === 'NDJSON file') {
+      throw usage(`${name}: a new file is written once, and its dead letters are not tried alone`, {
+        hint: 'longhold reencrypt rollback removes it; then run again',
+      })
+    }
+    const latest = await source.latestRun()
+    if (latest !== undefined && isUnfinished(latest)) {
+      throw usage(`the newest run on ${name} is not finished`, {
+        hint: 'longhold reencrypt run goes on with it',
+      })
+    }
+    const locators =
+      flags.from === undefined
+        ? await locatorsOf(source, latest)
+        : await readDeadLetters(terminal, flags.from, source.target)
+    if (locators.size > 0) return locators
+    throw refused(`there are no dead letters of ${name} to try again`, {
+      hint: 'longhold reencrypt status shows the newest run; --from names a file of dead letters',
+    })
+  })
+}
+
+async function locatorsOf(source: RowSource, latest: RunState | undefined): Promise<Set<string>> {
+  const locators = new Set<string>()
+  if (latest === undefined) return locators
+  for await (const { locator } of source.deadLetters(latest.runId)) locators.add(locator)
+  return locators
+}
+
+/** @param choose The locators of the rows that are worked on; undefined: all. */
+async function execute(
+  terminal: Terminal,
+  targetPath: string | undefined,
+  flags: RunFlags,
+  choose: (source: RowSource) => Promise<ReadonlySet<string> | undefined>,
 ): Promise<void> {
   if (flags.execute !== true) {
     throw usage('run changes data, and --execute was not given', {
@@ -61,7 +104,8 @@ export async function runReencryption(
   await withProblems(async () => {
     const source = await openSource(target, legacy.columns)
     try {
-      const run = new RunCommand(terminal, target, legacy, flags, source)
+      const only = await choose(source)
+      const run = new RunCommand(terminal, target, legacy, flags, source, only)
       await run.execute(recipients, identities)
     } finally {
       await source.close()
@@ -89,6 +133,7 @@ class RunCommand {
   readonly #legacy: LegacySettings
   readonly #flags: RunFlags
   readonly #source: RowSource
+  readonly #only: ReadonlySet<string> | undefined
 
   constructor(
     terminal: Terminal,
@@ -96,12 +141,14 @@ class RunCommand {
     legacy: LegacySettings,
     flags: RunFlags,
     source: RowSource,
+    only: ReadonlySet<string> | undefined,
   ) {
     this.#terminal = terminal
     this.#target = target
     this.#legacy = legacy
     this.#flags = flags
     this.#source = source
+    this.#only = only
   }
 
   async execute(
@@ -116,7 +163,14 @@ class RunCommand {
     using keyringKey = await this.#keyringKey(identities, suites)
     const state = await this.#startState()
     // A later pass looks for the few values that an earlier one left.
-    if (flags.skipTrial !== true && state.pass === 1) await this.#trial(state)
+    if (flags.skipTrial !== true && state.pass === 1 && this.#only === undefined) {
+      await tryFirstValues(this.#terminal, {
+        source: this.#source,
+        legacy: this.#legacy,
+        state,
+        acceptUnauthenticated: this.#acceptUnauthenticated,
+      })
+    }
     const digestKey = Uint8Array.from(randomBytes(32))
     const { table: tableName, column, columns } = this.#source.target
     const settings: WorkerSettings = {
@@ -160,6 +214,8 @@ class RunCommand {
         checkEvery: flags.checkEvery ?? config['check-every'] ?? 1000,
         maxPasses: flags.maxPasses ?? config['max-passes'] ?? 10,
         digestKey,
+        only: this.#only,
+        throttle: makeThrottle(this.#terminal, this.#source, flags, config),
         signal: this.#terminal.signal,
         onProgress: (now) => progress.update(pace.line(`pass ${now.pass}`, this.#source.progressOf(now))),
       })
@@ -212,13 +268,19 @@ class RunCommand {
     const { table: tableName, column } = this.#source.target
     const dataset = this.#flags.dataset ?? this.#target.config.dataset
     const latest = await this.#source.latestRun()
-    if (latest === undefined || latest.status === 'finished') {
+    if (latest?.status === 'rolling_back') {
+      throw usage(`${this.#source.target.name} is being rolled back`, {
+        hint: 'longhold reencrypt rollback goes on with that; then run',
+      })
+    }
+    if (latest === undefined || !isUnfinished(latest)) {
       return newRunState({
         runId: randomUUID(),
         table: tableName,
         column,
         dataset: dataset ?? tableName,
         startedAt: new Date().toISOString(),
+        keepsOriginals: this.#flags.originals !== false && this.#target.config.originals,
       })
     }
     if (dataset !== undefined && dataset !== latest.dataset) {
@@ -231,68 +293,6 @@ class RunCommand {
       `going on with run ${latest.runId}: pass ${latest.pass}, ${behind} re-encrypted so far`,
     )
     return latest
-  }
-
-  /**
-   * A wrong key or layout is found out on the first values that are still to be done, not by a dead letter for each
-   * row. What the latest run has listed as dead proves nothing: a run over a finished target meets only that.
-   */
-  async #trial(state: RunState): Promise<void> {
-    const { formats, privateKeys } = this.#legacy
-    const found = await survey({
-      reader: this.#source,
-      formats: await makeFormats(formats, columnsAsAsked(this.#legacy)),
-      keys: new PrivateKeySet(privateKeys),
-      acceptUnauthenticated: true,
-      tryToOpen: true,
-      samples: trialValues,
-      maxLegacy: trialValues,
-      after: state.position,
-      skipped: await this.#knownDead(),
-      onProgress: () => {},
-      checkStop: () => this.#terminal.checkStop(),
-    })
-    const untold = found.groups.find(({ isAuthenticated }) => !isAuthenticated)
-    if (untold !== undefined && !this.#acceptUnauthenticated) {
-      throw usage(
-        `format ${untold.format}: nothing would tell a wrong key or an altered body (${untold.body})`,
-        {
-          hint: 'declare a witness in longhold.yaml, or give --accept-unauthenticated to take them as they are',
-        },
-      )
-    }
-    const { name, kind } = this.#source.target
-    const problems = [...found.problems.values()].reduce((sum, problem) => sum + problem.count, 0)
-    const tried = found.groups.reduce((sum, group) => sum + group.tried, 0)
-    const failed = tried + found.unrecognized.count + problems
-    const isNew = state.position === undefined
-    if (isNew && kind === 'NDJSON file' && found.values === 0 && found.empty > 0) {
-      throw usage(`no line of ${name} has a value there`, { hint: 'check --column; --skip-trial goes on' })
-    }
-    if (failed === 0 || found.groups.some(({ opened }) => opened > 0)) return
-    // What opened before says that keys and layouts were right, and the last few values may well be broken.
-    if (state.migrated > 0 && failed < trialValues) return
-    const reasons = found.groups.flatMap(({ failures }) => [...failures.values()].map(({ reason }) => reason))
-    const names = formats.map(nameOf).join(', ')
-    const why =
-      reasons[0] ??
-      (found.unrecognized.count > 0
-        ? `none of them is of a format that was named (${names})`
-        : `their rows cannot be worked on (${[...found.problems.keys()].join(', ')})`)
-    throw usage(`none of the first ${plural(failed, 'value')} to be done in ${name} opens: ${why}`, {
-      hint: `check --private-key, --format${kind === 'NDJSON file' ? ', --id' : ''} and --column; reencrypt plan shows what is there; --skip-trial goes on`,
-    })
-  }
-
-  async #knownDead(): Promise<Set<string>> {
-    const known = new Set<string>()
-    const latest = await this.#source.latestRun()
-    if (latest === undefined) return known
-    for await (const { locator } of this.#source.deadLetters(latest.runId)) {
-      known.add(locator)
-      if (known.size >= maxKnownDead) break
-    }
-    return known
   }
 
   async #report(state: RunState, replaced: number, seconds: number): Promise<void> {
@@ -351,11 +351,6 @@ class RunCommand {
       })
     }
   }
-}
-
-/** Columns by the names the layouts use, in the order of a row's cells. */
-function columnsAsAsked({ columns }: LegacySettings): string[] {
-  return [...columns.own, ...columns.read]
 }
 
 /** Beside this file, in the form this file runs in: source or compiled. */

@@ -104,3 +104,8 @@ export async function resolveLegacy(
     privateKeys: await readPrivateKeys(terminal, config, flags),
   }
 }
+
+/** Columns by the names the layouts use, in the order of a row's cells. */
+export function columnsAsAsked({ columns }: LegacySettings): string[] {
+  return [...columns.own, ...columns.read]
+}

@@ -30,7 +30,10 @@ export function reencryptCommand(terminal: Terminal) {
     )
     .addCommand(planCommand(terminal))
     .addCommand(runCommand(terminal))
+    .addCommand(retryCommand(terminal))
     .addCommand(verifyCommand(terminal))
+    .addCommand(rollbackCommand(terminal))
+    .addCommand(finalizeCommand(terminal))
     .addCommand(statusCommand(terminal))
     .addHelpText(
       'after',
@@ -68,13 +71,56 @@ function planCommand(terminal: Terminal) {
 }
 
 function runCommand(terminal: Terminal) {
-  return new Command('run')
-    .summary('re-encrypt; goes on by itself where an earlier run stopped')
-    .description(
-      'Replaces every old value that opens by a record, each only if it still is what was read, and verified ' +
-        'before. Killed at any point, the same command goes on. Values that do not open stay as they are and are ' +
-        'listed in a file of dead letters.',
+  return withRunOptions(
+    new Command('run')
+      .summary('re-encrypt; goes on by itself where an earlier run stopped')
+      .description(
+        'Replaces every old value that opens by a record, each only if it still is what was read, and verified ' +
+          'before. Killed at any point, the same command goes on. Values that do not open stay as they are and are ' +
+          'listed in a file of dead letters.',
+      ),
+  )
+    .addHelpText(
+      'after',
+      examples(
+        'longhold reencrypt run app.db --table notes --column body --private-key old.pem -r kms:default --execute',
+        'longhold reencrypt run rows.ndjson --column token --id id --private-key old.pem -R team.txt --execute',
+      ),
     )
+    .action(async (target, options) => {
+      const { runReencryption } = await import('./reencrypt-run.ts')
+      await runReencryption(terminal, target, options)
+    })
+}
+
+function retryCommand(terminal: Terminal) {
+  return withRunOptions(
+    new Command('retry')
+      .summary('try the dead letters again, and nothing else')
+      .description(
+        'A run over the rows that the dead letters of the newest run name, once keys, layouts or rows were mended. ' +
+          'Takes what run takes.',
+      ),
+  )
+    .option(
+      '--from <file>',
+      'a file of dead letters (default: those that the newest run left in its journal)',
+    )
+    .addHelpText(
+      'after',
+      examples(
+        'longhold reencrypt retry app.db --table notes --column body --private-key older.pem --execute',
+      ),
+    )
+    .action(async (target, options) => {
+      const { retryReencryption } = await import('./reencrypt-run.ts')
+      await retryReencryption(terminal, target, options)
+    })
+}
+
+/** What run and retry have in common. */
+function withRunOptions(command: Command) {
+  return command
     .argument('[target]', targetText)
     .option('--execute', 'really do it')
     .addOption(tableOption())
@@ -104,17 +150,61 @@ function runCommand(terminal: Terminal) {
       'the keyring key of the application, which is to take the data keys for its own',
     )
     .option('--skip-trial', 'go on although none of the first values opens')
+    .option('--no-originals', 'keep no old values in the database: the run cannot be rolled back')
+    .option('--max-rows-per-second <n>', 'read no more rows a second', wholeNumber(1))
+    .option('--max-bytes-per-second <n>', 're-encrypt no more bytes a second', wholeNumber(1))
+    .option('--pause-file <file>', 'wait as long as this file exists')
+    .option('--pause-query <sql>', 'wait as long as this query of the database gives more than --pause-above')
+    .option('--pause-above <n>', 'the bound of --pause-query (default: 0)', wholeNumber(0))
+    .addOption(busyTimeoutOption())
+}
+
+function rollbackCommand(terminal: Terminal) {
+  return new Command('rollback')
+    .summary('put the old values back')
+    .description(
+      'Puts back what runs replaced, as long as they were not finalised: each value only where the record of the run ' +
+        'still stands. What the application has written since is left as it is. A new NDJSON file is removed.',
+    )
+    .argument('[target]', targetText)
+    .option('--execute', 'really do it')
+    .addOption(tableOption())
+    .addOption(columnOption())
+    .addOption(idOption())
+    .addOption(formatOption())
     .addOption(busyTimeoutOption())
     .addHelpText(
       'after',
-      examples(
-        'longhold reencrypt run app.db --table notes --column body --private-key old.pem -r kms:default --execute',
-        'longhold reencrypt run rows.ndjson --column token --id id --private-key old.pem -R team.txt --execute',
-      ),
+      examples('longhold reencrypt rollback app.db --table notes --column body --execute'),
     )
     .action(async (target, options) => {
-      const { runReencryption } = await import('./reencrypt-run.ts')
-      await runReencryption(terminal, target, options)
+      const { rollBackReencryption } = await import('./reencrypt-rollback.ts')
+      await rollBackReencryption(terminal, target, options)
+    })
+}
+
+function finalizeCommand(terminal: Terminal) {
+  return new Command('finalize')
+    .summary('remove what a rollback would need')
+    .description(
+      'Reads everything once more and refuses while a value is not in the new form. Then removes the old values that ' +
+        'runs kept; a new NDJSON file takes the name of the old one.',
+    )
+    .argument('[target]', targetText)
+    .option('--execute', 'really do it')
+    .addOption(tableOption())
+    .addOption(columnOption())
+    .addOption(idOption())
+    .addOption(formatOption())
+    .option('--leave-remaining', 'finalise although some values are still in an old form')
+    .addOption(busyTimeoutOption())
+    .addHelpText(
+      'after',
+      examples('longhold reencrypt finalize app.db --table notes --column body --execute'),
+    )
+    .action(async (target, options) => {
+      const { finalizeReencryption } = await import('./reencrypt-finalize.ts')
+      await finalizeReencryption(terminal, target, options)
     })
 }
 

@@ -22,6 +22,7 @@ import type { DeadLetter, RunState } from '../sources/run-state.ts'
 import { DataKeys } from './data-keys.ts'
 import type { DataKeySettings, LentDataKey } from './data-keys.ts'
 import { isEmpty, longholdValue } from './longhold-value.ts'
+import type { Throttle } from './throttle.ts'
 import { plaintextDigest } from './transform.ts'
 import type { Batch, BatchOutcome, BatchRow, Transformer } from './transform.ts'
 
@@ -41,6 +42,10 @@ export interface RunSettings extends Omit<DataKeySettings, 'store'> {
   /** Stops reading; what was read is committed. */
   readonly signal: AbortSignal
   readonly onProgress: (state: RunState) => void
+  /** Locators of the rows that are worked on, as if there were no others. Undefined: all. */
+  readonly only?: ReadonlySet<string> | undefined
+  /** Slows it down. */
+  readonly throttle?: Throttle | undefined
   /** Runs between the reading and the committing of pages. */
   readonly testingBeforeCommit?: (pages: readonly Page[]) => Awaitable<void>
 }
@@ -155,13 +160,17 @@ class Run {
 
   /** @returns False when it was interrupted. */
   async #pass(): Promise<boolean> {
-    const { signal, transformer, onProgress } = this.#settings
+    const { signal, throttle, transformer, onProgress } = this.#settings
     const queue: Pending[] = []
     let after = this.#state.position
     let isRead = false
     try {
       for (;;) {
         while (!isRead && !signal.aborted && queue.length < transformer.width) {
+          if (throttle !== undefined && !(await throttle.isOpen())) {
+            // What was read is committed first: it does not get older by waiting.
+            if (queue.length > 0 || !(await throttle.turn())) break
+          }
           const page = await this.#source.read(after, this.#pageLimits)
           after = page.position
           isRead = page.isLast
@@ -198,14 +207,16 @@ class Run {
     )
     await this.#settings.testingBeforeCommit?.(ready.map(({ page }) => page.page))
     const pages = ready.map(({ page }) => page)
+    const startMs = performance.now()
     await this.#change((state) => this.#source.commit(state, pages))
+    this.#settings.throttle?.note(pages, performance.now() - startMs)
     queue.splice(0, ready.length)
     const done = ready.flatMap(({ lent }) => (lent === undefined ? [] : this.#dataKeys.giveBack(lent)))
     if (done.length > 0) await this.#source.retireDataKeys(done)
   }
 
   async #decide(page: Page): Promise<Decided> {
-    const work = new PageWork(page, this.#source.target.ownColumns, this.#ours)
+    const work = new PageWork(page, this.#source.target.ownColumns, this.#ours, this.#settings.only)
     if (work.indices.length === 0) return { page: work.decided(undefined, undefined), lent: undefined }
     const rows = work.indices.map((index) => this.#batchRow(page.rows[index]))
     const { transformer } = this.#settings
@@ -275,10 +286,16 @@ class PageWork {
   readonly #seen: { found: number; earlier: number; already: number; empty: number }
   readonly #dead: DeadLetter[] = []
 
-  constructor(page: Page, ownColumns: number, ours: ReadonlySet<string>) {
+  constructor(
+    page: Page,
+    ownColumns: number,
+    ours: ReadonlySet<string>,
+    only: ReadonlySet<string> | undefined,
+  ) {
     this.#page = page
     this.#seen = { found: 0, earlier: 0, already: 0, empty: 0 }
     page.rows.forEach((row, index) => {
+      if (only?.has(row.locator) === false) return
       if (isEmpty(row, ownColumns)) this.#seen.empty++
       else this.#look(row, index, ours)
     })

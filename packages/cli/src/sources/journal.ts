@@ -2,9 +2,10 @@
 
 import type Database from 'better-sqlite3'
 
+import { decodeCells, encodeCells } from './cells.ts'
 import { Problem } from './problem.ts'
-import type { StoredDataKey } from './row-source.ts'
-import { rowOf, runColumns, stateOf } from './run-row.ts'
+import type { Cell, StoredDataKey } from './row-source.ts'
+import { rowOf, runColumns, runStatuses, stateOf } from './run-row.ts'
 import type { RunRow } from './run-row.ts'
 import type { DeadLetter, RunState } from './run-state.ts'
 
@@ -34,7 +35,8 @@ CREATE TABLE IF NOT EXISTS longhold_run (
   table_name TEXT NOT NULL,
   column_name TEXT NOT NULL,
   dataset TEXT NOT NULL,
-  status TEXT NOT NULL CHECK (status IN ('running', 'stopped', 'finished')),
+  status TEXT NOT NULL CHECK (status IN (${runStatuses.map((one) => `'${one}'`).join(', ')})),
+  keeps_originals INTEGER NOT NULL,
   pass INTEGER NOT NULL,
   position TEXT,
   found INTEGER NOT NULL,
@@ -61,6 +63,12 @@ CREATE TABLE IF NOT EXISTS longhold_run_dead (
   key_id TEXT,
   code TEXT NOT NULL,
   PRIMARY KEY (run_id, locator)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS longhold_run_originals (
+  run_id TEXT NOT NULL REFERENCES longhold_run (run_id),
+  place TEXT NOT NULL,
+  cells TEXT NOT NULL,
+  PRIMARY KEY (run_id, place)
 ) WITHOUT ROWID`
 
 /** The columns that are read or written. A table of the same name made by somebody else has others. */
@@ -79,6 +87,7 @@ const columnsOf: Readonly<Record<string, readonly string[]>> = {
   longhold_vouched_keys: ['key_id', 'tag'],
   longhold_run: runColumns,
   longhold_run_dead: ['run_id', 'locator', 'format', 'key_id', 'code'],
+  longhold_run_originals: ['run_id', 'place', 'cells'],
 }
 
 interface DataKeyRow {
@@ -100,14 +109,19 @@ export class JournalReader {
   }
 
   latestRun(table: string, column: string): RunState | undefined {
-    if (!this.#hasTable('longhold_run')) return undefined
-    const row = this.database
+    return this.runs(table, column)[0]
+  }
+
+  /** The newest first. */
+  runs(table: string, column: string): RunState[] {
+    if (!this.#hasTable('longhold_run')) return []
+    const rows = this.database
       .prepare<[string, string], RunRow>(
-        'SELECT * FROM longhold_run WHERE table_name = ? AND column_name = ? ORDER BY started_at DESC, rowid DESC LIMIT 1',
+        'SELECT * FROM longhold_run WHERE table_name = ? AND column_name = ? ORDER BY started_at DESC, rowid DESC',
       )
       .safeIntegers(false)
-      .get(table, column)
-    return row === undefined ? undefined : stateOf(row)
+      .all(table, column)
+    return rows.map(stateOf)
   }
 
   *deadLetters(runId: string): Iterable<DeadLetter> {
@@ -177,6 +191,7 @@ function isOurTable(database: Database.Database, name: string): boolean {
 export class Journal extends JournalReader {
   readonly #saveRun: Database.Statement<[RunRow]>
   readonly #insertDead: Database.Statement<[string, string, string | null, string | null, string]>
+  readonly #keepOriginal: Database.Statement<[string, string, string]>
   readonly #countMessages: Database.Statement<[number, number, string, Uint8Array]>
 
   /**
@@ -194,6 +209,7 @@ export class Journal extends JournalReader {
        ON CONFLICT (run_id) DO UPDATE SET ${runColumns.map((name) => `${name} = excluded.${name}`).join(', ')}`,
     )
     this.#insertDead = database.prepare('INSERT OR REPLACE INTO longhold_run_dead VALUES (?, ?, ?, ?, ?)')
+    this.#keepOriginal = database.prepare('INSERT OR REPLACE INTO longhold_run_originals VALUES (?, ?, ?)')
     this.#countMessages = database.prepare(
       'UPDATE longhold_data_keys SET messages = messages + ?, bytes = bytes + ?, updated_at = ? WHERE key_id = ?',
     )
@@ -234,6 +250,34 @@ export class Journal extends JournalReader {
     this.database
       .prepare('INSERT INTO longhold_vouched_keys VALUES (?, ?)')
       .run(Buffer.from(keyId, 'hex'), vouched.tag)
+  }
+
+  /** What a row held; of one that is replaced again, what it held last. */
+  keepOriginal(runId: string, place: string, cells: readonly Cell[]): void {
+    this.#keepOriginal.run(runId, place, encodeCells(cells))
+  }
+
+  originals(
+    runId: string,
+    after: string,
+    maxRows: number,
+  ): { readonly place: string; readonly cells: Cell[] }[] {
+    const rows = this.database
+      .prepare<[string, string, number], { place: string; cells: string }>(
+        'SELECT place, cells FROM longhold_run_originals WHERE run_id = ? AND place > ? ORDER BY place LIMIT ?',
+      )
+      .all(runId, after, maxRows)
+    return rows.map(({ place, cells }) => ({ place, cells: decodeCells(cells) }))
+  }
+
+  forgetOriginal(runId: string, place: string): void {
+    this.database
+      .prepare('DELETE FROM longhold_run_originals WHERE run_id = ? AND place = ?')
+      .run(runId, place)
+  }
+
+  forgetOriginals(runId: string): void {
+    this.database.prepare('DELETE FROM longhold_run_originals WHERE run_id = ?').run(runId)
   }
 
   countMessages(keyId: string, messages: number, bytes: number, now: string): void {

@@ -13,7 +13,7 @@ import {
   fstatSync,
   ftruncateSync,
 } from 'node:fs'
-import { fsyncSync, openSync, renameSync, statSync, writeSync } from 'node:fs'
+import { fsyncSync, openSync, renameSync, statSync, unlinkSync, writeSync } from 'node:fs'
 
 import Database from 'better-sqlite3'
 
@@ -25,7 +25,7 @@ import { decodePosition, encodePosition, LinesPage, namesOf, NdjsonReader } from
 import type { NdjsonFileOptions } from './ndjson-reader.ts'
 import { replaceInLine } from './ndjson-rows.ts'
 import { fileProblem, Problem } from './problem.ts'
-import type { DecidedPage, Immediate, RowReader, RowSource, StoredDataKey } from './row-source.ts'
+import type { DecidedPage, Immediate, PutBack, RowReader, RowSource, StoredDataKey } from './row-source.ts'
 import { afterPage } from './run-state.ts'
 import type { DeadLetter, RunState } from './run-state.ts'
 import { translate } from './sqlite-errors.ts'
@@ -177,6 +177,32 @@ class NdjsonFile extends NdjsonReader implements RowSource {
     })
   }
 
+  /** The old file was never changed: what a run made beside it goes. Wrapped keys stay, as everywhere. */
+  putBack({ counts, status }: RunState): PutBack | undefined {
+    const { output, partial, directory } = this.names
+    const made = [output, partial].filter((path) => existsSync(path))
+    if (made.length === 0) return undefined
+    this.#files(() => {
+      for (const path of made) unlinkSync(path)
+      syncDirectory(directory)
+    })
+    const restored = status === 'rolling_back' ? counts.migrated + counts.earlier : 0
+    return { restored, changed: 0, kept: [], after: 'removed' }
+  }
+
+  /** The new file takes the old one's name in one step, and with it the old one's last. */
+  finalize(state: RunState): void {
+    const { input, output, directory } = this.names
+    // A crash after the rename leaves the state to be written: then there is no new file any more.
+    if (existsSync(output)) {
+      this.#files(() => {
+        renameSync(output, input)
+        syncDirectory(directory)
+      })
+    }
+    this.#transaction(() => this.#journal.save(state))
+  }
+
   override close(): void {
     if (this.#output !== undefined) closeSync(this.#output)
     this.#output = undefined
@@ -189,7 +215,7 @@ class NdjsonFile extends NdjsonReader implements RowSource {
   #refuseAnotherMember({ runId }: RunState): void {
     const column = this.#database
       .prepare<[string], string>(
-        "SELECT column_name FROM longhold_run WHERE status <> 'finished' AND run_id <> ? LIMIT 1",
+        "SELECT column_name FROM longhold_run WHERE status IN ('running', 'stopped') AND run_id <> ? LIMIT 1",
       )
       .pluck()
       .get(runId)

@@ -152,6 +152,10 @@ export class NdjsonReader implements RowReader {
     return this.withJournal((journal) => journal.latestRun(this.target.table, this.target.column))
   }
 
+  runs(): RunState[] {
+    return this.withJournal((journal) => journal.runs(this.target.table, this.target.column)) ?? []
+  }
+
   *deadLetters(runId: string): Iterable<DeadLetter> {
     yield* this.withJournal((journal) => [...journal.deadLetters(runId)]) ?? []
   }

@@ -3,9 +3,11 @@
 import { postgresSchema } from '@longhold/core/stores/postgres'
 import type { ClientBase, Pool } from 'pg'
 
+import { decodeCells, encodeCells } from './cells.ts'
 import { Problem } from './problem.ts'
-import type { StoredDataKey } from './row-source.ts'
-import { rowOf, runColumns, stateOf } from './run-row.ts'
+import { putBackRows } from './row-source.ts'
+import type { Cell, StoredDataKey } from './row-source.ts'
+import { rowOf, runColumns, runStatuses, stateOf } from './run-row.ts'
 import type { RunRow } from './run-row.ts'
 import type { DeadLetter, RunState } from './run-state.ts'
 
@@ -15,7 +17,8 @@ const runSchema: readonly string[] = [
   table_name text NOT NULL,
   column_name text NOT NULL,
   dataset text NOT NULL,
-  status text NOT NULL CHECK (status IN ('running', 'stopped', 'finished')),
+  status text NOT NULL CHECK (status IN (${runStatuses.map((one) => `'${one}'`).join(', ')})),
+  keeps_originals bigint NOT NULL,
   pass bigint NOT NULL,
   position text,
   found bigint NOT NULL,
@@ -43,6 +46,12 @@ const runSchema: readonly string[] = [
   code text NOT NULL,
   PRIMARY KEY (run_id, locator)
 )`,
+  `CREATE TABLE IF NOT EXISTS longhold_run_originals (
+  run_id text NOT NULL REFERENCES longhold_run (run_id),
+  place text NOT NULL,
+  cells text NOT NULL,
+  PRIMARY KEY (run_id, place)
+)`,
 ]
 
 /** The columns that are read or written. A table of the same name made by somebody else has others. */
@@ -61,6 +70,14 @@ const columnsOf: Readonly<Record<string, readonly string[]>> = {
   longhold_vouched_keys: ['key_id', 'tag'],
   longhold_run: runColumns,
   longhold_run_dead: ['run_id', 'locator', 'format', 'key_id', 'code'],
+  longhold_run_originals: ['run_id', 'place', 'cells'],
+}
+
+export interface Original {
+  /** Which row, as a position names it. */
+  readonly place: string
+  /** Of the columns that a layout occupies, as they were read. */
+  readonly cells: readonly Cell[]
 }
 
 interface DataKeyRow {
@@ -89,21 +106,18 @@ export async function makeJournal(client: ClientBase): Promise<void> {
 /** The library's own number for the same step. */
 const schemaLock = 0x6c686b31
 
-export async function latestRun(
-  client: ClientBase,
-  table: string,
-  column: string,
-): Promise<RunState | undefined> {
-  if (!(await isOurTable(client, 'longhold_run'))) return undefined
+/** The newest first. */
+export async function runsOn(client: ClientBase, table: string, column: string): Promise<RunState[]> {
+  if (!(await isOurTable(client, 'longhold_run'))) return []
   const { rows } = await client.query<Record<string, string | null>>(
-    'SELECT * FROM longhold_run WHERE table_name = $1 AND column_name = $2 ORDER BY started_at DESC, run_id DESC LIMIT 1',
+    'SELECT * FROM longhold_run WHERE table_name = $1 AND column_name = $2 ORDER BY started_at DESC, run_id DESC',
     [table, column],
   )
-  const [row] = rows
-  if (row === undefined) return undefined
-  // Numbers of type bigint come as text.
-  const numbered = Object.entries(row).map(([name, value]) => [name, isCount(name) ? Number(value) : value])
-  return stateOf(Object.fromEntries(numbered) as RunRow) // isCount knows which columns hold numbers
+  return rows.map((row) => {
+    // Numbers of type bigint come as text.
+    const numbered = Object.entries(row).map(([name, value]) => [name, isCount(name) ? Number(value) : value])
+    return stateOf(Object.fromEntries(numbered) as RunRow) // isCount knows which columns hold numbers
+  })
 }
 
 const texts: ReadonlySet<string> = new Set<keyof RunRow>([
@@ -211,6 +225,45 @@ export async function addDead(
 /** A pass judges every row anew. */
 export async function clearDead(client: ClientBase, runId: string): Promise<void> {
   await client.query('DELETE FROM longhold_run_dead WHERE run_id = $1', [runId])
+}
+
+/** What rows held; of one that is replaced again, what it held last. */
+export async function keepOriginals(
+  client: ClientBase,
+  runId: string,
+  originals: readonly Original[],
+): Promise<void> {
+  if (originals.length === 0) return
+  await client.query(
+    `INSERT INTO longhold_run_originals SELECT $1, * FROM unnest($2::text[], $3::text[])
+     ON CONFLICT (run_id, place) DO UPDATE SET cells = excluded.cells`,
+    [runId, originals.map(({ place }) => place), originals.map(({ cells }) => encodeCells(cells))],
+  )
+}
+
+export async function originalsAfter(
+  client: ClientBase,
+  runId: string,
+  after: string | undefined,
+): Promise<Original[]> {
+  const { rows } = await client.query<{ place: string; cells: string }>(
+    `SELECT place, cells FROM longhold_run_originals WHERE run_id = $1 AND ($2::text IS NULL OR place > $2)
+      ORDER BY place LIMIT ${putBackRows}`,
+    [runId, after ?? null],
+  )
+  return rows.map(({ place, cells }) => ({ place, cells: decodeCells(cells) }))
+}
+
+/** @param places Undefined: all of the run. */
+export async function forgetOriginals(
+  client: ClientBase,
+  runId: string,
+  places?: readonly string[],
+): Promise<void> {
+  await client.query(
+    'DELETE FROM longhold_run_originals WHERE run_id = $1 AND ($2::text[] IS NULL OR place = ANY ($2))',
+    [runId, places ?? null],
+  )
 }
 
 export async function addDataKey(client: ClientBase, key: StoredDataKey, now: string): Promise<void> {

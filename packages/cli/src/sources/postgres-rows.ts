@@ -65,20 +65,23 @@ export function selectSql({ from, key, columns }: PostgresShape, which: 'first' 
 }
 
 /**
- * Replaces rows that are what was read: parameters are lists, of replacements, of each part of the keys, of each column's
- * old value. Gives the places of those replaced, from 1, and whether the column now holds what it was given.
+ * Replaces rows that are what was read: parameters are lists, of each column's new value, of each part of the keys, of each
+ * column's old value, all as `selectSql` reads them. Gives the places of those replaced, from 1, and whether they now
+ * hold what they were given.
  *
  * @param compares False for a test that shows what happens without.
  */
 export function replaceSql(shape: PostgresShape, own: readonly PostgresColumn[], compares: boolean): string {
-  const [value] = own
-  if (value === undefined) throw new RangeError('a table without a column to replace')
-  const set = own.map(({ name }, index) => `${quoted(name)} = ${index === 0 ? newValue(value) : 'NULL'}`)
+  const set = own.map((column, index) => `${quoted(column.name)} = ${newValue(column, index)}`)
+  const kept = own.map(
+    (column, index) =>
+      `${asRead(column, 't.')} IS NOT DISTINCT FROM ${asRead(column, '', newValue(column, index))}`,
+  )
   return `
     UPDATE ${shape.from} AS t SET ${set.join(', ')}
       FROM ${given(shape, own)}
      WHERE ${[...sameKey(shape), ...(compares ? own.map(sameValue) : [])].join(' AND ')}
-    RETURNING g.place, ${asRead(value, 't.')} IS NOT DISTINCT FROM ${asRead(value, '', newValue(value))} AS kept`
+    RETURNING g.place, ${kept.join(' AND ')} AS kept`
 }
 
 /** Which rows still are what was read: parameters as `replaceSql`. */
@@ -88,11 +91,26 @@ export function unchangedSql(shape: PostgresShape, own: readonly PostgresColumn[
      WHERE ${[...sameKey(shape), ...own.map(sameValue)].join(' AND ')}`
 }
 
+/** What rows hold now, and keep until the transaction ends: parameters are lists of each part of the keys. */
+export function currentSql(shape: PostgresShape, own: readonly PostgresColumn[]): string {
+  const lists = shape.key.map((_, index) => `$${index + 1}::text[]`).join(', ')
+  const names = [...shape.key.map((_, index) => `k${index}`), 'place'].join(', ')
+  const cells = own.map((column, index) => `${asRead(column, 't.')} AS c${index}`)
+  return `
+    SELECT g.place, ${cells.join(', ')}
+      FROM ${shape.from} AS t, unnest(${lists}) WITH ORDINALITY AS g (${names})
+     WHERE ${sameKey(shape).join(' AND ')} FOR UPDATE OF t`
+}
+
 function given({ key }: PostgresShape, own: readonly PostgresColumn[]): string {
   const list = ({ kind }: PostgresColumn): string => (kind === 'bytes' ? 'bytea[]' : 'text[]')
-  const [value] = own
-  const types = [value === undefined ? 'text[]' : list(value), ...key.map(() => 'text[]'), ...own.map(list)]
-  const names = ['new', ...key.map((_, index) => `k${index}`), ...own.map((_, index) => `o${index}`), 'place']
+  const types = [...own.map(list), ...key.map(() => 'text[]'), ...own.map(list)]
+  const names = [
+    ...own.map((_, index) => `n${index}`),
+    ...key.map((_, index) => `k${index}`),
+    ...own.map((_, index) => `o${index}`),
+    'place',
+  ]
   return `unnest(${types.map((type, index) => `$${index + 1}::${type}`).join(', ')})
     WITH ORDINALITY AS g (${names.join(', ')})`
 }
@@ -115,11 +133,10 @@ function asRead(
   return kind === 'bytes' ? expression : `(${expression})::text COLLATE "C"`
 }
 
-/** What a column of that type takes for a record. */
-function newValue({ kind, type }: PostgresColumn): string {
-  if (kind === 'bytes') return 'g.new'
-  // A cast to varchar(40) would cut the record; an assignment is refused.
-  return kind === 'json' ? `to_json(g.new)::${type}` : 'g.new'
+/** A new value as the column takes it. */
+function newValue({ kind, type }: PostgresColumn, index: number): string {
+  // A cast to varchar(40) would cut a record; an assignment is refused.
+  return kind === 'bytes' || kind === 'text' ? `g.n${index}` : `g.n${index}::${type}`
 }
 
 function lengthOf(name: string, kind: PostgresColumn['kind']): string {
@@ -135,13 +152,13 @@ function fromKeyText(text: string, type: string): string {
 }
 
 /** The `id` of a record context: decimal, the text itself, a lower-case UUID, hexadecimal of bytes; several columns as JSON. */
-export function rowId({ key }: PostgresRow): string {
+export function rowId({ key }: Pick<PostgresRow, 'key'>): string {
   const [only = ''] = key
   return key.length === 1 ? only : JSON.stringify(key)
 }
 
 /** A position in the journal. */
-export function encodeKey({ key }: PostgresRow): string {
+export function encodeKey({ key }: Pick<PostgresRow, 'key'>): string {
   return JSON.stringify(key)
 }
 

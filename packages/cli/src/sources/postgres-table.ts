@@ -1,30 +1,31 @@
 /**
  * A table of a PostgreSQL database, one value a row, while other processes go on writing. Journal and data keys are in
  * the same database, so that rows and position commit together.
- *
- * The lock is an advisory one of a transaction that does nothing else and stays open: it ends with its connection,
- * whatever becomes of the process, also behind a pooler, and having written nothing it holds up no vacuum.
  */
 
-import type { ClientBase, Pool, PoolClient } from 'pg'
+import type { ClientBase, Pool } from 'pg'
 
 import { cellBytes } from './cells.ts'
-import {
-  isConstraint,
-  openPool,
-  shownPlace,
-  transaction,
-  translate,
-  translated,
-} from './postgres-connection.ts'
+import { openPool, shownPlace, transaction, translate, translated } from './postgres-connection.ts'
 import type { PostgresPlace } from './postgres-connection.ts'
 import * as journal from './postgres-journal.ts'
-import { decodeKey, encodeKey, replaceSql, rowId, rowOf, selectSql, unchangedSql } from './postgres-rows.ts'
+import { TableLock } from './postgres-lock.ts'
+import { putBack, replaceRows } from './postgres-replace.ts'
+import type { RowChange } from './postgres-replace.ts'
+import { decodeKey, encodeKey, rowId, rowOf, selectSql } from './postgres-rows.ts'
 import type { PostgresResult, PostgresRow } from './postgres-rows.ts'
 import { formOf, readPostgresShape } from './postgres-schema.ts'
-import type { PostgresShape } from './postgres-schema.ts'
-import { Problem } from './problem.ts'
-import type { Cell, DecidedPage, Page, PageLimits, RowReader, RowSource, SourceRow } from './row-source.ts'
+import type { ColumnKind, PostgresShape } from './postgres-schema.ts'
+import type {
+  Cell,
+  DecidedPage,
+  Page,
+  PageLimits,
+  PutBack,
+  RowReader,
+  RowSource,
+  SourceRow,
+} from './row-source.ts'
 import type { SourceSize, StoredDataKey, TargetDescription, WantedColumns } from './row-source.ts'
 import { afterPage, noOutcome } from './run-state.ts'
 import type { DeadLetter, RunState } from './run-state.ts'
@@ -38,9 +39,6 @@ export interface PostgresTableOptions extends PostgresPlace {
 }
 
 const maxLagMs = 1000
-/** For the two halves of an advisory lock: any number of ours, and the table's. */
-const lockSpace = 0x6c_68_72_31
-
 /** A table to look at: nothing is written, no lock is taken. @throws Problem */
 export async function readPostgresTable(options: PostgresTableOptions): Promise<RowReader> {
   return await openTable(options, false)
@@ -62,60 +60,14 @@ async function openTable(options: PostgresTableOptions, isLocking: boolean): Pro
       } finally {
         client.release()
       }
-      const lock = isLocking ? await TableLock.take(pool, shape, shownPlace(options.url)) : undefined
+      const lock = isLocking
+        ? await TableLock.take(pool, shape.oid, `${shownPlace(options.url)}, table ${shape.table}`)
+        : undefined
       return new PostgresTable(options, pool, shape, lock)
     })
   } catch (error) {
     await pool.end()
     throw error
-  }
-}
-
-class TableLock {
-  readonly #client: PoolClient
-  #isLost = false
-
-  private constructor(client: PoolClient) {
-    this.#client = client
-    client.on('error', () => {
-      this.#isLost = true
-    })
-    client.on('end', () => {
-      this.#isLost = true
-    })
-  }
-
-  static async take(pool: Pool, { oid, table }: PostgresShape, shown: string): Promise<TableLock> {
-    const client = await pool.connect()
-    try {
-      await client.query('BEGIN; SET LOCAL idle_in_transaction_session_timeout = 0')
-      const { rows } = await client.query<{ taken: boolean }>(
-        'SELECT pg_try_advisory_xact_lock($1, $2) AS taken',
-        [lockSpace, oid],
-      )
-      if (rows[0]?.taken === true) return new TableLock(client)
-    } catch (error) {
-      client.release(true)
-      throw error
-    }
-    client.release(true)
-    throw new Problem('stopped', `another run is at work on ${shown}, table ${table}`, {
-      hint: 'longhold reencrypt status shows it; wait until it has ended',
-    })
-  }
-
-  /** @throws Problem `stopped` once its connection is gone, and with it the lock. */
-  check(): void {
-    if (!this.#isLost) return
-    throw new Problem('stopped', 'PostgreSQL: the connection that held the lock was lost', {
-      hint: 'run the same command again: it goes on where it was',
-    })
-  }
-
-  async release(): Promise<void> {
-    // Asked for, so that it is free when this returns; a connection that is gone has freed it.
-    const isEnded = await this.#client.query('ROLLBACK').catch(() => undefined)
-    this.#client.release(isEnded === undefined)
   }
 }
 
@@ -133,15 +85,6 @@ class TablePage implements Page {
     this.isLast = isLast
   }
 }
-
-/** A replacement on its way to its row. */
-interface Change {
-  readonly row: SourceRow
-  readonly found: PostgresRow
-  readonly replacement: string | Uint8Array
-}
-
-type Outcome = 'replaced' | 'changed' | 'constraint' | 'not_replaced'
 
 class PostgresTable implements RowSource {
   readonly isStill = false
@@ -202,7 +145,12 @@ class PostgresTable implements RowSource {
 
   async latestRun(): Promise<RunState | undefined> {
     const { table, column } = this.target
-    return await this.#with((client) => journal.latestRun(client, table, column))
+    return (await this.#with((client) => journal.runsOn(client, table, column)))[0]
+  }
+
+  async runs(): Promise<readonly RunState[]> {
+    const { table, column } = this.target
+    return await this.#with((client) => journal.runsOn(client, table, column))
   }
 
   async *deadLetters(runId: string): AsyncIterable<DeadLetter> {
@@ -217,14 +165,20 @@ class PostgresTable implements RowSource {
     return await this.#with((client) => journal.dataKey(client, keyId))
   }
 
+  async ask(sql: string): Promise<number> {
+    return await this.#with(async (client) => {
+      await client.query('BEGIN READ ONLY')
+      try {
+        const { rows } = await client.query<Record<string, unknown>>(sql)
+        return Number(Object.values(rows[0] ?? {})[0] ?? 0)
+      } finally {
+        await client.query('ROLLBACK')
+      }
+    })
+  }
+
   async isLocked(): Promise<boolean> {
-    const sql = `SELECT EXISTS (SELECT 1 FROM pg_locks
-      WHERE locktype = 'advisory' AND objsubid = 2 AND classid = $1::int8::oid AND objid = $2::int8::oid
-        AND database = (SELECT oid FROM pg_database WHERE datname = current_database())) AS held`
-    const { rows } = await translated(() =>
-      this.#pool.query<{ held: boolean }>(sql, [lockSpace, this.#shape.oid]),
-    )
-    return rows[0]?.held === true
+    return await translated(() => TableLock.isHeld(this.#pool, this.#shape.oid))
   }
 
   /** The application may have written old values since: a table is looked at again every time. */
@@ -277,6 +231,30 @@ class PostgresTable implements RowSource {
   /** The rows are where they belong already. */
   finish(): void {}
 
+  async putBack(
+    state: RunState,
+    isOurs: (cell: Cell) => boolean,
+    after: string | undefined,
+  ): Promise<PutBack | undefined> {
+    const own = this.#shape.columns.slice(0, this.target.ownColumns)
+    return await this.#change((client) =>
+      putBack(client, {
+        runId: state.runId,
+        isOurs: (cell) => isOurs(ofJson(cell)),
+        after,
+        shape: this.#shape,
+        own,
+      }),
+    )
+  }
+
+  async finalize(state: RunState): Promise<void> {
+    await this.#change(async (client) => {
+      await journal.forgetOriginals(client, state.runId)
+      await journal.saveRun(client, state)
+    })
+  }
+
   async close(): Promise<void> {
     await this.#lock?.release()
     await this.#pool.end()
@@ -297,18 +275,31 @@ class PostgresTable implements RowSource {
 
   async #commitPage(client: ClientBase, state: RunState, decided: DecidedPage): Promise<RunState> {
     const { page, replacements, keyId } = decided
-    const changes = [...replacements].map(([index, replacement]): Change => {
+    const { columns } = this.#shape
+    const own = columns.slice(0, this.target.ownColumns)
+    const rows = [...replacements].map(([index, replacement]) => {
       const row = page.rows[index]
       const found = page instanceof TablePage ? page.found[index] : undefined
       if (row === undefined || found === undefined) throw new RangeError('a page of another source')
       return { row, found, replacement }
     })
-    const outcomes = await this.#replace(client, changes)
+    const changes = rows.map(({ found, replacement }): RowChange => {
+      // The ciphertext's column takes the record, the others of the layout become NULL.
+      const next = own.map(({ kind }, at) => (at === 0 ? asStored(kind, replacement) : null))
+      return { key: found.key, old: found.cells.slice(0, own.length), next }
+    })
+    const compares = this.#options.testingWithoutCompareAndSwap !== true
+    const outcomes = await replaceRows(client, this.#shape, own, changes, compares)
+    if (state.keepsOriginals) {
+      const replaced = changes.filter((_, at) => outcomes[at] === 'replaced')
+      const originals = replaced.map(({ key, old }) => ({ place: encodeKey({ key }), cells: old }))
+      await journal.keepOriginals(client, state.runId, originals)
+    }
     const dead = [...decided.dead]
     let migrated = 0
     let bytesBefore = 0
     let bytesAfter = 0
-    changes.forEach(({ row, replacement }, at) => {
+    rows.forEach(({ row, replacement }, at) => {
       const outcome = outcomes[at]
       if (outcome === 'constraint' || outcome === 'not_replaced') {
         dead.push({ locator: row.locator, format: undefined, keyId: undefined, code: outcome })
@@ -324,48 +315,6 @@ class PostgresTable implements RowSource {
     }
     const broken = dead.length - decided.dead.length
     return afterPage(state, decided, { migrated, broken, bytesBefore, bytesAfter })
-  }
-
-  /** All of them in one statement; one by one where one of them breaks a constraint. */
-  async #replace(client: ClientBase, changes: readonly Change[]): Promise<Outcome[]> {
-    if (changes.length === 0) return []
-    try {
-      return await savepoint(client, () => this.#replaceTogether(client, changes))
-    } catch (error) {
-      if (!isConstraint(error) && !(error instanceof NotKeptError)) throw error
-    }
-    const outcomes: Outcome[] = []
-    for (const change of changes) {
-      try {
-        outcomes.push(...(await savepoint(client, () => this.#replaceTogether(client, [change]))))
-      } catch (error) {
-        if (!isConstraint(error) && !(error instanceof NotKeptError)) throw error
-        outcomes.push(error instanceof NotKeptError ? 'not_replaced' : 'constraint')
-      }
-    }
-    return outcomes
-  }
-
-  async #replaceTogether(client: ClientBase, changes: readonly Change[]): Promise<Outcome[]> {
-    const own = this.#shape.columns.slice(0, this.target.ownColumns)
-    const lists = [
-      changes.map(({ replacement }) => replacement),
-      ...this.#shape.key.map((_, part) => changes.map(({ found }) => found.key[part] ?? null)),
-      ...own.map((_, index) => changes.map(({ found }) => found.cells[index] ?? null)),
-    ].map((list) => list.map((value) => (value instanceof Uint8Array ? Buffer.from(value) : value)))
-    const compares = this.#options.testingWithoutCompareAndSwap !== true
-    const { rows: replaced } = await client.query<{ place: string; kept: boolean }>(
-      replaceSql(this.#shape, own, compares),
-      lists,
-    )
-    if (replaced.some(({ kept }) => !kept)) throw new NotKeptError()
-    const outcomes: Outcome[] = changes.map(() => 'changed')
-    for (const { place } of replaced) outcomes[Number(place) - 1] = 'replaced'
-    if (replaced.length === changes.length) return outcomes
-    // Nobody changed it, and still it was not replaced: a trigger ignores the change. Another pass would meet it again.
-    const { rows: unchanged } = await client.query<{ place: string }>(unchangedSql(this.#shape, own), lists)
-    for (const { place } of unchanged) outcomes[Number(place) - 1] = 'not_replaced'
-    return outcomes
   }
 
   async #with<T>(step: (client: ClientBase) => Promise<T>): Promise<T> {
@@ -385,23 +334,12 @@ class PostgresTable implements RowSource {
   }
 }
 
-/** A trigger put something else in the column's place: the record would be lost. */
-class NotKeptError extends Error {}
-
-async function savepoint<T>(client: ClientBase, step: () => Promise<T>): Promise<T> {
-  await client.query('SAVEPOINT longhold')
-  try {
-    const result = await step()
-    await client.query('RELEASE SAVEPOINT longhold')
-    return result
-  } catch (error) {
-    await client.query('ROLLBACK TO SAVEPOINT longhold')
-    throw error
-  }
-}
-
 /** A column of JSON holds a text of its own as a JSON string, and everything else as it is written. */
 function ofJson(cell: Cell): Cell {
   if (typeof cell !== 'string' || !cell.startsWith('"')) return cell
   return JSON.parse(cell) as string // what the database holds is JSON, and this is a string
+}
+
+function asStored(kind: ColumnKind, replacement: string | Uint8Array): string | Uint8Array {
+  return kind === 'json' && typeof replacement === 'string' ? JSON.stringify(replacement) : replacement
 }

@@ -129,8 +129,12 @@ export interface RowReader {
   read(after: string | undefined, limits: PageLimits): Awaitable<Page>
   /** The newest run on this target, or undefined. */
   latestRun(): Awaitable<RunState | undefined>
+  /** All runs on this target, the newest first. */
+  runs(): Awaitable<readonly RunState[]>
   deadLetters(runId: string): Iterable<DeadLetter> | AsyncIterable<DeadLetter>
   dataKey(keyId: string): Awaitable<StoredDataKey | undefined>
+  /** The number that a query of the person's gives; targets that are no databases have none. */
+  ask?(sql: string): Awaitable<number>
   /** True while a run is at work on the target. */
   isLocked(): Awaitable<boolean>
   close(): Awaitable<void>
@@ -158,7 +162,36 @@ export interface RowSource extends RowReader {
   retireDataKeys(keyIds: readonly string[]): Awaitable<void>
   /** After the last pass. */
   finish(): Awaitable<void>
+  /**
+   * Puts back some of what the run replaced, all or nothing: each value only where one of the run's still stands. What
+   * somebody changed since is left, and its original forgotten.
+   *
+   * @param isOurs Whether a value was written by the run.
+   * @param after Where the last step ended; undefined at first.
+   * @returns Undefined when nothing is left after it.
+   */
+  putBack(
+    state: RunState,
+    isOurs: (cell: Cell) => boolean,
+    after: string | undefined,
+  ): Awaitable<PutBack | undefined>
+  /** Forgets what could be put back, or, where it is a file, gives the new one its place; with the state. */
+  finalize(state: RunState): Awaitable<void>
 }
+
+/** What became of some originals. */
+export interface PutBack {
+  readonly restored: number
+  /** Changed by somebody since, or gone. */
+  readonly changed: number
+  /** What a constraint or a trigger keeps as the run wrote it: locators. Their originals are kept too. */
+  readonly kept: readonly string[]
+  /** Where the next step begins. */
+  readonly after: string
+}
+
+/** How many originals are put back in one step. */
+export const putBackRows = 500
 
 /** A source that never makes anybody wait. */
 export type Immediate<Source> = {

@@ -1,7 +1,7 @@
 /** A run as a row of the table `longhold_run`, the same in every database. */
 
 import { newRunState } from './run-state.ts'
-import type { PassCounts, RunState } from './run-state.ts'
+import type { PassCounts, RunState, RunStatus } from './run-state.ts'
 
 export interface RunRow extends Readonly<Record<keyof PassCounts, number>> {
   readonly run_id: string
@@ -9,6 +9,8 @@ export interface RunRow extends Readonly<Record<keyof PassCounts, number>> {
   readonly column_name: string
   readonly dataset: string
   readonly status: RunState['status']
+  /** 1 or 0. */
+  readonly keeps_originals: number
   readonly pass: number
   readonly position: string | null
   readonly migrated_all_passes: number
@@ -31,6 +33,7 @@ export function rowOf(state: RunState): RunRow {
     column_name: state.column,
     dataset: state.dataset,
     status: state.status,
+    keeps_originals: state.keepsOriginals ? 1 : 0,
     pass: state.pass,
     position: state.position ?? null,
     ...state.counts,
@@ -54,6 +57,7 @@ export function stateOf(row: RunRow): RunState {
     column: row.column_name,
     dataset: row.dataset,
     status: row.status,
+    keepsOriginals: row.keeps_originals === 1,
     pass: row.pass,
     position: row.position ?? undefined,
     counts: { found, migrated, earlier, already, dead, conflict, empty },
@@ -74,3 +78,13 @@ export function stateOf(row: RunRow): RunState {
 export const runColumns: readonly (keyof RunRow)[] = Object.keys(
   rowOf(newRunState({ runId: '', table: '', column: '', dataset: '', startedAt: '' })),
 ) as (keyof RunRow)[] // rowOf makes no others
+
+/** For a CHECK of the column. */
+export const runStatuses: readonly RunStatus[] = [
+  'running',
+  'stopped',
+  'finished',
+  'rolling_back',
+  'rolled_back',
+  'finalized',
+]

@@ -18,12 +18,22 @@ export interface PassCounts {
   readonly empty: number
 }
 
+/**
+ * - `running`: at work, or broken off
+ * - `stopped`: before its end; the same command goes on
+ * - `rolling_back`: at work, or broken off
+ * - `finalized`: nothing of it can be rolled back any more
+ */
+export type RunStatus = 'running' | 'stopped' | 'finished' | 'rolling_back' | 'rolled_back' | 'finalized'
+
 export interface RunState {
   readonly runId: string
   readonly table: string
   readonly column: string
   readonly dataset: string
-  readonly status: 'running' | 'stopped' | 'finished'
+  readonly status: RunStatus
+  /** What was replaced is kept until the run is finalised, so that it can be rolled back. */
+  readonly keepsOriginals: boolean
   /** 1, 2, … */
   readonly pass: number
   /** Where the pass goes on; undefined at its start. */
@@ -51,6 +61,11 @@ export interface DeadLetter {
   readonly format: string | undefined
   readonly keyId: string | undefined
   readonly code: string
+}
+
+/** True while the run may still go on re-encrypting. */
+export function isUnfinished({ status }: RunState): boolean {
+  return status === 'running' || status === 'stopped'
 }
 
 export const noCounts: PassCounts = {
@@ -82,9 +97,11 @@ export function addsUp({ found, migrated, earlier, already, dead, conflict }: Pa
 
 /** A run that has not begun. */
 export function newRunState(
-  about: Pick<RunState, 'runId' | 'table' | 'column' | 'dataset' | 'startedAt'>,
+  about: Pick<RunState, 'runId' | 'table' | 'column' | 'dataset' | 'startedAt'> &
+    Partial<Pick<RunState, 'keepsOriginals'>>,
 ): RunState {
   return {
+    keepsOriginals: true,
     ...about,
     status: 'running',
     pass: 1,

@@ -10,13 +10,14 @@ import Database from 'better-sqlite3'
 
 import { cellBytes, isSameCell } from './cells.ts'
 import { Journal, JournalReader } from './journal.ts'
-import { fileProblem } from './problem.ts'
+import { fileProblem, Problem } from './problem.ts'
 import type {
   Cell,
   DecidedPage,
   Immediate,
   Page,
   PageLimits,
+  PutBack,
   RowReader,
   RowSource,
   SourceRow,
@@ -25,9 +26,11 @@ import type { SourceSize, StoredDataKey, TargetDescription, WantedColumns } from
 import { afterPage, noOutcome } from './run-state.ts'
 import type { DeadLetter, RunState } from './run-state.ts'
 import { isConstraint, translate } from './sqlite-errors.ts'
-import { decodePosition, encodePosition, keyColumns, keyParameter, keyParameters } from './sqlite-keys.ts'
+import { decodePosition, encodePosition, keyParameters } from './sqlite-keys.ts'
 import { keyParts, recordId } from './sqlite-keys.ts'
 import type { KeyPart } from './sqlite-keys.ts'
+import { putBack } from './sqlite-originals.ts'
+import { positionOf, replaceSql, selectSql } from './sqlite-rows.ts'
 import { quoted, readTableShape } from './sqlite-schema.ts'
 import type { TableShape } from './sqlite-schema.ts'
 import { lockName, TargetLock } from './target-lock.ts'
@@ -44,9 +47,6 @@ export interface SqliteTableOptions {
   /** Replaces rows whatever they hold by now: shows in a test what compare-and-swap prevents. */
   readonly testingWithoutCompareAndSwap?: boolean
 }
-
-/** 64 MiB of plaintext in hexadecimal, and some. Larger cells are not read into memory. */
-const maxCellBytes = 136 * 1024 * 1024
 
 const maxLagMs = 1000
 
@@ -173,12 +173,25 @@ class SqliteTable implements RowSource {
     return this.#try(() => this.#reader.latestRun(this.target.table, this.target.column))
   }
 
+  runs(): RunState[] {
+    return this.#try(() => this.#reader.runs(this.target.table, this.target.column))
+  }
+
   deadLetters(runId: string): Iterable<DeadLetter> {
     return this.#reader.deadLetters(runId)
   }
 
   dataKey(keyId: string): StoredDataKey | undefined {
     return this.#try(() => this.#reader.dataKey(keyId))
+  }
+
+  ask(sql: string): number {
+    return this.#try(() => {
+      const query = this.#database.prepare<[], Cell>(sql)
+      if (!query.readonly || !query.reader)
+        throw new Problem('wrong', 'the query changes something', { hint: 'give a SELECT' })
+      return Number(query.pluck().get() ?? 0)
+    })
   }
 
   isLocked(): boolean {
@@ -192,7 +205,8 @@ class SqliteTable implements RowSource {
   begin(state: RunState): void {
     this.#transaction(() => {
       this.#journal = new Journal(this.#database)
-      this.#replace = this.#database.prepare(this.#replaceSql())
+      const compares = this.#options.testingWithoutCompareAndSwap !== true
+      this.#replace = this.#database.prepare(replaceSql(this.#shape, this.target.ownColumns, compares))
       this.#again = this.#database.prepare<unknown[], Cell[]>(selectSql(this.#shape, 'same')).raw(true)
       this.#journal.retireDataKeys(state.dataKeys, state.updatedAt)
       this.#journal.save(state)
@@ -236,6 +250,20 @@ class SqliteTable implements RowSource {
 
   /** The rows are where they belong already. */
   finish(): void {}
+
+  putBack(state: RunState, isOurs: (cell: Cell) => boolean, after: string | undefined): PutBack | undefined {
+    const { ownColumns } = this.target
+    return this.#transaction((journal) =>
+      putBack(this.#database, journal, { state, isOurs, after, shape: this.#shape, ownColumns }),
+    )
+  }
+
+  finalize(state: RunState): void {
+    this.#transaction((journal) => {
+      journal.forgetOriginals(state.runId)
+      journal.save(state)
+    })
+  }
 
   close(): void {
     this.#database.close()
@@ -282,6 +310,10 @@ class SqliteTable implements RowSource {
       }
       if (outcome !== 'replaced') continue
       migrated++
+      if (state.keepsOriginals && page instanceof TablePage) {
+        const parts = page.keys[index]?.parts ?? []
+        journal.keepOriginal(state.runId, encodePosition(parts), this.#ownCells(row))
+      }
       bytesBefore += this.#ownCells(row).reduce<number>((sum, cell) => sum + cellBytes(cell), 0)
       bytesAfter += cellBytes(replacement)
     }
@@ -305,7 +337,9 @@ class SqliteTable implements RowSource {
       ...(this.#shape.rowid === undefined ? keyParameters(key.parts) : [key.rowid]),
       ...keyParameters(key.parts),
     ]
-    const parameters: unknown[] = [replacement, ...whichRow]
+    // The ciphertext's column takes the record, the others of the layout become NULL.
+    const cells = this.#ownCells(row).map((_, at) => (at === 0 ? replacement : null))
+    const parameters: unknown[] = [...cells, ...whichRow]
     if (this.#options.testingWithoutCompareAndSwap !== true) parameters.push(...this.#ownCells(row))
     try {
       if (this.#replace.run(...parameters).changes === 1) return 'replaced'
@@ -332,23 +366,12 @@ class SqliteTable implements RowSource {
     return row.cells.slice(0, this.target.ownColumns)
   }
 
-  #replaceSql(): string {
-    const { table, key, columns, rowid } = this.#shape
-    const own = columns.slice(0, this.target.ownColumns).map(({ name }) => quoted(name))
-    const set = own.map((name, index) => `${name} = ${index === 0 ? '?' : 'NULL'}`)
-    const where = [...whichRowSql({ key, rowid })]
-    if (this.#options.testingWithoutCompareAndSwap !== true) {
-      where.push(...own.map((name) => `${name} IS ? COLLATE BINARY`))
-    }
-    return `UPDATE ${quoted(table)} SET ${set.join(', ')} WHERE ${where.join(' AND ')}`
-  }
-
   #transaction<T>(step: (journal: Journal) => T): T {
     return this.#try(() =>
       this.#database
         .transaction(() => {
-          // `begin` makes it; nothing else is called before.
-          return step(this.#journal as Journal)
+          this.#journal ??= new Journal(this.#database)
+          return step(this.#journal)
         })
         .immediate(),
     )
@@ -361,41 +384,4 @@ class SqliteTable implements RowSource {
       throw translate(error, this.#options.shown)
     }
   }
-}
-
-/** The first condition finds the row by its index; the others compare bytes, whatever collation a column has. */
-function whichRowSql({ key, rowid }: Pick<TableShape, 'key' | 'rowid'>): string[] {
-  return [
-    ...(rowid === undefined ? key.map((name) => `${quoted(name)} = ${keyParameter}`) : [`${rowid} = ?`]),
-    ...key.map((name) => `${quoted(name)} IS ${keyParameter} COLLATE BINARY`),
-  ]
-}
-
-/** The first page, the next one, or the row that was read before. */
-function selectSql({ table, key, columns, rowid }: TableShape, which: 'first' | 'next' | 'same'): string {
-  const names = columns.map(({ name }) => quoted(name))
-  const order = rowid === undefined ? key.map(quoted) : [rowid]
-  const results = [
-    rowid ?? 'NULL',
-    ...keyColumns({ key }),
-    names.map((name) => `octet_length(${name}) > ${maxCellBytes}`).join(' OR '),
-    ...names.map((name) => `CASE WHEN octet_length(${name}) > ${maxCellBytes} THEN NULL ELSE ${name} END`),
-  ]
-  const after =
-    rowid === undefined
-      ? `(${order.join(', ')}) > (${order.map(() => keyParameter).join(', ')})`
-      : `${rowid} > ?`
-  const select = `SELECT ${results.join(', ')} FROM ${quoted(table)}`
-  if (which === 'same') return `${select} WHERE ${whichRowSql({ key, rowid }).join(' AND ')}`
-  return `${select} ${which === 'next' ? `WHERE ${after} ` : ''}ORDER BY ${order.join(', ')} LIMIT ?`
-}
-
-function positionOf({
-  rowid,
-  parts,
-}: {
-  rowid: bigint | undefined
-  parts: readonly KeyPart[]
-}): readonly KeyPart[] {
-  return rowid === undefined ? parts : [{ type: 'integer', value: rowid }]
 }

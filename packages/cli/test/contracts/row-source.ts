@@ -222,6 +222,60 @@ export function rowSourceContract(maker: SourceMaker): void {
     })
   })
 
+  describe('what was replaced', () => {
+    async function replaced(directory: Directory): Promise<RunState> {
+      await maker.fill(directory, ['a', 'b', null, 'd'])
+      const source = await maker.open(directory)
+      const begun = newState(source)
+      await source.begin(begun)
+      const page = await source.read(undefined, unlimited)
+      const after = await source.commit(await source.addDataKey(begun, key), [decide(page, [0, 3])])
+      await source.finish()
+      const finished: RunState = { ...after, status: 'finished', finishedAt: after.updatedAt }
+      await source.store(finished)
+      await source.close()
+      return finished
+    }
+
+    test('is put back, step by step, and then there is nothing left', async () => {
+      using directory = new Directory()
+      const state = await replaced(directory)
+      const source = await maker.open(directory)
+      const begun: RunState = { ...state, status: 'rolling_back' }
+      await source.store(begun)
+      const step = await source.putBack(begun, (cell) => cell === record, undefined)
+      expect(step).toMatchObject({ restored: 2, changed: 0, kept: [] })
+      expect(await source.putBack(begun, (cell) => cell === record, step?.after)).toBeUndefined()
+      await source.store({ ...begun, status: 'rolled_back' })
+      await source.close()
+      const reader = await maker.read(directory)
+      expect(await valuesOf(reader)).toEqual(['a', 'b', null, 'd'])
+      expect((await reader.runs()).map(({ status }) => status)).toEqual(['rolled_back'])
+      // A wrapped key is never removed: a record somewhere may need it.
+      expect((await reader.dataKey(key.keyId))?.keyId).toBe(key.keyId)
+      await reader.close()
+      // And it can be done again.
+      const again = await maker.open(directory)
+      await again.begin(newState(again))
+      await again.close()
+    })
+
+    test('is forgotten by finalize', async () => {
+      using directory = new Directory()
+      const state = await replaced(directory)
+      const source = await maker.open(directory)
+      await source.finalize({ ...state, status: 'finalized' })
+      await source.close()
+      const second = await maker.open(directory)
+      expect((await second.latestRun())?.status).toBe('finalized')
+      expect(await second.putBack(state, (cell) => cell === record, undefined)).toBeUndefined()
+      await second.close()
+      const reader = await maker.read(directory)
+      expect(await valuesOf(reader)).toEqual([record, 'b', null, record])
+      await reader.close()
+    })
+  })
+
   test('a store alone keeps a state', async () => {
     using directory = new Directory()
     await maker.fill(directory, ['a'])

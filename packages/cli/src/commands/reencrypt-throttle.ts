@@ -1,0 +1,42 @@
+/** What slows a run down, by flags and configuration. */
+
+import { existsSync } from 'node:fs'
+
+import { Throttle } from '../reencrypt/throttle.ts'
+import { usage } from '../shell/errors.ts'
+import type { Terminal } from '../shell/terminal.ts'
+import type { RowSource } from '../sources/row-source.ts'
+import type { ReencryptConfig } from './reencrypt-config.ts'
+import type { RunFlags } from './reencrypt-flags.ts'
+
+/** A commit that takes longer than five usual ones says that the database has other things to do. */
+const latencyFactor = 5
+
+/** @throws CliError (exit 2) for a query where there is no database. */
+export function makeThrottle(
+  terminal: Terminal,
+  source: RowSource,
+  flags: RunFlags,
+  config: ReencryptConfig,
+): Throttle {
+  const query = flags.pauseQuery ?? config['pause-query']
+  const bound = flags.pauseAbove ?? config['pause-above'] ?? 0
+  const fromConfig = config['pause-file']
+  const pauseFile = flags.pauseFile ?? fromConfig
+  if (query !== undefined && source.ask === undefined) {
+    throw usage(`--pause-query: ${source.target.name} is no database`, { hint: 'use --pause-file' })
+  }
+  const isPaused = async (): Promise<boolean> => {
+    if (pauseFile !== undefined && existsSync(terminal.path(pauseFile))) return true
+    return query !== undefined && source.ask !== undefined && (await source.ask(query)) > bound
+  }
+  return new Throttle({
+    rowsPerSecond: flags.maxRowsPerSecond ?? config['max-rows-per-second'],
+    bytesPerSecond: flags.maxBytesPerSecond ?? config['max-bytes-per-second'],
+    isPaused: pauseFile === undefined && query === undefined ? undefined : isPaused,
+    latencyFactor: source.isStill ? undefined : latencyFactor,
+    signal: terminal.signal,
+    onPause: (paused) =>
+      terminal.note(paused ? 'paused: the pause file is there, or the query is above its bound' : 'going on'),
+  })
+}
