@@ -1,4 +1,4 @@
-/** Messages of any size through Node's own streams, without web streams between adapters, which cost as much again (SPEC §6.4). */
+/** Messages of any size through Node's own streams, without the adapters of web streams, which are slow (SPEC §6.4). */
 
 import { Duplex } from 'node:stream'
 

@@ -113,7 +113,7 @@ const minReleasedBytes = 4096
 
 /**
  * Gives memory that Node made back at once, so that the next chunk is worked on in the same, which the processor still has at
- * hand: a quarter of the time of a chunk of 16 KiB. Left to the collector, some 64 MiB of them pile up.
+ * hand. Left to the collector, some 64 MiB of them pile up.
  */
 function release({ length, buffer }: Buffer): void {
   // What lies in a pool is not ours alone.
