@@ -3,7 +3,8 @@
  *
  * 1. its row type here, its name in `Rows`, its columns and its key in `tables`;
  * 2. two lines in `store/sqlite/schema.ts` and the same in `store/postgres/schema.ts`, one of them in the list at the
- *    end, then `NAME=what-changed pnpm run migrations` and the same with `DATABASE=postgres`;
+ *    end, then `NAME=what-changed pnpm run migrations` and the same with `DATABASE=postgres`, and
+ *    `node test/support/schema-fixture.ts`, which keeps a database of the new schema for upgrades to come;
  * 3. nothing else. `reads.row('things', { thing })` and `reads.rows('things', page)` read it,
  *    `audit.commit(event, [insert('things', row), update('things', stored, { … }), remove('things', stored)])` changes
  *    it, and MACs, the cluster head, its verification and the contract suite cover it.
