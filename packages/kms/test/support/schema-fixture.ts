@@ -64,7 +64,7 @@ async function writeFixture(): Promise<void> {
       ),
     }
     const path = join(fixturesFolder, `schema-${fixture.schema}.json`)
-    writeFileSync(path, `${JSON.stringify(fixture, undefined, 1)}\n`)
+    writeFileSync(path, `${JSON.stringify(fixture, undefined, 2)}\n`)
   } finally {
     rmSync(directory, { recursive: true })
   }
