@@ -62,8 +62,8 @@ export async function readBackup(
   const reading = new Reading(begin)
   try {
     const identities = [...file.identities]
-    const opened = ReadableStream.from(file.read()).pipeThrough(
-      decryptStream({ identities, context: backupContext }),
+    const opened = piecesOf(
+      streamOf(file.read()).pipeThrough(decryptStream({ identities, context: backupContext })),
     )
     for await (const { kind, content } of framesOf(opened)) await reading.frame(kind, content)
     await reading.finish()
@@ -238,6 +238,31 @@ class Reading {
       sameRows(this.#all.applyTo(undefined), openHead(macs, manifest.head))
     if (!isWhole) throw badBackup('rows are missing in it, or are of another time')
     this.#hasEnded = true
+  }
+}
+
+/** `ReadableStream.from`, which not every platform has. */
+function streamOf(pieces: AsyncIterable<Uint8Array>): ReadableStream<Uint8Array> {
+  const iterator = pieces[Symbol.asyncIterator]()
+  return new ReadableStream({
+    async pull(controller) {
+      const { done, value } = await iterator.next()
+      if (done === true) controller.close()
+      else controller.enqueue(value)
+    },
+    async cancel() {
+      await iterator.return?.()
+    },
+  })
+}
+
+async function* piecesOf(stream: ReadableStream<Uint8Array>): AsyncGenerator<Uint8Array> {
+  const reader = stream.getReader()
+  try {
+    for (let read = await reader.read(); !read.done; read = await reader.read()) yield read.value
+  } finally {
+    // Where nobody reads on: whoever gives it need not go on either.
+    await reader.cancel().catch(() => undefined)
   }
 }
 
