@@ -72,7 +72,8 @@ export class ServiceGate implements Gate {
   async status(): Promise<SealStatus> {
     const slots = await this.#options.slots()
     const kinds = [...new Set(slots.map(({ kind }) => kind))].toSorted()
-    const shares = this.#open === undefined ? this.#shares.progress(sharesOf(slots)) : undefined
+    // None once it is open, but for a rollback that several accept.
+    const shares = this.#shares.progress(sharesOf(slots))
     const initialised = slots.length > 0 || this.#options.init === undefined
     return { sealed: this.#open === undefined, initialised, kinds, shares: shares ?? null }
   }

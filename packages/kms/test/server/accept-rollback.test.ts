@@ -2,6 +2,7 @@ import { copyFileSync, readFileSync, rmSync } from 'node:fs'
 import { request } from 'node:http'
 import { join } from 'node:path'
 
+import { KmsSysClient } from '@longhold/core/kms'
 import Database from 'better-sqlite3'
 import { describe, expect, test } from 'vitest'
 
@@ -40,12 +41,25 @@ async function putBack() {
       }
     })
   await rotate(1)
+  let shares: string[] = []
+  await serving(async (url, token) => {
+    const asked = { kind: 'shares', label: '', threshold: 2, count: 3 } as const
+    shares = (await new KmsSysClient({ url, token }).addSlot(asked)).share_texts
+  })
   const copy = join(dataDir, 'copy.db')
   copyFileSync(database, copy)
   await rotate(2)
   for (const side of ['', '-wal', '-shm']) rmSync(database + side, { force: true })
   copyFileSync(copy, database)
-  return { paths, database, serving, socket, logged, anchor: new AnchorFile(join(dataDir, 'anchor.json')) }
+  return {
+    paths,
+    database,
+    serving,
+    socket,
+    shares,
+    logged,
+    anchor: new AnchorFile(join(dataDir, 'anchor.json')),
+  }
 }
 
 type Answer = { status: number; code: string | undefined }
@@ -183,6 +197,19 @@ describe('while the service runs, on its admin socket', () => {
     expect((await anchor.read())?.epoch).toBeGreaterThan(before?.epoch ?? 0)
     // For good: the next start finds nothing either.
     await serving(async (url, token) => {
+      expect((await answers(url, token))['/v1/keys']).toEqual(served)
+    })
+  })
+
+  test('whoever has a share is one of several', async () => {
+    const { serving, socket, shares } = await putBack()
+    await serving(async (url, token) => {
+      const [first, second] = shares
+      const one = await ask(socket, { share: first, epochs: 'any' })
+      expect(one).toEqual({ status: 200, json: { ...nothing, shares: { given: 1, threshold: 2 } } })
+      expect((await answers(url, token))['/v1/keys']).toEqual(refused)
+      const both = await ask(socket, { share: second, epochs: 'any' })
+      expect(both).toMatchObject({ status: 200, json: { accepted: true, shares: null } })
       expect((await answers(url, token))['/v1/keys']).toEqual(served)
     })
   })
