@@ -9,6 +9,7 @@ import type { Chain } from './audit-chain.ts'
 import { encodeEvent } from './audit-entry.ts'
 import type { AuditEvent } from './audit-entry.ts'
 import type { Change } from './changes.ts'
+import { Deadlines } from './deadlines.ts'
 import { auditUnavailable, ServiceError } from './errors.ts'
 import type { Ledger, LedgerOutcome } from './ledger.ts'
 import type { Caller } from './policy.ts'
@@ -44,6 +45,7 @@ export class AuditLog {
   readonly #chain: Chain
   readonly #now: () => number
   readonly #deadlineMs: number
+  readonly #deadlines: Deadlines
   readonly #accepts: (change: Change) => boolean
   readonly #waiting: Job[] = []
   #head: AuditHeadRow | undefined
@@ -56,6 +58,7 @@ export class AuditLog {
     this.#chain = chain
     this.#now = now
     this.#deadlineMs = deadlineMs
+    this.#deadlines = new Deadlines(deadlineMs)
     this.#accepts = accepts
   }
 
@@ -126,12 +129,12 @@ export class AuditLog {
       const settle = (result: LedgerOutcome | ServiceError): void => {
         if (job.isOver) return
         job.isOver = true
-        clearTimeout(deadline)
+        end()
         if (result instanceof ServiceError) reject(result)
         else resolve(result)
       }
       const job: Job = { bodies, changes, caller, settle, isOver: false }
-      const deadline = setTimeout(() => settle(auditUnavailable()), this.#deadlineMs)
+      const end = this.#deadlines.begin(() => settle(auditUnavailable()))
       this.#waiting.push(job)
       this.#running ??= this.#run()
     })
