@@ -15,7 +15,7 @@ import { startOrigin } from './report.ts'
 import { median } from './statistics.ts'
 import { print } from './table.ts'
 
-const { numbers, dir, dryRun } = kmsFlags({ rounds: 5, seconds: 3, connections: 64 })
+const { numbers, dir, dryRun } = kmsFlags({ rounds: 4, seconds: 3, connections: 64 })
 const { rounds, seconds, connections } = numbers
 const finish = startOrigin(
   `pnpm --dir bench run kms-load --rounds ${rounds} --seconds ${seconds} --connections ${connections}`,

@@ -12,7 +12,7 @@ import { kmsFlags, publishRows } from './kms-report.ts'
 import { addIssuedDataKeys } from './kms-rows.ts'
 import { startOrigin } from './report.ts'
 
-const { numbers, dir, dryRun } = kmsFlags({ 'data-keys': 1_000_000, seconds: 65 })
+const { numbers, dir, dryRun } = kmsFlags({ 'data-keys': 1_000_000, seconds: 62 })
 const { 'data-keys': count, seconds } = numbers
 const finish = startOrigin(`pnpm --dir bench run kms-verify --data-keys ${count} --seconds ${seconds}`, [])
 
@@ -52,7 +52,7 @@ async function rowOf(name: string, place: KmsPlace) {
   await using load = new Load()
   const asked = unwrapRequests(await place.wrappedKeys(100), 1)
   // A minute and more, so that a verification falls into it.
-  const { latency } = await load.on(service, place, asked, { seconds: 62, connections: 8, perSecond: 100 })
+  const { latency } = await load.on(service, place, asked, { seconds: 61, connections: 8, perSecond: 100 })
   return {
     name,
     readyMs: service.readyMs,
