@@ -6,6 +6,7 @@
 import type { z } from 'zod'
 
 import type { LegacyFormat } from './legacy-format.ts'
+import type { LegacyStreamFormat } from './legacy-stream.ts'
 
 /** What there is to say of a format before it is loaded. */
 export interface BuiltInFormat {
@@ -23,6 +24,8 @@ export interface BuiltInFormat {
    * @param columns Of a row's cells, in their order, the value to be replaced first.
    */
   load(settings: unknown, columns: readonly string[]): Promise<LegacyFormat>
+  /** The same for whole objects of any size. Absent: only values that fit into memory are read. */
+  loadStream?(): Promise<LegacyStreamFormat>
 }
 
 /** In the order in which a value is shown to them. */
@@ -32,6 +35,19 @@ export const builtInFormats = {
     foreignReader: undefined,
     settings: undefined,
     load: async () => (await import('./jwe.ts')).jwe,
+  },
+  cms: {
+    summary: 'CMS, also called PKCS #7: enveloped data as DER, PEM, S/MIME or base64',
+    foreignReader: undefined,
+    settings: undefined,
+    load: async () => (await import('./cms.ts')).cms,
+    loadStream: async () => (await import('./cms-stream.ts')).cmsStreamFormat(),
+  },
+  eyaml: {
+    summary: 'hiera-eyaml, ENC[PKCS7,…] as a whole value',
+    foreignReader: 'Puppet',
+    settings: undefined,
+    load: async () => (await import('./eyaml.ts')).eyaml,
   },
 } as const satisfies Readonly<Record<string, BuiltInFormat>>
 
