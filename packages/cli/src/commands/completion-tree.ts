@@ -44,6 +44,7 @@ export const byValueName: Readonly<Record<string, Completes>> = {
   count: 'nothing',
   'host:port': 'nothing',
   alias: 'nothing',
+  character: 'nothing',
   consumer: 'nothing',
   'name=value': 'nothing',
   span: 'nothing',

@@ -66,6 +66,7 @@ const section = z.strictObject({
   table: z.string().optional(),
   column: z.string().optional(),
   id: z.string().optional(),
+  delimiter: z.string().optional(),
   dataset: z.string().optional(),
   format: z.union([z.string().transform((one) => [one]), z.array(z.string())]).optional(),
   'private-keys': z.array(privateKey).default([]),

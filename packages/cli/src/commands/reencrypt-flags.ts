@@ -10,6 +10,7 @@ export interface TargetFlags {
   readonly table?: string | undefined
   readonly column?: string | undefined
   readonly id?: string | undefined
+  readonly delimiter?: string | undefined
   readonly busyTimeout?: number | undefined
 }
 
@@ -79,7 +80,14 @@ export function columnOption() {
 export function idOption() {
   return new Option(
     '--id <member>',
-    'in NDJSON: the member that names the line, as a primary key names a row',
+    'in NDJSON and CSV: the member or column that names the record, as a primary key names a row',
+  )
+}
+
+export function delimiterOption() {
+  return new Option(
+    '--delimiter <character>',
+    'what stands between the fields of CSV: one character, or tab (default: a comma, in .tsv a tab)',
   )
 }
 

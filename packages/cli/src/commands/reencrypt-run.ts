@@ -53,7 +53,7 @@ export async function retryReencryption(
 ): Promise<void> {
   await execute(terminal, targetPath, flags, async (source) => {
     const { name, kind } = source.target
-    if (kind === 'NDJSON file') {
+    if (kind === 'NDJSON file' || kind === 'CSV file') {
       throw usage(`${name}: a new file is written once, and its dead letters are not tried alone`, {
         hint: 'longhold reencrypt rollback removes it; then run again',
       })

@@ -20,10 +20,12 @@ export interface TargetSettings {
   readonly path: string
   /** As the person named it. */
   readonly shown: string
-  readonly kind: 'sqlite' | 'postgres' | 'ndjson'
+  readonly kind: 'sqlite' | 'postgres' | 'ndjson' | 'csv'
   readonly table: string | undefined
   readonly column: string
   readonly idMember: string | undefined
+  /** Of CSV. */
+  readonly delimiter: string
   readonly busyTimeoutMs: number
   /** Where longhold.yaml wants the dead letters, absolute. */
   readonly deadLetters: string | undefined
@@ -54,25 +56,48 @@ export async function resolveTarget(
   const path = isPostgres ? shown : target === undefined ? whole.resolve(shown) : terminal.path(shown)
   const column = flags.column ?? config.column
   if (column === undefined) throw usage('no column with the values', { hint: 'give --column NAME' })
-  const kind = isPostgres ? 'postgres' : (await isSqlite(path, shown)) ? 'sqlite' : 'ndjson'
+  const isTable = isPostgres || (await isSqlite(path, shown))
+  const delimiter = delimiterOf(shown, flags.delimiter ?? config.delimiter)
+  const kind = isPostgres ? 'postgres' : isTable ? 'sqlite' : delimiter === undefined ? 'ndjson' : 'csv'
   const table = flags.table ?? config.table
   const idMember = flags.id ?? config.id
-  if (kind !== 'ndjson' && table === undefined)
-    throw usage(`no table of ${shown}`, { hint: 'give --table NAME' })
-  if (kind === 'ndjson' && flags.table !== undefined) {
+  if (isTable && table === undefined) throw usage(`no table of ${shown}`, { hint: 'give --table NAME' })
+  if (!isTable && flags.table !== undefined) {
     throw usage(`${shown} is not a database, so --table means nothing`, {
       hint: 'leave it out, or check the name of the file',
     })
   }
-  if (kind === 'ndjson' && idMember === undefined) {
-    throw usage(`nothing names the lines of ${shown}`, {
-      hint: 'give --id MEMBER: records are bound to it, as they are to a primary key',
+  if (!isTable && idMember === undefined) {
+    throw usage(`nothing names the ${kind === 'csv' ? 'records' : 'lines'} of ${shown}`, {
+      hint: `give --id ${kind === 'csv' ? 'COLUMN' : 'MEMBER'}: records are bound to it, as they are to a primary key`,
     })
   }
   const busyTimeoutMs = (flags.busyTimeout ?? config['busy-timeout'] ?? defaultBusyTimeoutS) * 1000
   const letters = config['dead-letters']
   const deadLetters = letters === undefined ? undefined : whole.resolve(letters)
-  return { path, shown, kind, table, column, idMember, busyTimeoutMs, deadLetters, config }
+  return {
+    path,
+    shown,
+    kind,
+    table,
+    column,
+    idMember,
+    delimiter: delimiter ?? ',',
+    busyTimeoutMs,
+    deadLetters,
+    config,
+  }
+}
+
+/** CSV by its name, or because somebody says what stands between its fields; undefined for other files. */
+function delimiterOf(shown: string, given: string | undefined): string | undefined {
+  const named = given === 'tab' ? '\t' : given
+  if (named !== undefined && !/^[\t -~]$/u.test(named)) {
+    throw usage(`--delimiter ${named} is not one character of ASCII`, { hint: 'say , or ; or tab' })
+  }
+  if (named === '"') throw usage('--delimiter: a quote cannot stand between fields')
+  if (/\.tsv$/iu.test(shown)) return named ?? '\t'
+  return /\.csv$/iu.test(shown) ? (named ?? ',') : named
 }
 
 /** The first 16 bytes of every database (sqlite.org/fileformat.html §1.3). An empty file is an NDJSON file. */

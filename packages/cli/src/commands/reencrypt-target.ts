@@ -1,8 +1,10 @@
 /** Opens what a command works on. */
 
-import { openNdjsonFile, readNdjsonFile } from '../sources/ndjson-file.ts'
+import { csv } from '../sources/csv.ts'
+import { ndjson } from '../sources/ndjson.ts'
 import type { RowReader, RowSource, WantedColumns } from '../sources/row-source.ts'
 import { openSqliteTable, readSqliteTable } from '../sources/sqlite-table.ts'
+import { openTextFile, readTextFile } from '../sources/text-file.ts'
 import type { TargetSettings } from './reencrypt-settings.ts'
 
 /** To look at: takes no lock, changes nothing. `which`: of a file that was re-encrypted already. */
@@ -16,7 +18,7 @@ export async function openReader(
     const { readPostgresTable } = await postgresTables()
     return await readPostgresTable(postgresOptions(target, columns))
   }
-  return readNdjsonFile(ndjsonOptions(target, columns), which)
+  return readTextFile(fileOptions(target, columns), which)
 }
 
 /** To work on: holds the target's lock until it is closed. */
@@ -26,7 +28,7 @@ export async function openSource(target: TargetSettings, columns: WantedColumns)
     const { openPostgresTable } = await postgresTables()
     return await openPostgresTable(postgresOptions(target, columns))
   }
-  return openNdjsonFile(ndjsonOptions(target, columns))
+  return openTextFile(fileOptions(target, columns))
 }
 
 /** Loaded when it is needed: most targets are files. */
@@ -42,6 +44,10 @@ function postgresOptions({ path, table = '', busyTimeoutMs }: TargetSettings, co
   return { url: path, table, columns, busyTimeoutMs }
 }
 
-function ndjsonOptions({ path, shown, idMember = '' }: TargetSettings, columns: WantedColumns) {
-  return { path, shown, idMember, columns }
+function fileOptions(
+  { path, shown, kind, idMember = '', delimiter }: TargetSettings,
+  columns: WantedColumns,
+) {
+  const layout = kind === 'csv' ? csv({ idColumn: idMember, delimiter }) : ndjson(idMember)
+  return { path, shown, layout, columns }
 }

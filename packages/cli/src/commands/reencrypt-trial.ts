@@ -53,13 +53,13 @@ export async function tryFirstValues(
       },
     )
   }
-  const { name, kind } = source.target
+  const { name } = source.target
   const problems = [...found.problems.values()].reduce((sum, problem) => sum + problem.count, 0)
   const tried = found.groups.reduce((sum, group) => sum + group.tried, 0)
   const failed = tried + found.unrecognized.count + problems
   const isNew = state.position === undefined
-  if (isNew && kind === 'NDJSON file' && found.values === 0 && found.empty > 0) {
-    throw usage(`no line of ${name} has a value there`, { hint: 'check --column; --skip-trial goes on' })
+  if (isNew && source.isStill && found.values === 0 && found.empty > 0) {
+    throw usage(`no record of ${name} has a value there`, { hint: 'check --column; --skip-trial goes on' })
   }
   if (failed === 0 || found.groups.some(({ opened }) => opened > 0)) return
   // What opened before says that keys and layouts were right, and the last few values may well be broken.
@@ -72,7 +72,7 @@ export async function tryFirstValues(
       ? `none of them is of a format that was named (${names})`
       : `their rows cannot be worked on (${[...found.problems.keys()].join(', ')})`)
   throw usage(`none of the first ${plural(failed, 'value')} to be done in ${name} opens: ${why}`, {
-    hint: `check --private-key, --format${kind === 'NDJSON file' ? ', --id' : ''} and --column; reencrypt plan shows what is there; --skip-trial goes on`,
+    hint: `check --private-key, --format${source.isStill ? ', --id' : ''} and --column; reencrypt plan shows what is there; --skip-trial goes on`,
   })
 }
 

@@ -7,6 +7,7 @@ import type { Terminal } from '../shell/terminal.ts'
 import {
   busyTimeoutOption,
   columnOption,
+  delimiterOption,
   formatOption,
   idOption,
   passphraseEnvOption,
@@ -17,7 +18,8 @@ import {
   workersOption,
 } from './reencrypt-flags.ts'
 
-const targetText = 'an SQLite database, postgres://…, or an NDJSON file; without it, what longhold.yaml says'
+const targetText =
+  'an SQLite database, postgres://…, or a file of NDJSON or CSV; without it, what longhold.yaml says'
 
 /** `longhold reencrypt`: moves RSA-wrapped values to records, in bulk. */
 export function reencryptCommand(terminal: Terminal) {
@@ -25,7 +27,7 @@ export function reencryptCommand(terminal: Terminal) {
     .summary('move RSA-wrapped data to hybrid encryption while the application runs')
     .description(
       'Opens values that were protected with RSA and writes them again as records under data keys that are ' +
-        'wrapped for hybrid post-quantum recipients, in a table of an SQLite or PostgreSQL database or in an NDJSON file. ' +
+        'wrapped for hybrid post-quantum recipients, in a table of an SQLite or PostgreSQL database or in a file of NDJSON or CSV. ' +
         'The section reencrypt of longhold.yaml says what the flags say, and declares layouts.',
     )
     .addCommand(planCommand(terminal))
@@ -53,6 +55,7 @@ function planCommand(terminal: Terminal) {
     .addOption(tableOption())
     .addOption(columnOption())
     .addOption(idOption())
+    .addOption(delimiterOption())
     .addOption(formatOption())
     .addOption(privateKeyOption())
     .addOption(passphraseFileOption())
@@ -126,6 +129,7 @@ function withRunOptions(command: Command) {
     .addOption(tableOption())
     .addOption(columnOption())
     .addOption(idOption())
+    .addOption(delimiterOption())
     .option('--dataset <name>', 'bound to the data keys as {dataset} (default: the table or file name)')
     .addOption(formatOption())
     .addOption(privateKeyOption())
@@ -164,13 +168,14 @@ function rollbackCommand(terminal: Terminal) {
     .summary('put the old values back')
     .description(
       'Puts back what runs replaced, as long as they were not finalised: each value only where the record of the run ' +
-        'still stands. What the application has written since is left as it is. A new NDJSON file is removed.',
+        'still stands. What the application has written since is left as it is. A new file is removed.',
     )
     .argument('[target]', targetText)
     .option('--execute', 'really do it')
     .addOption(tableOption())
     .addOption(columnOption())
     .addOption(idOption())
+    .addOption(delimiterOption())
     .addOption(formatOption())
     .addOption(busyTimeoutOption())
     .addHelpText(
@@ -188,13 +193,14 @@ function finalizeCommand(terminal: Terminal) {
     .summary('remove what a rollback would need')
     .description(
       'Reads everything once more and refuses while a value is not in the new form. Then removes the old values that ' +
-        'runs kept; a new NDJSON file takes the name of the old one.',
+        'runs kept; a new file takes the name of the old one.',
     )
     .argument('[target]', targetText)
     .option('--execute', 'really do it')
     .addOption(tableOption())
     .addOption(columnOption())
     .addOption(idOption())
+    .addOption(delimiterOption())
     .addOption(formatOption())
     .option('--leave-remaining', 'finalise although some values are still in an old form')
     .addOption(busyTimeoutOption())
@@ -219,6 +225,7 @@ function verifyCommand(terminal: Terminal) {
     .addOption(tableOption())
     .addOption(columnOption())
     .addOption(idOption())
+    .addOption(delimiterOption())
     .addOption(identityOption())
     .addOption(kmsUrlOption())
     .addOption(kmsTokenFileOption())
@@ -237,6 +244,7 @@ function statusCommand(terminal: Terminal) {
     .addOption(tableOption())
     .addOption(columnOption())
     .addOption(idOption())
+    .addOption(delimiterOption())
     .addOption(busyTimeoutOption())
     .addHelpText('after', examples('longhold reencrypt status app.db --table notes --column body'))
     .action(async (target, options) => {

@@ -33,8 +33,11 @@ export function residueOf(kind: TargetKind, file: string): readonly string[] {
   ]
 }
 
+const oldFile = ['FILE itself: it is kept until the run is finalised']
+
 const residue: Readonly<Record<TargetKind, readonly string[]>> = {
-  'NDJSON file': ['FILE itself: it is kept, and to be removed once readers use the new file'],
+  'NDJSON file': oldFile,
+  'CSV file': oldFile,
   'SQLite table': [
     'pages of the database file that are free now: VACUUM rewrites it, PRAGMA secure_delete=ON prevents it from then on',
     'the write-ahead log beside the database until a checkpoint truncates it: PRAGMA wal_checkpoint(TRUNCATE)',

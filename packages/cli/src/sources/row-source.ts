@@ -100,7 +100,7 @@ export interface Vouched {
 }
 
 /** As people and reports call it. */
-export type TargetKind = 'SQLite table' | 'PostgreSQL table' | 'NDJSON file'
+export type TargetKind = 'SQLite table' | 'PostgreSQL table' | 'NDJSON file' | 'CSV file'
 
 export interface TargetDescription {
   readonly kind: TargetKind

@@ -119,7 +119,7 @@ describe('from plan to verify', () => {
     const answer = await space.ok(['reencrypt', 'run', ...where, '--execute', '--workers', '1', '--json'])
     expect(parse(answer.stdout)).toMatchObject({ migrated: 3, found: 3 })
     expect(parse(answer.stdout).residue[0]).toBe(
-      'rows.ndjson itself: it is kept, and to be removed once readers use the new file',
+      'rows.ndjson itself: it is kept until the run is finalised',
     )
     expect(space.read('rows.ndjson')).toBe(lines.join('\n'))
     expect(space.list()).toEqual(expect.arrayContaining(['rows.ndjson.keys.ndjson', 'rows.ndjson.longhold']))
@@ -279,7 +279,7 @@ describe('what does not open', () => {
     const file = ['reencrypt', 'run', 'rows.ndjson', '--execute', '--format', 'jwe']
     const column = await space.cli([...file, '--id', 'id', '--column', 'bdoy'])
     expect(column.code).toBe(2)
-    expect(column.stderr).toMatch(/no line of rows.ndjson, member bdoy has a value there\n.*check --column/)
+    expect(column.stderr).toMatch(/no record of rows.ndjson, member bdoy has a value there\n.*check --column/)
     const id = await space.cli([...file, '--id', 'nope'])
     expect(id.code).toBe(2)
     expect(id.stderr).toMatch(/their rows cannot be worked on \(bad_id\)\n.*check .*--id/)

@@ -1,17 +1,18 @@
-/** A line of NDJSON as a row, and with a replacement in it: everything else stays byte for byte. */
+/** NDJSON: an object a line. Everything but the values stays byte for byte. */
 
 import { isUtf8 } from 'node:buffer'
 
 import { JsonTextError, locateMembers, parseMemberPath } from '../json-text.ts'
 import type { Span } from '../json-text.ts'
+import type { FileLayout, ParsedRecord } from './file-layout.ts'
 import { Problem } from './problem.ts'
-import type { Cell, SourceRow, WantedColumns } from './row-source.ts'
+import type { Cell, WantedColumns } from './row-source.ts'
 
 /** 64 MiB of plaintext in hexadecimal, and some. */
 const maxCellChars = 136 * 1024 * 1024
 const byteOrderMark = '\ufeff'
 
-export interface LineColumns {
+interface LineColumns {
   /** The member that names the line. */
   readonly id: readonly string[]
   /** The value, what else a layout occupies, then what is only read. */
@@ -19,15 +20,26 @@ export interface LineColumns {
   readonly ownColumns: number
 }
 
-/** A line's text, and where in it its own members stand. */
-export interface ParsedLine {
-  readonly row: SourceRow
-  readonly text: string
-  readonly spans: readonly (Span | undefined)[]
+const newline = 0x0a
+
+/** @param idMember `id`, or `/a/id` for a member further inside: it names the line. */
+export function ndjson(idMember: string): FileLayout {
+  return {
+    kind: 'NDJSON file',
+    columnWord: 'member',
+    endOf(buffer, _from, scanned) {
+      const end = buffer.indexOf(newline, scanned)
+      return end < 0 ? undefined : end + 1
+    },
+    parser(wanted) {
+      const columns = lineColumns(idMember, wanted)
+      return (line, number) => (isBlank(line) ? undefined : parseLine(line, number, columns))
+    },
+  }
 }
 
 /** @throws Problem `wrong` when one member lies inside another. */
-export function lineColumns(idMember: string, { own, read }: WantedColumns): LineColumns {
+function lineColumns(idMember: string, { own, read }: WantedColumns): LineColumns {
   const ownPaths = own.map(parseMemberPath)
   for (const [index, path] of ownPaths.entries()) {
     const inside = ownPaths.find(
@@ -46,21 +58,16 @@ export function lineColumns(idMember: string, { own, read }: WantedColumns): Lin
   }
 }
 
-export function isBlank(line: Buffer): boolean {
+function isBlank(line: Buffer): boolean {
   return line.every((byte) => byte === 0x20 || (byte >= 0x09 && byte <= 0x0d))
 }
 
-/** @param number Of the line, from 1. */
-export function parseLine(
-  line: Buffer,
-  number: number,
-  { id, columns, ownColumns }: LineColumns,
-): ParsedLine {
+function parseLine(line: Buffer, number: number, { id, columns, ownColumns }: LineColumns): ParsedRecord {
   const locator = `line ${number}`
-  const unusable = (problem: string, text = ''): ParsedLine => ({
+  const unusable = (problem: string): ParsedRecord => ({
     row: { locator, id: '', cells: columns.map(() => null), form: 'text', problem },
-    text,
-    spans: [],
+    ownBytes: 0,
+    replace: () => line,
   })
   if (!isUtf8(line)) return unusable('malformed')
   const text = line.toString('utf8')
@@ -70,23 +77,24 @@ export function parseLine(
     spans = locateMembers(text.slice(start), [id, ...columns]).map((span) => shift(span, start))
   } catch (error) {
     if (!(error instanceof JsonTextError)) throw error
-    return unusable('malformed', text)
+    return unusable('malformed')
   }
   const [idSpan, ...columnSpans] = spans
   if (columnSpans.some((span) => span !== undefined && span.end - span.start > maxCellChars)) {
-    return unusable('limit_exceeded', text)
+    return unusable('limit_exceeded')
   }
   const name = idOf(text, idSpan)
   const cells = columnSpans.map((span) => cellOf(text, span))
+  const own = columnSpans.slice(0, ownColumns)
   return {
     row: { locator, id: name ?? '', cells, form: 'text', problem: name === undefined ? 'bad_id' : undefined },
-    text,
-    spans: columnSpans.slice(0, ownColumns),
+    ownBytes: own.reduce((sum, span) => sum + (span === undefined ? 0 : span.end - span.start), 0),
+    replace: (replacement) => replaceInLine(text, own, replacement),
   }
 }
 
 /** The line with the value replaced and the other members of the layout null. */
-export function replaceInLine({ text, spans }: ParsedLine, replacement: string): Buffer {
+function replaceInLine(text: string, spans: readonly (Span | undefined)[], replacement: string): Buffer {
   const edits = spans
     .map((span, index) => ({ span, value: index === 0 ? JSON.stringify(replacement) : 'null' }))
     .filter((edit): edit is { span: Span; value: string } => edit.span !== undefined)

@@ -1,29 +1,27 @@
-/** What reading needs of a file of NDJSON: its names, its lines as rows, its journal and its keys. */
+/** What reading needs of a text file: its names, its records as rows, its journal and its keys. */
 
 import { closeSync, existsSync, fstatSync, openSync, realpathSync } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
 
 import Database from 'better-sqlite3'
 
+import { DataKeyFile } from './data-key-file.ts'
+import type { FileLayout, ParsedRecord, RecordParser } from './file-layout.ts'
 import { JournalReader } from './journal.ts'
-import { NdjsonKeys } from './ndjson-keys.ts'
-import { LineReader } from './ndjson-lines.ts'
-import { isBlank, lineColumns, parseLine } from './ndjson-rows.ts'
-import type { LineColumns, ParsedLine } from './ndjson-rows.ts'
 import { fileProblem } from './problem.ts'
+import { RecordReader } from './record-reader.ts'
 import type { Page, PageLimits, RowReader, SourceRow } from './row-source.ts'
 import type { SourceSize, StoredDataKey, TargetDescription, WantedColumns } from './row-source.ts'
 import type { DeadLetter, RunState } from './run-state.ts'
 import { translate } from './sqlite-errors.ts'
 import { lockName, stateDirectory, TargetLock } from './target-lock.ts'
 
-export interface NdjsonFileOptions {
+export interface TextFileOptions {
   /** Absolute. */
   readonly path: string
   /** As the person named it. */
   readonly shown: string
-  /** `id`, or `/a/id` for a member further inside. */
-  readonly idMember: string
+  readonly layout: FileLayout
   readonly columns: WantedColumns
 }
 
@@ -38,7 +36,7 @@ export interface Names {
   readonly base: string
 }
 
-export function namesOf({ path, shown }: NdjsonFileOptions): Names {
+export function namesOf({ path, shown }: Pick<TextFileOptions, 'path' | 'shown'>): Names {
   let input: string
   try {
     input = realpathSync(path)
@@ -58,10 +56,10 @@ export function namesOf({ path, shown }: NdjsonFileOptions): Names {
   }
 }
 
-/** The lines a page is made of: those that are no rows too, since the new file has them as well. */
-export class LinesPage implements Page {
+/** The records a page is made of: those that are no rows too, since the new file has them as well. */
+export class RecordsPage implements Page {
   readonly rows: SourceRow[] = []
-  readonly lines: { readonly bytes: Buffer; readonly parsed: ParsedLine | undefined }[] = []
+  readonly records: { readonly bytes: Buffer; readonly parsed: ParsedRecord | undefined }[] = []
   position = ''
   isLast = false
 }
@@ -69,42 +67,41 @@ export class LinesPage implements Page {
 interface Position {
   /** In the old file. */
   readonly offset: number
-  /** Lines before it. */
-  readonly lines: number
+  /** Records before it. */
+  readonly records: number
   /** Of the new file, once committed. */
   readonly written: number
 }
 
-export function encodePosition({ offset, lines, written }: Position): string {
-  return [offset, lines, written].join(':')
+export function encodePosition({ offset, records, written }: Position): string {
+  return [offset, records, written].join(':')
 }
 
 export function decodePosition(position: string | undefined): Position {
-  const [offset = 0, lines = 0, written = 0] = (position ?? '').split(':').map(Number)
-  return { offset, lines, written }
+  const [offset = 0, records = 0, written = 0] = (position ?? '').split(':').map(Number)
+  return { offset, records, written }
 }
 
 /** What reading needs, of the old file or of the new one. */
-export class NdjsonReader implements RowReader {
+export class TextFileReader implements RowReader {
   readonly target: TargetDescription
   protected readonly names: Names
   protected readonly fd: number
-  protected readonly options: NdjsonFileOptions
-  readonly #columns: LineColumns
-  readonly #reader: LineReader
-  readonly #keys: NdjsonKeys
+  protected readonly options: TextFileOptions
+  readonly #parse: RecordParser
+  readonly #reader: RecordReader
+  readonly #keys: DataKeyFile
 
-  constructor(options: NdjsonFileOptions, which: 'old' | 'newest') {
+  constructor(options: TextFileOptions, which: 'old' | 'newest') {
     this.options = options
     this.names = namesOf(options)
-    this.#columns = lineColumns(options.idMember, options.columns)
     const usesNew = which === 'newest' && existsSync(this.names.output)
     const shown = usesNew ? `${options.shown}.longhold` : options.shown
     const [column = ''] = options.columns.own
     this.target = {
-      kind: 'NDJSON file',
+      kind: options.layout.kind,
       file: options.shown,
-      name: `${shown}, member ${column}`,
+      name: `${shown}, ${options.layout.columnWord} ${column}`,
       table: this.names.base,
       column,
       columns: [...options.columns.own, ...options.columns.read],
@@ -116,8 +113,14 @@ export class NdjsonReader implements RowReader {
     } catch (error) {
       throw fileProblem(error, shown, 'read')
     }
-    this.#reader = new LineReader(this.fd, shown)
-    this.#keys = new NdjsonKeys(this.names.keys, `${options.shown}.keys.ndjson`)
+    this.#reader = new RecordReader(this.fd, shown, options.layout)
+    try {
+      this.#parse = options.layout.parser(options.columns, this.#reader.recordAt(0)?.bytes)
+    } catch (error) {
+      closeSync(this.fd)
+      throw error
+    }
+    this.#keys = new DataKeyFile(this.names.keys, `${options.shown}.keys.ndjson`)
   }
 
   size(): SourceSize {
@@ -129,22 +132,22 @@ export class NdjsonReader implements RowReader {
   }
 
   read(after: string | undefined, { maxRows, maxBytes }: PageLimits): Page {
-    const page = new LinesPage()
-    let { offset, lines } = decodePosition(after)
+    const page = new RecordsPage()
+    let { offset, records } = decodePosition(after)
     const start = offset
-    while (page.lines.length < maxRows && offset - start < maxBytes) {
-      const line = this.#reader.lineAt(offset)
-      if (line === undefined) {
+    while (page.rows.length < maxRows && offset - start < maxBytes) {
+      const record = this.#reader.recordAt(offset)
+      if (record === undefined) {
         page.isLast = true
         break
       }
-      offset += line.bytes.length
-      lines++
-      const parsed = isBlank(line.bytes) ? undefined : parseLine(line.bytes, lines, this.#columns)
-      page.lines.push({ bytes: line.bytes, parsed })
+      offset += record.bytes.length
+      records++
+      const parsed = this.#parse(record.bytes, records)
+      page.records.push({ bytes: record.bytes, parsed })
       if (parsed !== undefined) page.rows.push(parsed.row)
     }
-    page.position = encodePosition({ offset, lines, written: 0 })
+    page.position = encodePosition({ offset, records, written: 0 })
     return page
   }
 

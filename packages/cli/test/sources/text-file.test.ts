@@ -11,22 +11,23 @@ import {
 import { fromText, toHex, unwrapDataKey } from '@longhold/core'
 import { describe, expect, test } from 'vitest'
 
-import { openNdjsonFile, readNdjsonFile } from '../../src/sources/ndjson-file.ts'
-import type { NdjsonFileOptions } from '../../src/sources/ndjson-reader.ts'
+import { ndjson } from '../../src/sources/ndjson.ts'
 import type { Page } from '../../src/sources/row-source.ts'
 import type { RunState } from '../../src/sources/run-state.ts'
+import type { TextFileOptions } from '../../src/sources/text-file-reader.ts'
+import { openTextFile, readTextFile } from '../../src/sources/text-file.ts'
 import { javaLayout, javaRow } from '../support/legacy-values.ts'
 import { Directory, identity, jweOf, migrate, ownerOf, plaintextOf } from '../support/migration.ts'
 import type { MigrationOptions } from '../support/migration.ts'
 
 const columns = { own: ['body'], read: [] }
 
-function options(path: string, more: Partial<NdjsonFileOptions> = {}): NdjsonFileOptions {
-  return { path, shown: 'rows.ndjson', idMember: 'id', columns, ...more }
+function options(path: string, more: Partial<TextFileOptions> = {}): TextFileOptions {
+  return { path, shown: 'rows.ndjson', layout: ndjson('id'), columns, ...more }
 }
 
-async function migrateFile(opened: NdjsonFileOptions, migration: MigrationOptions = {}): Promise<RunState> {
-  const source = openNdjsonFile(opened)
+async function migrateFile(opened: TextFileOptions, migration: MigrationOptions = {}): Promise<RunState> {
+  const source = openTextFile(opened)
   try {
     return await migrate(source, migration)
   } finally {
@@ -122,7 +123,7 @@ describe('a file', () => {
     const flat = { protected: protectedText, encrypted_key, iv, ciphertext, tag }
     const line = { user: { id: 7, secret: flat }, other: [] }
     writeFileSync(path, `${JSON.stringify(line, undefined, 1).replaceAll('\n', '')}\n`)
-    const nested = { idMember: '/user/id', columns: { own: ['/user/secret'], read: [] } }
+    const nested = { layout: ndjson('/user/id'), columns: { own: ['/user/secret'], read: [] } }
     const state = await migrateFile(options(path, nested))
     expect(state.counts).toMatchObject({ found: 1, migrated: 1 })
     const after = JSON.parse(readFileSync(`${path}.longhold`, 'utf8')) as { user: { secret: string } }
@@ -151,7 +152,7 @@ describe('a file', () => {
     writeFileSync(path, Buffer.concat([Buffer.from(good + bad.map((line) => `${line}\n`).join('')), invalid]))
     const state = await migrateFile(options(path))
     expect(state.counts).toMatchObject({ found: 13, migrated: 1, dead: 12 })
-    const reader = readNdjsonFile(options(path), 'newest')
+    const reader = readTextFile(options(path), 'newest')
     expect(
       [...reader.deadLetters(state.runId)].map(({ locator, code }) => `${locator} ${code}`).toSorted(),
     ).toEqual(
@@ -189,7 +190,7 @@ describe('a file', () => {
     const path = directory.file('rows.ndjson')
     writeFileSync(path, '')
     const inside = { columns: { own: ['/a', '/a/b'], read: [] } }
-    expect(() => readNdjsonFile(options(path, inside), 'old')).toThrow(/holds another member/)
+    expect(() => readTextFile(options(path, inside), 'old')).toThrow(/holds another member/)
   })
 })
 
@@ -239,7 +240,7 @@ describe('stopping and going on', () => {
     using directory = new Directory()
     const path = directory.file('rows.ndjson')
     await makeFile(path, 10)
-    const source = openNdjsonFile(options(path))
+    const source = openTextFile(options(path))
     const finish = source.finish.bind(source)
     source.finish = () => {
       finish()
@@ -257,11 +258,11 @@ describe('stopping and going on', () => {
     const path = directory.file('rows.ndjson')
     await makeFile(path, 3)
     const state = await migrateFile(options(path))
-    const source = openNdjsonFile(options(path))
+    const source = openTextFile(options(path))
     expect(source.finishedRun()?.runId).toBe(state.runId)
     source.close()
     appendFileSync(path, '\n')
-    const changed = openNdjsonFile(options(path))
+    const changed = openTextFile(options(path))
     expect(() => changed.finishedRun()).toThrow(/changed after rows.ndjson.longhold was made/)
     changed.close()
   })
@@ -348,8 +349,8 @@ describe('stopping and going on', () => {
     using directory = new Directory()
     const path = directory.file('rows.ndjson')
     await makeFile(path, 3)
-    const source = openNdjsonFile(options(path))
-    expect(() => openNdjsonFile(options(path))).toThrow(/another run is at work/)
+    const source = openTextFile(options(path))
+    expect(() => openTextFile(options(path))).toThrow(/another run is at work/)
     source.close()
   })
 
@@ -432,7 +433,7 @@ test('long lines and many small ones are read the same in pages of any size', ()
     { maxRows: 1000, maxBytes: 10_000 },
     { maxRows: 7, maxBytes: 1e9 },
   ]) {
-    const reader = readNdjsonFile(options(path), 'old')
+    const reader = readTextFile(options(path), 'old')
     const lengths: number[] = []
     let after: string | undefined
     for (;;) {

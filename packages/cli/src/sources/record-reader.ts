@@ -1,10 +1,11 @@
-/** Reads the lines of a file as bytes, from any offset, without holding more than is asked for. */
+/** Reads the records of a file as bytes, from any offset, without holding more than is asked for. */
 
 import { readSync } from 'node:fs'
 
+import type { FileLayout } from './file-layout.ts'
 import { Problem } from './problem.ts'
 
-export interface Line {
+export interface FileRecord {
   /** Its end of line included, if it has one. */
   readonly bytes: Buffer
   /** Of its first byte in the file. */
@@ -13,29 +14,30 @@ export interface Line {
 
 const chunkBytes = 1024 * 1024
 /** Two values of 64 MiB in hexadecimal, and some. */
-const maxLineBytes = 300 * 1024 * 1024
-const newline = 0x0a
+const maxRecordBytes = 300 * 1024 * 1024
 
-export class LineReader {
+export class RecordReader {
   readonly #fd: number
   readonly #shown: string
+  readonly #layout: FileLayout
   #buffer: Buffer = Buffer.alloc(0)
   /** Where the buffer stands in the file. */
   #start = 0
   #isAtEnd = false
 
   /** @param fd Stays the caller's. */
-  constructor(fd: number, shown: string) {
+  constructor(fd: number, shown: string, layout: FileLayout) {
     this.#fd = fd
     this.#shown = shown
+    this.#layout = layout
   }
 
   /**
-   * The line that begins at the offset, or undefined at the end of the file.
+   * The record that begins at the offset, or undefined at the end of the file.
    *
-   * @throws Problem `refused` for a line above 300 MiB.
+   * @throws Problem `refused` for a record above 300 MiB.
    */
-  lineAt(offset: number): Line | undefined {
+  recordAt(offset: number): FileRecord | undefined {
     if (offset < this.#start || offset > this.#start + this.#buffer.length) {
       this.#buffer = Buffer.alloc(0)
       this.#start = offset
@@ -44,15 +46,15 @@ export class LineReader {
     let from = offset - this.#start
     let scanned = from
     for (;;) {
-      const end = this.#buffer.indexOf(newline, scanned)
-      if (end >= 0) return { bytes: this.#buffer.subarray(from, end + 1), offset }
+      const end = this.#layout.endOf(this.#buffer, from, scanned)
+      if (end !== undefined) return { bytes: this.#buffer.subarray(from, end), offset }
       if (this.#isAtEnd) {
         return from < this.#buffer.length ? { bytes: this.#buffer.subarray(from), offset } : undefined
       }
       const rest = this.#buffer.subarray(from)
-      if (rest.length > maxLineBytes) {
-        throw new Problem('refused', `${this.#shown}: the line at byte ${offset} is longer than 300 MiB`, {
-          hint: 'is it really NDJSON, one object a line?',
+      if (rest.length > maxRecordBytes) {
+        throw new Problem('refused', `${this.#shown}: the record at byte ${offset} is longer than 300 MiB`, {
+          hint: `is it really a ${this.#layout.kind.replace(' file', '')} file?`,
         })
       }
       this.#fill(rest, offset)

@@ -31,7 +31,7 @@ interface KeyLines {
   readonly destroyed: ReadonlyMap<string, string>
 }
 
-export class NdjsonKeys {
+export class DataKeyFile {
   readonly #path: string
   readonly #shown: string
 

@@ -1,5 +1,5 @@
 /**
- * A file of JSON objects, one a line. The result is a new file beside it, `FILE.longhold`, in which only the values
+ * A file of NDJSON or CSV. The result is a new file beside it, `FILE.longhold`, in which only the values
  * differ; the old one is only read and must not change meanwhile. Until it is complete the new file is called
  * `FILE.longhold.partial`; how much of it counts is in a journal in `.longhold/`.
  */
@@ -17,52 +17,51 @@ import { fsyncSync, openSync, renameSync, statSync, unlinkSync, writeSync } from
 
 import Database from 'better-sqlite3'
 
+import { DataKeyFile, syncDirectory } from './data-key-file.ts'
 import { identityOf, isSameFile, looksUnchanged } from './file-identity.ts'
 import type { FileIdentity } from './file-identity.ts'
 import { Journal } from './journal.ts'
-import { NdjsonKeys, syncDirectory } from './ndjson-keys.ts'
-import { decodePosition, encodePosition, LinesPage, namesOf, NdjsonReader } from './ndjson-reader.ts'
-import type { NdjsonFileOptions } from './ndjson-reader.ts'
-import { replaceInLine } from './ndjson-rows.ts'
 import { fileProblem, Problem } from './problem.ts'
 import type { DecidedPage, Immediate, PutBack, RowReader, RowSource, StoredDataKey } from './row-source.ts'
 import { afterPage } from './run-state.ts'
 import type { DeadLetter, RunState } from './run-state.ts'
 import { translate } from './sqlite-errors.ts'
 import { lockName, makeStateDirectory, TargetLock } from './target-lock.ts'
+import { decodePosition, encodePosition, namesOf, RecordsPage, TextFileReader } from './text-file-reader.ts'
+import type { TextFileOptions } from './text-file-reader.ts'
 
 /** To look at, the old file or the newest; nothing is written, no lock is taken. */
-export function readNdjsonFile(options: NdjsonFileOptions, which: 'old' | 'newest'): Immediate<RowReader> {
-  return new NdjsonReader(options, which)
+export function readTextFile(options: TextFileOptions, which: 'old' | 'newest'): Immediate<RowReader> {
+  return new TextFileReader(options, which)
 }
 
 /** @throws Problem `stopped` when another run is at work on the file, `wrong` for what cannot be. */
-export function openNdjsonFile(options: NdjsonFileOptions): Immediate<RowSource> {
+export function openTextFile(options: TextFileOptions): Immediate<RowSource> {
   const { directory, base } = namesOf(options)
   const lock = TargetLock.take(directory, lockName(base), options.shown)
   try {
-    return new NdjsonFile(options, lock)
+    return new TextFile(options, lock)
   } catch (error) {
     lock.release()
     throw error
   }
 }
 
-class NdjsonFile extends NdjsonReader implements RowSource {
+class TextFile extends TextFileReader implements RowSource {
   readonly isStill = true
   readonly #lock: TargetLock
   readonly #database: Database.Database
   readonly #journal: Journal
-  readonly #keys: NdjsonKeys
+  readonly #keys: DataKeyFile
   #identity: FileIdentity | undefined
   #output: number | undefined
   #written = 0
 
-  constructor(options: NdjsonFileOptions, lock: TargetLock) {
+  constructor(options: TextFileOptions, lock: TargetLock) {
     super(options, 'old')
     this.#lock = lock
     makeStateDirectory(this.names.directory)
-    this.#keys = new NdjsonKeys(this.names.keys, `${options.shown}.keys.ndjson`)
+    this.#keys = new DataKeyFile(this.names.keys, `${options.shown}.keys.ndjson`)
     let database: Database.Database | undefined
     try {
       database = new Database(this.names.journal, { timeout: 10_000 })
@@ -227,21 +226,21 @@ class NdjsonFile extends NdjsonReader implements RowSource {
   }
 
   #writePage({ page, replacements }: DecidedPage): { bytesBefore: number; bytesAfter: number } {
-    if (!(page instanceof LinesPage)) throw new RangeError('a page of another source')
+    if (!(page instanceof RecordsPage)) throw new RangeError('a page of another source')
     const chunks: Buffer[] = []
     let bytesBefore = 0
     let bytesAfter = 0
     let row = 0
-    for (const { bytes, parsed } of page.lines) {
+    for (const { bytes, parsed } of page.records) {
       const replacement = parsed === undefined ? undefined : replacements.get(row)
       if (parsed !== undefined) row++
       if (parsed === undefined || replacement === undefined) {
         chunks.push(bytes)
         continue
       }
-      if (typeof replacement !== 'string') throw new TypeError('a line takes the text form')
-      chunks.push(replaceInLine(parsed, replacement))
-      for (const span of parsed.spans) if (span !== undefined) bytesBefore += span.end - span.start
+      if (typeof replacement !== 'string') throw new TypeError('a record of a file takes the text form')
+      chunks.push(parsed.replace(replacement))
+      bytesBefore += parsed.ownBytes
       bytesAfter += replacement.length + 2
     }
     const all = Buffer.concat(chunks)
