@@ -10,7 +10,8 @@ import { checkConfig, serviceConfigOf } from './server/configured.ts'
 import { examine, findingsText, needsWork } from './server/doctor/doctor.ts'
 import { initService } from './server/init.ts'
 import { openLogger } from './server/logger.ts'
-import { startService, verifyAudit } from './server/start.ts'
+import { startService } from './server/start.ts'
+import { verifyAudit } from './server/verify-audit.ts'
 import { ServiceError } from './service/errors.ts'
 
 // Whatever this process writes is its owner's alone.

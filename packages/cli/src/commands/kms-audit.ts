@@ -1,5 +1,8 @@
+import { existsSync } from 'node:fs'
+
 import { Command, Option } from '@commander-js/extra-typings'
-import type { AuditEntry, AuditFilterQuery } from '@longhold/core/kms'
+import type { CommandUnknownOpts } from '@commander-js/extra-typings'
+import type { AuditEntry, AuditFilterQuery, AuditVerdict } from '@longhold/core/kms'
 
 import { refused } from '../shell/errors.ts'
 import { examples } from '../shell/help.ts'
@@ -7,6 +10,8 @@ import { kmsTokenFileOption, kmsUrlOption, needKmsClient } from '../shell/key-se
 import { collect } from '../shell/keys.ts'
 import { writeOutput } from '../shell/output-file.ts'
 import { outputFile, outputOption } from '../shell/output.ts'
+import { readPassphraseFile } from '../shell/passphrase.ts'
+import { readSettings, settingOptions } from '../shell/service-settings.ts'
 import type { Terminal } from '../shell/terminal.ts'
 import { count, plural, printable } from '../shell/text.ts'
 import { toTime } from './kms-arguments.ts'
@@ -71,11 +76,12 @@ function listCommand(terminal: Terminal) {
 }
 
 function verifyCommand(terminal: Terminal) {
-  return new Command('verify')
+  const command = new Command('verify')
     .description(
       'Checks the whole log for entries that were edited, deleted, reordered or cut off, and holds it against ' +
         'checkpoints that were kept elsewhere, which also show a database that was put back. Exit code 1 when it is ' +
-        'not whole.',
+        'not whole. With --stopped it opens the database of a service that does not run, for which a key file or a ' +
+        'passphrase is needed in place of a token.',
     )
     .addOption(
       new Option(
@@ -83,30 +89,67 @@ function verifyCommand(terminal: Terminal) {
         'a checkpoint that was kept elsewhere, or a folder of them (repeatable)',
       ).argParser(collect),
     )
+    .option('--stopped', 'open the database of a service that does not run')
+    .option(
+      '--passphrase-file <file>',
+      'with --stopped, what opens a slot; without, as when the service starts',
+    )
     .addOption(kmsUrlOption())
     .addOption(kmsTokenFileOption())
-    .addHelpText('after', examples('longhold kms audit verify --checkpoint checkpoint-1.json'))
-    .action(async (options) => {
-      const client = await needKmsClient(terminal, options)
-      const lines = await readLines(terminal, options.checkpoint ?? [])
-      const verdict = await client.audit.verify(lines)
-      const { ok, runs, entries, faults } = verdict
-      if (ok) {
-        const held = lines.length === 0 ? '' : `, and fits ${plural(lines.length, 'checkpoint')}`
-        const text = `whole: ${count(entries)} entries in ${plural(runs, 'chain')}${held}`
-        await terminal.answer({ text, json: verdict })
-        if (lines.length === 0) {
-          terminal.hint(
-            'what was cut off together with its head shows only against a checkpoint: --checkpoint PATH',
-          )
-        }
-        return
-      }
-      await terminal.answer({ text: faults.map(printable).join('\n'), json: verdict })
-      throw refused('the audit log is not whole', {
-        hint: 'keep the database as it is for examination; docs/operating.md says what to do',
-      })
+    .addHelpText(
+      'after',
+      examples(
+        'longhold kms audit verify --checkpoint checkpoint-1.json',
+        'longhold kms audit verify --stopped --data-dir keys --checkpoint checkpoint-1.json',
+      ),
+    )
+  for (const option of settingOptions('verify-audit')) command.addOption(option)
+  return command.action(async (options, given) => {
+    const lines = await readLines(terminal, options.checkpoint ?? [])
+    if (options.stopped === true) {
+      const found = await verifyStopped(terminal, given, options.passphraseFile, lines)
+      return await tellVerdict(terminal, found.verdict, found.held)
+    }
+    const client = await needKmsClient(terminal, options)
+    await tellVerdict(terminal, await client.audit.verify(lines), lines.length)
+  })
+}
+
+async function verifyStopped(
+  terminal: Terminal,
+  given: CommandUnknownOpts,
+  passphraseFile: string | undefined,
+  lines: readonly string[],
+): Promise<{ verdict: AuditVerdict; held: number }> {
+  const values = await readSettings(terminal, 'verify-audit', given)
+  const { 'checkpoint-folder': folder } = values
+  // Where nothing was copied yet there is nothing to hold it against.
+  const copied = folder !== undefined && existsSync(folder) ? await readLines(terminal, [folder]) : []
+  const passphrase =
+    passphraseFile === undefined ? undefined : await readPassphraseFile(terminal, passphraseFile)
+  const all = [...lines, ...copied]
+  const { ok, runs, entries, faults } = await inService(({ verifyAudit, serviceConfigOf }) =>
+    verifyAudit({ ...serviceConfigOf(values), checkpointFolder: undefined, passphrase }, all),
+  )
+  return { verdict: { ok, runs, entries, faults: [...faults] }, held: all.length }
+}
+
+async function tellVerdict(terminal: Terminal, verdict: AuditVerdict, checkpoints: number): Promise<void> {
+  const { ok, runs, entries, faults } = verdict
+  if (!ok) {
+    await terminal.answer({ text: faults.map(printable).join('\n'), json: verdict })
+    throw refused('the audit log is not whole', {
+      hint: 'keep the database as it is for examination; docs/operating.md says what to do',
     })
+  }
+  const held = checkpoints === 0 ? '' : `, and fits ${plural(checkpoints, 'checkpoint')}`
+  const text = `whole: ${count(entries)} entries in ${plural(runs, 'chain')}${held}`
+  await terminal.answer({ text, json: verdict })
+  if (checkpoints === 0) {
+    terminal.hint(
+      'what was cut off together with its head shows only against a checkpoint: --checkpoint PATH',
+    )
+  }
 }
 
 function checkpointCommand(terminal: Terminal) {

@@ -36,6 +36,14 @@ test('longhold kms audit reads the log, makes a checkpoint, and holds the log ag
   const folder = await space.ask(['kms', 'audit', 'verify', '--checkpoint', 'copies'])
   expect(folder.stdout).toMatch(/ and fits \d checkpoints\n$/u)
 
+  await space.stop()
+  const stopped = ['kms', 'audit', 'verify', '--stopped', '--checkpoint', 'copies']
+  expect((await space.cli(stopped)).stdout).toMatch(
+    /^whole: \d+ entries in \d chains, and fits \d checkpoints\n$/u,
+  )
+  await space.start()
+  expect(problem(await space.cli(stopped))).toMatch(/^4 .*another key service is using/u)
+
   const altered = space.read('checkpoint.json').replace('number', 'numbre')
   space.write('altered.json', altered)
   const refused = await space.ask(['kms', 'audit', 'verify', '--checkpoint', 'altered.json'])

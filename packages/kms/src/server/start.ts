@@ -15,7 +15,6 @@ import type { Refusal, TlsSettings } from '../http/tls.ts'
 import { KeyFile } from '../seal/key-file.ts'
 import { acceptRollback } from '../service/accept-rollback.ts'
 import type { Rollback } from '../service/accept-rollback.ts'
-import type { AuditReport } from '../service/audit-verify.ts'
 import type { CheckpointSettings } from '../service/checkpoints.ts'
 import { DatabaseClock } from '../service/database-clock.ts'
 import { ServiceError } from '../service/errors.ts'
@@ -25,7 +24,7 @@ import { everyRow } from '../service/key-store.ts'
 import type { KeyStore } from '../service/key-store.ts'
 import { clusterOf } from '../service/root-opening.ts'
 import type { SlotRow } from '../service/rows.ts'
-import { Service, verifyAuditOf } from '../service/service.ts'
+import { Service } from '../service/service.ts'
 import type { SlotOpener } from '../service/slot-opener.ts'
 import { AnchorFile } from '../store/anchor-file.ts'
 import { CheckpointFolder, readCheckpointLines } from '../store/checkpoint-folder.ts'
@@ -106,8 +105,6 @@ export interface RunningService {
 }
 
 export const defaultPort = 8420
-/** Older ones show nothing that newer ones do not. */
-const maxCheckpoints = 100
 
 /**
  * Starts a service that was set up before.
@@ -245,30 +242,6 @@ export async function startService(config: ServiceConfig): Promise<RunningServic
 function tlsOf({ requirePostQuantum = false, ...files }: NonNullable<ServiceConfig['tls']>): TlsSettings {
   const { certificate, privateKey } = readTlsFiles(files)
   return { certificate, privateKey, requirePostQuantum }
-}
-
-/**
- * Checks the whole audit log of a service that is not running, and holds it against the checkpoints that were copied.
- *
- * @throws ServiceError as `startService`.
- */
-export async function verifyAudit(
-  paths: ServicePaths & Pick<ServiceConfig, 'checkpointFolder'>,
-): Promise<AuditReport> {
-  const resolved = resolvePaths(paths)
-  const store = await openDatabase(resolved)
-  try {
-    const opener = KeyFile.read(resolved.keyFile)
-    try {
-      const { checkpointFolder: folder } = paths
-      const lines = folder === undefined ? [] : await readCheckpointLines(folder, maxCheckpoints)
-      return await verifyAuditOf({ store, opener }, lines)
-    } finally {
-      opener.close()
-    }
-  } finally {
-    await store.close()
-  }
 }
 
 async function joinFrom({ join }: ServiceConfig): Promise<JoinFrom | undefined> {

@@ -9,7 +9,7 @@ import { KmsClient } from '@longhold/core/kms'
 import { expect, test } from 'vitest'
 
 import { initService } from '../../src/server/init.ts'
-import { verifyAudit } from '../../src/server/start.ts'
+import { verifyAudit } from '../../src/server/verify-audit.ts'
 import { temporaryDirectory } from '../support/files.ts'
 import { serveUnder } from '../support/process.ts'
 import type { Serving } from '../support/process.ts'
