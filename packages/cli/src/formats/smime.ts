@@ -18,6 +18,9 @@ export interface Armor {
 /** Headers and the line that begins PEM have to be in so many bytes. */
 const maxHeaderBytes = 16 * 1024
 
+/** The last line of PEM, and empty ones after it. */
+const maxTrailerChars = 1024
+
 /**
  * @param head The first bytes.
  * @returns Undefined when the bytes are dressed in nothing that is known here. What is inside has to be looked at.
@@ -107,8 +110,8 @@ export class Unwrapper {
   }
 
   #addTrailer(text: string): void {
-    this.#trailer = (this.#trailer ?? '') + text.trimEnd()
-    if (this.#trailer.length > 100) throw malformed('text after its last line')
+    this.#trailer = (this.#trailer ?? '') + text
+    if (this.#trailer.length > maxTrailerChars) throw malformed('text after its last line')
   }
 }
 
