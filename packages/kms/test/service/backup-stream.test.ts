@@ -100,7 +100,7 @@ describe('a backup of many rows', () => {
       keys: ['a'],
       between: (store) => counted(store, counts),
     })
-    for (let made = 0; made < 700; made++) await under.service.life.versions.rotate(under.admin, 'a')
+    for (let made = 0; made < 900; made++) await under.service.life.versions.rotate(under.admin, 'a')
     counts.rows = 0
     const underWay = await under.service.backups.begin(under.admin)
     const pieces = underWay?.pieces()
@@ -113,8 +113,9 @@ describe('a backup of many rows', () => {
     counts.rows = 0
     const { bytes } = await takeBackup(under.service)
     expect(bytes.length).toBeGreaterThan(1_400_000)
-    expect(counts.rows).toBeGreaterThan(700)
-    expect(ahead).toBeLessThan(counts.rows / 2)
+    expect(counts.rows).toBeGreaterThan(900)
+    // Two pages that are under way, and one that is begun.
+    expect(ahead).toBeLessThanOrEqual(3 * 200)
     expect(counts.mostAtOnce).toBeLessThanOrEqual(200)
   })
 })
