@@ -1,5 +1,5 @@
 /**
- * The clothes in which CMS travels: PEM (RFC 7468), S/MIME headers (RFC 8551 §3), bare base64, or none. Taken off piece by piece,
+ * The clothes in which CMS travels: PEM (RFC 7468; gpgsm calls it an encrypted message), S/MIME headers (RFC 8551 §3), bare base64, or none. Taken off piece by piece,
  * and strictly: what is no base64 is refused, and so is what stands behind the end.
  */
 
@@ -31,7 +31,7 @@ export function findArmor(head: Uint8Array): Armor | undefined {
   const text = Buffer.from(head.buffer, head.byteOffset, Math.min(head.length, maxHeaderBytes)).toString(
     'latin1',
   )
-  const pem = /^\s*-----BEGIN (CMS|PKCS7|PKCS #7)-----\r?\n/.exec(text)
+  const pem = /^\s*-----BEGIN (CMS|PKCS7|PKCS #7|ENCRYPTED MESSAGE)-----\r?\n/.exec(text)
   if (pem !== null) return { encoding: 'base64', start: pem[0].length, end: `-----END ${pem[1] ?? ''}-----` }
   // A sequence begins with 0x30, whatever its length.
   if (/^\s*M[A-Za-z0-9+/]{3}/.test(text) && !/^[^\n]*[: -]/.test(text))
