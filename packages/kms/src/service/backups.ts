@@ -105,20 +105,6 @@ export class Backups {
         hint: 'try again when it is done',
       })
     }
-    const backup = toHex(randomBytes(16))
-    // Before the snapshot: what is younger may be in it all the same, what is older is.
-    const takenAt = await time.latest()
-    const row: BackupRow = {
-      backup,
-      takenAt,
-      expiresAt: takenAt + lifeMs,
-      recipientIds: recipients.map(({ recipientId }) => toHex(recipientId)),
-      fileName: fileName({ backup, takenAt }),
-      epoch: null,
-      byteLength: null,
-      sha256: null,
-      confirmedAt: null,
-    }
     const abort = new AbortController()
     let end = (): void => undefined
     const underWay = { abort, ended: new Promise<void>((resolve) => (end = resolve)) }
@@ -129,6 +115,20 @@ export class Backups {
     }
     try {
       if (caller?.isDryRun !== true) await this.#forget()
+      const backup = toHex(randomBytes(16))
+      // Before the snapshot: what is younger may be in it all the same, what is older is.
+      const takenAt = await time.latest()
+      const row: BackupRow = {
+        backup,
+        takenAt,
+        expiresAt: takenAt + lifeMs,
+        recipientIds: recipients.map(({ recipientId }) => toHex(recipientId)),
+        fileName: fileName({ backup, takenAt }),
+        epoch: null,
+        byteLength: null,
+        sha256: null,
+        confirmedAt: null,
+      }
       const event = {
         action: 'backup.create' as const,
         caller,
@@ -136,7 +136,8 @@ export class Backups {
         recipientIds: row.recipientIds,
         expiresAt: row.expiresAt,
       }
-      await audit.commit(event, [insert('backups', row)])
+      // Nothing leaves that is not on record.
+      if ((await audit.commit(event, [insert('backups', row)])) === 'conflict') throw movedOn()
       if (caller?.isDryRun === true) {
         release()
         return undefined
@@ -248,15 +249,23 @@ export class Backups {
     }, settings?.maxMs ?? defaultMaxMs).unref()
     signal.addEventListener('abort', onAbort)
     try {
+      signal.throwIfAborted()
       const head = await this.#headOf(snapshot)
       const { backup, takenAt } = row
-      running = this.#finished(
-        row.backup,
-        head.epoch,
-        sealedBackup({ backup, takenAt, snapshot, head, root, macs, recipients, signal }),
-      )
+      const source = { backup, takenAt, snapshot, head, root, macs, recipients, signal }
+      const sealed = sealedBackup(source)
+      let isWhole = false
+      running = this.#finished(row.backup, head.epoch, sealed, () => void (isWhole = true))
       const pieces = running
-      return { row, pieces: () => pieces, close }
+      return {
+        row,
+        // What was ended from outside must not seem to have come to its end.
+        async *pieces() {
+          yield* pieces
+          if (!isWhole) throw signal.reason
+        },
+        close,
+      }
     } catch (error) {
       await close()
       throw error
@@ -268,6 +277,7 @@ export class Backups {
     backup: string,
     epoch: number,
     sealed: AsyncGenerator<Uint8Array>,
+    onWhole: () => void,
   ): AsyncGenerator<Uint8Array> {
     const hash = createHash('sha256')
     let byteLength = 0
@@ -284,6 +294,7 @@ export class Backups {
     const changes = [update('backups', row, { epoch, byteLength, sha256 })]
     if ((await this.#options.audit.commit(event, changes)) === 'conflict') throw movedOn()
     if (held !== undefined) yield held
+    onWhole()
   }
 
   /** Not older than what this process has seen: a backup of a database that was put back would seem to be a newer one. */

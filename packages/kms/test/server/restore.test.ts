@@ -13,6 +13,7 @@ import type { RestoreServiceOptions } from '../../src/server/restore.ts'
 import { startService } from '../../src/server/start.ts'
 import type { RunningService } from '../../src/server/start.ts'
 import { AnchorFile } from '../../src/store/anchor-file.ts'
+import { inspectPostgres } from '../../src/store/postgres/inspect.ts'
 import { offline } from '../support/backups.ts'
 import { temporaryDirectory } from '../support/files.ts'
 import { describePostgres } from '../support/postgres.ts'
@@ -264,6 +265,8 @@ await describePostgres('backups on PostgreSQL', (makeDatabase) => {
   test('go from there to SQLite, and back', async () => {
     const [from, there] = [await makeDatabase(), await makeDatabase()]
     const first = await original(from.url)
+    const facts = await inspectPostgres(from.url)
+    expect(facts.newestBackupMs).toBeLessThan(facts.newestVersionMs ?? 0)
     const dataDir = join(temporaryDirectory(), 'sqlite')
     expect(await readAgain(first, optionsFor(first, dataDir))).toBe(hexOf(first.dataKey))
 
