@@ -108,6 +108,7 @@ export interface AuditEvent {
   readonly filter?: AuditFilter | undefined
   /** What was read besides entries. */
   readonly list?: 'checkpoints' | 'prunings' | undefined
+  /** That was made, or that a node without an anchor joined from. */
   readonly checkpoint?: number | undefined
   readonly backup?: string | undefined
   /** Who can open a backup; hexadecimal. */

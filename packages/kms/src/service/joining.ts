@@ -19,31 +19,35 @@ export interface JoinFrom {
   readonly fingerprint: string
 }
 
+/** `rollback_detected` when the database is older than a checkpoint, or another; else the newest that it was held against. */
+export type Joining = { readonly rollback: ServiceError } | { readonly checkpoint: number }
+
 /**
- * @returns ServiceError `rollback_detected` when the database is older than a checkpoint, or another.
  * @throws ServiceError `bad_config` for checkpoints or an identity that are not those of this service.
  */
-export async function rollbackAgainst(
+export async function joinWith(
   { lines, fingerprint: pinned }: JoinFrom,
   signer: Signer,
   head: HeadRow,
   log: AuditReader,
-): Promise<ServiceError | undefined> {
+): Promise<Joining> {
   if (digitsOf(pinned) !== digitsOf(fingerprint(signer.publicKey))) {
     throw new ServiceError('bad_config', 'the database is that of a service with another fingerprint', {
       hint: `join-fingerprint says ${pinned}, the database ${fingerprint(signer.publicKey)}`,
     })
   }
+  let newest = 0
   for (const checkpoint of lines.map((line) => ownCheckpoint(signer, line))) {
-    if (head.epoch < checkpoint.epoch) return putBack(head.epoch, checkpoint.epoch)
+    if (head.epoch < checkpoint.epoch) return { rollback: putBack(head.epoch, checkpoint.epoch) }
     const mac = fromHex(checkpoint.headMac)
     const isAnother = head.epoch === checkpoint.epoch && !(mac !== undefined && equalBytes(head.mac, mac))
     const [fault] = await faultsAgainst(checkpoint, log)
     if (isAnother || fault !== undefined) {
-      return rollback(`the database is not the one of checkpoint ${checkpoint.number}`)
+      return { rollback: rollback(`the database is not the one of checkpoint ${checkpoint.number}`) }
     }
+    newest = Math.max(newest, checkpoint.number)
   }
-  return undefined
+  return { checkpoint: newest }
 }
 
 function ownCheckpoint(signer: Signer, line: string) {

@@ -28,7 +28,7 @@ import { GuardedLedger } from './guarded-ledger.ts'
 import { Idempotency } from './idempotency.ts'
 import type { IdempotencyLimits } from './idempotency.ts'
 import { Identities } from './identities.ts'
-import { rollbackAgainst } from './joining.ts'
+import { joinWith } from './joining.ts'
 import type { JoinFrom } from './joining.ts'
 import { KeyLife } from './key-life.ts'
 import type { KeyLifeSettings } from './key-life.ts'
@@ -210,7 +210,15 @@ export class Service {
     const { root, slot } = await openRoot(opener, store)
     const ownKeys = new OwnKeys(root, await everyRow(store, 'own_keys'))
     const macs = new RowMacs(root.clusterId, ownKeys.newest('row-mac').secret)
-    const against = join && ((head: HeadRow) => rollbackAgainst(join, signerOf(root, ownKeys), head, store))
+    let joinedAt: number | undefined
+    const against =
+      join &&
+      (async (head: HeadRow) => {
+        const joining = await joinWith(join, signerOf(root, ownKeys), head, store)
+        if ('rollback' in joining) return joining.rollback
+        joinedAt = joining.checkpoint
+        return undefined
+      })
     const guard = { store, macs, anchor, join: against, verifyEveryMs, onFault }
     const guarded = await GuardedLedger.open(guard)
     const { ledger, fault } = guarded
@@ -225,7 +233,7 @@ export class Service {
       ...(auditDeadlineMs === undefined ? {} : { deadlineMs: auditDeadlineMs }),
     })
     try {
-      const start = { previous, slot: slot.slot, slotKind: slot.kind, failures }
+      const start = { previous, slot: slot.slot, slotKind: slot.kind, failures, checkpoint: joinedAt }
       // A service that refuses everything writes nothing either.
       if (fault === undefined) await audit.record({ action: 'service.start', ...start })
     } catch (error) {

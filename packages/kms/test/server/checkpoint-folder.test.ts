@@ -120,9 +120,20 @@ describe('a node without an anchor', () => {
   }
 
   test('joins from a checkpoint of the service that is pinned, and has an anchor then', async () => {
-    const { serving, joinFrom, anchor } = await lost()
+    const { serving, joinFrom, anchor, files } = await lost()
     await serving(refuses)
-    await serving(answers, { join: joinFrom })
+    const newest = files().length
+    const starts: unknown[] = []
+    await serving(
+      async ({ audit }) => {
+        for await (const page of audit.events({ action: 'service.start' })) {
+          starts.push(...page.map(({ body }) => (JSON.parse(body) as { checkpoint?: number }).checkpoint))
+        }
+      },
+      { join: joinFrom },
+    )
+    // On record, with the number of the checkpoint.
+    expect(starts.at(-1)).toBe(newest)
     expect(readFileSync(anchor, 'utf8')).toContain('longhold/kms/v1/anchor')
     await serving(answers)
   })
