@@ -1,8 +1,9 @@
-/** The private keys in a file: PEM, DER, PKCS #12, JSON Web Keys, one or many, encrypted or not. */
+/** The private keys in a file: PEM, DER, PKCS #12, OpenSSH, JSON Web Keys, one or many, encrypted or not. */
 
 import { createPrivateKey, X509Certificate } from 'node:crypto'
 import type { KeyObject } from 'node:crypto'
 
+import { readOpensshKey } from './openssh-key.ts'
 import { isPkcs12, readPkcs12 } from './pkcs12.ts'
 import { PrivateKeyError } from './private-key-error.ts'
 
@@ -42,10 +43,6 @@ export function readKeyFile(bytes: Uint8Array, passphrase: string | undefined): 
 
 /** What is met and is not read, and what to do about it. */
 const foreign: readonly (readonly [mark: string, message: string])[] = [
-  [
-    '-----BEGIN OPENSSH PRIVATE KEY',
-    'it is an OpenSSH key: ssh-keygen -p -m PEM -f COPY makes PEM of a copy',
-  ],
   ['-----BEGIN PGP', 'it is an OpenPGP key, which opens OpenPGP messages alone'],
 ]
 
@@ -70,6 +67,7 @@ function fromPem(text: string, passphrase: string | undefined): FoundKey[] {
 }
 
 function onePem(key: string, passphrase: string | undefined): KeyObject {
+  if (key.startsWith('-----BEGIN OPENSSH ')) return readOpensshKey(key)
   const isEncrypted = key.includes('ENCRYPTED')
   if (isEncrypted && passphrase === undefined) {
     throw new PrivateKeyError('needs_passphrase', 'it is protected by a passphrase')

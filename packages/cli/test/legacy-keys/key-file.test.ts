@@ -54,7 +54,11 @@ describe('one private key', () => {
     ['an empty object', '{}', /JSON/],
     ['nothing', '', /no PEM, DER, PKCS #12 or JWK/],
     ['a Java key store', Buffer.from('feedfeed00000002', 'hex'), /keytool -importkeystore/],
-    ['a key of OpenSSH', '-----BEGIN OPENSSH PRIVATE KEY-----\nAAAA\n', /ssh-keygen -p -m PEM/],
+    [
+      'a damaged key of OpenSSH',
+      '-----BEGIN OPENSSH PRIVATE KEY-----\nAAAA\n-----END OPENSSH PRIVATE KEY-----\n',
+      /OpenSSH key, and is damaged/,
+    ],
     ['a key of OpenPGP', '-----BEGIN PGP PRIVATE KEY BLOCK-----\n', /OpenPGP/],
     ['the beginning of PKCS #12', Buffer.from('3082010002010330', 'hex'), /damaged or cut/],
     [
