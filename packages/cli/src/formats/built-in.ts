@@ -5,8 +5,10 @@
 
 import type { z } from 'zod'
 
+import { awsSettings, contextColumns } from './built-in-settings.ts'
 import type { LegacyFormat } from './legacy-format.ts'
 import type { LegacyStreamFormat } from './legacy-stream.ts'
+import { withWitness, witnessSettings } from './witness.ts'
 
 /** What there is to say of a format before it is loaded. */
 export interface BuiltInFormat {
@@ -19,6 +21,11 @@ export interface BuiltInFormat {
   readonly foreignReader: string | undefined
   /** What `longhold.yaml` may say of it beside `type`; undefined: nothing. */
   readonly settings: z.ZodType | undefined
+  /**
+   * The columns that it reads beside the value's own. Those of `own` are part of a value: they become NULL when it is
+   * replaced. Absent: none.
+   */
+  columns?(settings: unknown): { readonly own: readonly string[]; readonly read: readonly string[] }
   /**
    * @param settings As the schema leaves them, plain data; undefined without any.
    * @param columns Of a row's cells, in their order, the value to be replaced first.
@@ -39,15 +46,30 @@ export const builtInFormats = {
   cms: {
     summary: 'CMS, also called PKCS #7: enveloped data as DER, PEM, S/MIME or base64',
     foreignReader: undefined,
-    settings: undefined,
-    load: async () => (await import('./cms.ts')).cms,
+    settings: witnessSettings,
+    load: async (settings) => withWitness((await import('./cms.ts')).cms, settings),
     loadStream: async () => (await import('./cms-stream.ts')).cmsStreamFormat(),
   },
   eyaml: {
     summary: 'hiera-eyaml, ENC[PKCS7,…] as a whole value',
     foreignReader: 'Puppet',
+    settings: witnessSettings,
+    load: async (settings) => withWitness((await import('./eyaml.ts')).eyaml, settings),
+  },
+  age: {
+    summary: 'age files with an ssh-rsa recipient, binary and armored',
+    foreignReader: undefined,
     settings: undefined,
-    load: async () => (await import('./eyaml.ts')).eyaml,
+    load: async () => (await import('./age.ts')).age,
+    loadStream: async () => (await import('./age.ts')).ageStream,
+  },
+  'aws-encryption-sdk': {
+    summary: 'AWS Encryption SDK, messages of raw RSA keyrings, as bytes or base64',
+    foreignReader: undefined,
+    settings: awsSettings,
+    columns: (settings) => ({ own: [], read: contextColumns(awsSettings.parse(settings ?? {})) }),
+    load: async (settings, columns) =>
+      (await import('./aws.ts')).awsFormat(awsSettings.parse(settings ?? {}), columns),
   },
 } as const satisfies Readonly<Record<string, BuiltInFormat>>
 

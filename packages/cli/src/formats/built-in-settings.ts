@@ -1,0 +1,17 @@
+/** What `longhold.yaml` may say of the formats that take settings. Apart from them, since formats are loaded when needed. */
+
+import { z } from 'zod'
+
+const column = z.strictObject({ column: z.string() })
+
+export const awsSettings = z.strictObject({
+  /** How the raw RSA keyring was set up. Default: all are tried, which the header's tag makes safe. */
+  padding: z.enum(['oaep-sha256', 'oaep-sha1', 'oaep-sha384', 'oaep-sha512', 'pkcs1']).optional(),
+  /** Pairs that the encryption context must hold, as texts or out of columns. */
+  context: z.record(z.string(), z.union([z.string(), column])).default({}),
+})
+export type AwsSettings = z.infer<typeof awsSettings>
+
+export function contextColumns({ context }: AwsSettings): string[] {
+  return Object.values(context).flatMap((value) => (typeof value === 'string' ? [] : [value.column]))
+}
