@@ -1,7 +1,9 @@
 /**
- * Values made by `openssl smime` with what lib/hiera/backend/eyaml/encryptors/pkcs7.rb of hiera-eyaml asks of OpenSSL: PKCS7.encrypt for one
- * certificate, AES-256-CBC, the flag BINARY, DER, base64. The gem itself is in no package registry that tests use.
+ * Values by `eyaml` itself where it is installed; the others by `openssl smime` with what lib/hiera/backend/eyaml/encryptors/pkcs7.rb of
+ * hiera-eyaml asks of OpenSSL: PKCS7.encrypt for one certificate, AES-256-CBC, the flag BINARY, DER, base64.
  */
+
+import { readFileSync } from 'node:fs'
 
 import { afterAll, describe, expect, test } from 'vitest'
 
@@ -10,10 +12,13 @@ import { cms } from '../../src/formats/cms.ts'
 import { eyaml, findEyaml } from '../../src/formats/eyaml.ts'
 import { LegacyError } from '../../src/formats/legacy-format.ts'
 import type { LegacyValue, PrivateKeys } from '../../src/formats/legacy-format.ts'
+import { readKeyFile } from '../../src/legacy-keys/key-file.ts'
+import { PrivateKeySet } from '../../src/legacy-keys/private-key-set.ts'
 import { certifiedSet, certify, opensslEncrypt } from '../support/cms.ts'
 import type { CertifiedKey } from '../support/cms.ts'
 import { keySet, oldKey, openNow, otherKey } from '../support/legacy-values.ts'
 import { Directory } from '../support/migration.ts'
+import { hasTool, runTool } from '../support/tools.ts'
 
 const directory = new Directory()
 afterAll(() => directory[Symbol.dispose]())
@@ -105,6 +110,38 @@ describe('a whole value', () => {
     expect(eyaml.recognize([base64])).toBeUndefined()
     expect(cms.recognize([`ENC[PKCS7,${base64}]`])).toBeUndefined()
     for (const cell of [null, 7n, 1.5]) expect(eyaml.recognize([cell])).toBeUndefined()
+  })
+})
+
+describe.skipIf(!hasTool('eyaml'))('what eyaml writes', () => {
+  const run = (args: readonly string[], input?: string) =>
+    runTool('eyaml', args, { cwd: directory.path, ...(input === undefined ? {} : { input }) }).toString()
+  const keysIn = (folder: string) => {
+    const files = ['private', 'public'].map((part) => directory.file(`${folder}/${part}_key.pkcs7.pem`))
+    const [privateFile = '', publicFile = ''] = files
+    const paths = [`--pkcs7-private-key=${privateFile}`, `--pkcs7-public-key=${publicFile}`]
+    run(['createkeys', ...paths])
+    const pem = readFileSync(privateFile, 'utf8') + readFileSync(publicFile, 'utf8')
+    const found = readKeyFile(Buffer.from(pem), undefined).map((key) => ({
+      ...key,
+      name: folder,
+      keyIds: [],
+    }))
+    return { paths, found }
+  }
+
+  test('with keys of its own, as string and as block, and after a rotation', () => {
+    const [first, second] = [keysIn('first'), keysIn('second')]
+    for (const plaintext of ['s', 'a password', 'ünïcode', 'x'.repeat(3000)]) {
+      for (const form of ['string', 'block']) {
+        const text = run(['encrypt', '--stdin', '-o', form, ...first.paths], plaintext)
+        expect(outcome(text, new PrivateKeySet(first.found))).toBe(plaintext)
+        expect(findEyaml(`key: >\n${text}`).length).toBe(1)
+        const both = new PrivateKeySet([...second.found, ...first.found])
+        expect(outcome(text, both)).toBe('unauthenticated')
+        expect(eyaml.recognize([text])?.keyId).toBe('serial 01')
+      }
+    }
   })
 })
 
