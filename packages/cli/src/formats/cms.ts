@@ -99,7 +99,6 @@ export function describe({ recipients, otherRecipients, cipher }: CmsMessage): D
 export function readableCipher({ cipher, hasMac }: CmsMessage): ContentCipher {
   if ('error' in cipher) throw cipher.error
   if (hasMac && cipher.mode === 'cbc') throw malformed('authenticated data with a cipher that has no tag')
-  if (!hasMac && cipher.mode === 'ccm') throw malformed('AES-CCM without a place for its tag')
   return cipher
 }
 
@@ -140,8 +139,16 @@ function openBody(
   key: Uint8Array,
   { ciphertext, mac, aad }: { ciphertext: Uint8Array; mac: Uint8Array | undefined; aad: Uint8Array },
 ): Buffer | undefined {
-  if (cipher.mode === 'ccm')
-    return mac === undefined ? undefined : openCcm(cipher, key, { ciphertext, mac, aad })
+  if (cipher.mode === 'ccm') {
+    if (mac !== undefined) return openCcm(cipher, key, { ciphertext, mac, aad })
+    // As with AES-GCM, some writers put it into EnvelopedData, the tag at the end.
+    const end = Math.max(0, ciphertext.length - cipher.tagBytes)
+    return openCcm(cipher, key, {
+      ciphertext: ciphertext.subarray(0, end),
+      mac: ciphertext.subarray(end),
+      aad,
+    })
+  }
   const decipher = new BodyDecipher(cipher, key, {
     aad,
     isTagAtEnd: mac === undefined && cipher.mode === 'gcm',
