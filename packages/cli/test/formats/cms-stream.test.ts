@@ -1,5 +1,6 @@
 import { createCipheriv, randomBytes } from 'node:crypto'
 
+import fc from 'fast-check'
 import { afterAll, describe, expect, test } from 'vitest'
 
 import { OctetSplitter } from '../../src/formats/asn1-octets.ts'
@@ -251,6 +252,34 @@ describe('what goes wrong, at the latest at the end', () => {
     isClosed = false
     await expect(read(broken(), keySet())).rejects.toMatchObject({ code: 'no_private_key' })
     expect(isClosed).toBe(true)
+  })
+
+  test('mutated messages throw nothing but a LegacyError, and open as they do in memory', async () => {
+    const seeds = [gcm, cbc, opensslEncrypt(text, [mine], { cipher: 'aes-128-gcm', form: 'PEM' })]
+    const change = fc.record({ at: fc.nat(), byte: fc.nat(255), cut: fc.nat(3) })
+    await fc.assert(
+      fc.asyncProperty(
+        fc.constantFrom(...seeds),
+        fc.array(change, { minLength: 1, maxLength: 4 }),
+        async (seed, changes) => {
+          let message = Buffer.from(seed)
+          for (const { at, byte, cut } of changes) {
+            // Mostly in front, where the structure is.
+            const place = at % (at % 2 === 0 ? message.length : 600)
+            message = Buffer.concat([
+              message.subarray(0, place),
+              Buffer.from([byte]),
+              message.subarray(place + cut),
+            ])
+          }
+          const [whole, large] = [await outcome(message, { format: usual }), await outcome(message)]
+          const isOpen = (one: string) => one.length > 100
+          expect(isOpen(large)).toBe(isOpen(whole))
+          expect(isOpen(large) ? large : '').toBe(isOpen(whole) ? whole : '')
+        },
+      ),
+      { numRuns: 300 },
+    )
   })
 
   test('neighbours are not recognised', () => {
