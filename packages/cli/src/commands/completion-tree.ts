@@ -51,6 +51,8 @@ export const byValueName: Readonly<Record<string, Completes>> = {
   sql: 'nothing',
   version: 'nothing',
   'version=number': 'nothing',
+  date: 'nothing',
+  glob: 'nothing',
   id: 'nothing',
   key: 'nothing',
   'key=value': 'nothing',

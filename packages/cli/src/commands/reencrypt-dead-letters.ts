@@ -34,14 +34,31 @@ export async function writeDeadLetters(
   const shown = path ?? defaultName(target, state)
   const besideTarget = path === undefined && target.kind !== 'postgres'
   const absolute = besideTarget ? `${target.path}${shown.slice(target.shown.length)}` : terminal.path(shown)
+  const file = { absolute, shown, dead: state.counts.dead }
+  return await replaceLetterFile(file, linesOf(source, state))
+}
+
+export interface LetterFile {
+  readonly absolute: string
+  /** As a person would name it. */
+  readonly shown: string
+  /** How many letters there are. */
+  readonly dead: number
+}
+
+/** @returns Its name, or undefined when there is nothing to list. */
+export async function replaceLetterFile(
+  { absolute, shown, dead }: LetterFile,
+  lines: Iterable<string> | AsyncIterable<string>,
+): Promise<string | undefined> {
   const isThere = await stat(absolute).then(
     () => true,
     () => false,
   )
-  if (state.counts.dead === 0 && !isThere) return undefined
+  if (dead === 0 && !isThere) return undefined
   const temporary = `${absolute}.${process.pid}.tmp`
   try {
-    await pipeline(Readable.from(linesOf(source, state)), createWriteStream(temporary, { mode: 0o600 }))
+    await pipeline(Readable.from(lines), createWriteStream(temporary, { mode: 0o600 }))
     const file = await open(temporary, 'r+')
     await file.sync()
     await file.close()
@@ -51,7 +68,7 @@ export async function writeDeadLetters(
     await unlink(temporary).catch(() => {}) // it may not have come to be
     throw fileError(error, shown, 'write')
   }
-  return state.counts.dead === 0 ? undefined : shown
+  return dead === 0 ? undefined : shown
 }
 
 /**

@@ -14,6 +14,7 @@ import { withProblems } from './problems.ts'
 import { chooseFormats } from './reencrypt-config.ts'
 import type { FinalizeFlags } from './reencrypt-flags.ts'
 import { columnsOf, makeFormats } from './reencrypt-formats.ts'
+import { resolveObjects } from './reencrypt-objects.ts'
 import { Pace } from './reencrypt-progress.ts'
 import { honestJson, honestText } from './reencrypt-report.ts'
 import { resolveTarget } from './reencrypt-settings.ts'
@@ -28,6 +29,11 @@ export async function finalizeReencryption(
     throw usage('finalize removes what a rollback needs, and --execute was not given', {
       hint: 'longhold reencrypt verify says whether everything opens; then add --execute',
     })
+  }
+  const objects = await resolveObjects(terminal, targetPath, flags)
+  if (objects !== undefined) {
+    const { finalizeObjects } = await import('./reencrypt-objects-undo.ts')
+    return await finalizeObjects(terminal, objects, flags)
   }
   const target = await resolveTarget(terminal, targetPath, flags)
   const formats = chooseFormats(flags.format ?? target.config.format, target.config.formats, target.column)

@@ -12,6 +12,10 @@ export interface TargetFlags {
   readonly id?: string | undefined
   readonly delimiter?: string | undefined
   readonly busyTimeout?: number | undefined
+  readonly include?: string[] | undefined
+  readonly exclude?: string[] | undefined
+  readonly endpoint?: string | undefined
+  readonly stateFile?: string | undefined
 }
 
 /** How the values were protected, and with what they open. */
@@ -38,7 +42,11 @@ export interface RunFlags extends TargetFlags, LegacyFlags, KeyOptions {
   readonly checkEvery?: number | undefined
   readonly maxPasses?: number | undefined
   readonly deadLetters?: string | undefined
+  readonly context?: string[] | undefined
+  /** `--no-xattrs` makes it false. */
+  readonly xattrs?: boolean | undefined
   readonly acceptUnauthenticated?: true | undefined
+  readonly consumerReady?: true | undefined
   readonly skipTrial?: true | undefined
   /** `--no-originals` makes it false. */
   readonly originals?: boolean | undefined
@@ -60,11 +68,26 @@ export interface FinalizeFlags extends ChangeFlags {
   readonly leaveRemaining?: true | undefined
 }
 
+export interface ReportFlags extends TargetFlags, KeyOptions {
+  readonly format?: string[] | undefined
+  readonly output?: string | undefined
+  readonly html?: string | undefined
+  readonly sign?: string | undefined
+  readonly since?: string | undefined
+}
+
+export interface CheckReportFlags {
+  readonly publicKey: string
+  readonly signature?: string | undefined
+}
+
 export interface RetryFlags extends RunFlags {
   readonly from?: string | undefined
 }
 
-export interface VerifyFlags extends TargetFlags, KeyOptions {}
+export interface VerifyFlags extends TargetFlags, KeyOptions {
+  readonly context?: string[] | undefined
+}
 
 export function tableOption() {
   return new Option('--table <name>', 'the table, in a database')
@@ -89,6 +112,41 @@ export function delimiterOption() {
     '--delimiter <character>',
     'what stands between the fields of CSV: one character, or tab (default: a comma, in .tsv a tab)',
   )
+}
+
+export function includeOption() {
+  return new Option(
+    '--include <glob>',
+    'in a tree or bucket: only these paths (repeatable; default: all)',
+  ).argParser(collect)
+}
+
+export function excludeOption() {
+  return new Option(
+    '--exclude <glob>',
+    'in a tree or bucket: leave these paths alone (repeatable)',
+  ).argParser(collect)
+}
+
+export function endpointOption() {
+  return new Option(
+    '--endpoint <url>',
+    'of a bucket: the store (default: AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL)',
+  )
+}
+
+export function stateFileOption() {
+  return new Option(
+    '--state-file <file>',
+    'of a bucket: the journal of its runs (default: BUCKET.longhold.sqlite)',
+  )
+}
+
+export function templateOption() {
+  return new Option(
+    '-c, --context <key=value>',
+    'in a tree or bucket: bound to each envelope, with {path} or {bucket} and {key} in it (repeatable; default: path={path})',
+  ).argParser(collect)
 }
 
 export const defaultBusyTimeoutS = 10

@@ -12,7 +12,8 @@ import { count, plural, table } from '../shell/text.ts'
 import type { TargetDescription } from '../sources/row-source.ts'
 import { withProblems } from './problems.ts'
 import type { PlanFlags } from './reencrypt-flags.ts'
-import { makeFormats } from './reencrypt-formats.ts'
+import { foreignReaders, makeFormats, nameOf } from './reencrypt-formats.ts'
+import { resolveObjects } from './reencrypt-objects.ts'
 import { Pace } from './reencrypt-progress.ts'
 import { duration, honestJson, honestText } from './reencrypt-report.ts'
 import { resolveLegacy, resolveTarget } from './reencrypt-settings.ts'
@@ -27,6 +28,11 @@ export async function planReencryption(
   targetPath: string | undefined,
   flags: PlanFlags,
 ): Promise<void> {
+  const objects = await resolveObjects(terminal, targetPath, flags)
+  if (objects !== undefined) {
+    const { planObjects } = await import('./reencrypt-objects-plan.ts')
+    return await planObjects(terminal, objects, flags)
+  }
   const target = await resolveTarget(terminal, targetPath, flags)
   const legacy = await resolveLegacy(terminal, target, flags)
   const tryToOpen = legacy.privateKeys.length > 0
@@ -48,13 +54,24 @@ export async function planReencryption(
       })
       progress.done()
       const workers = flags.workers ?? target.config.workers ?? availableParallelism()
-      await answer(terminal, reader.target, found, workers)
+      const met = new Set(found.groups.map(({ format }) => format))
+      const readers = foreignReaders(legacy.formats.filter((choice) => met.has(nameOf(choice))))
+      await answer(terminal, withReaders(reader.target, readers), found, workers)
       judge(found, target.config['accept-unauthenticated'])
     } finally {
       progress.done()
       await reader.close()
     }
   })
+}
+
+/** What is read by others too is told, and left alone by a run. */
+function withReaders(target: TargetDescription, readers: readonly string[]): TargetDescription {
+  const notices = readers.map(
+    (reader) =>
+      `values of that form are read by ${reader} too: run leaves them until --consumer-ready is given`,
+  )
+  return { ...target, notices: [...target.notices, ...notices] }
 }
 
 async function answer(

@@ -5,6 +5,7 @@ import { join, parse, relative } from 'node:path'
 
 import { KeyCommand, KeyCommandError } from '../legacy-keys/key-command.ts'
 import { readKeyFile } from '../legacy-keys/key-file.ts'
+import { isOpenPgpKey, readOpenPgpKeys } from '../legacy-keys/openpgp-key.ts'
 import { PrivateKeyError } from '../legacy-keys/private-key-error.ts'
 import type { PrivateKeyEntry } from '../legacy-keys/private-key-set.ts'
 import { loadConfig } from '../shell/config.ts'
@@ -111,7 +112,9 @@ async function keysOf(terminal: Terminal, file: string, passphrase: string | und
   const bytes = await readInput(terminal, file, keyFileLimit)
   await warnWhenShared(terminal, file)
   try {
-    const found = readKeyFile(bytes, passphrase)
+    const found = isOpenPgpKey(bytes)
+      ? await readOpenPgpKeys(bytes, passphrase)
+      : readKeyFile(bytes, passphrase)
     return found.map(({ keyIds, ...key }, index) => {
       return { ...key, name: found.length === 1 ? file : `${file} (key ${index + 1})`, knownIds: keyIds }
     })
@@ -134,7 +137,8 @@ async function fromCommand(command: readonly string[], keyIds: readonly string[]
 
 function unusable({ code, message }: PrivateKeyError, shown: string): Error {
   const hints = {
-    not_a_key: 'give the RSA private key that the values were encrypted for: PEM, DER, PKCS #12 or JWK',
+    not_a_key:
+      'give the RSA private key that the values were encrypted for: PEM, DER, PKCS #12, JWK, OpenSSH or OpenPGP',
     not_rsa: 'give the RSA private key that the values were encrypted for',
     needs_passphrase: 'give --passphrase-file FILE or --passphrase-env NAME',
     wrong_passphrase: 'check --passphrase-file or --passphrase-env',

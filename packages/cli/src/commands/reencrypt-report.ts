@@ -1,8 +1,8 @@
 /** The answers of the commands: tables for people, snake_case for programs. */
 
 import { honestWord, remedies, residueOf } from '../reencrypt/honest-word.ts'
+import type { AnyTargetKind } from '../reencrypt/honest-word.ts'
 import { count, table } from '../shell/text.ts'
-import type { TargetDescription } from '../sources/row-source.ts'
 import type { RunState } from '../sources/run-state.ts'
 
 /** Found is the sum of the four lines under it, as the last pass met them. */
@@ -56,8 +56,14 @@ export function runJson(state: RunState) {
   }
 }
 
+/** As a person names it, and what it is. */
+export interface NamedTarget {
+  readonly kind: AnyTargetKind
+  readonly file: string
+}
+
 /** What is left to do where no program can, and what none of it can mend. */
-export function honestText({ kind, file }: TargetDescription): string {
+export function honestText({ kind, file }: NamedTarget): string {
   return [
     'old copies remain in',
     ...residueOf(kind, file).map((place) => `  - ${place}`),
@@ -71,7 +77,7 @@ export function honestText({ kind, file }: TargetDescription): string {
   ].join('\n')
 }
 
-export function honestJson({ kind, file }: TargetDescription) {
+export function honestJson({ kind, file }: NamedTarget) {
   return {
     residue: residueOf(kind, file),
     remedies: remedies.map(({ operation, fromNowOn, alreadyCopied }) => ({

@@ -10,6 +10,7 @@ import { withProblems } from './problems.ts'
 import { chooseFormats } from './reencrypt-config.ts'
 import type { ChangeFlags } from './reencrypt-flags.ts'
 import { columnsOf } from './reencrypt-formats.ts'
+import { resolveObjects } from './reencrypt-objects.ts'
 import { resolveTarget } from './reencrypt-settings.ts'
 import { openSource } from './reencrypt-target.ts'
 
@@ -22,6 +23,11 @@ export async function rollBackReencryption(
     throw usage('rollback changes data, and --execute was not given', {
       hint: 'it puts the RSA-wrapped values back; add --execute',
     })
+  }
+  const objects = await resolveObjects(terminal, targetPath, flags)
+  if (objects !== undefined) {
+    const { rollBackObjects } = await import('./reencrypt-objects-undo.ts')
+    return await rollBackObjects(terminal, objects)
   }
   const target = await resolveTarget(terminal, targetPath, flags)
   // The columns that the run replaced are those of its layouts.

@@ -25,6 +25,7 @@ import type { RunState } from '../sources/run-state.ts'
 import { withProblems } from './problems.ts'
 import { readDeadLetters, writeDeadLetters } from './reencrypt-dead-letters.ts'
 import type { RetryFlags, RunFlags } from './reencrypt-flags.ts'
+import { resolveObjects } from './reencrypt-objects.ts'
 import { Pace } from './reencrypt-progress.ts'
 import { duration, honestJson, honestText, runJson, runRows } from './reencrypt-report.ts'
 import { columnsAsAsked, resolveLegacy, resolveTarget } from './reencrypt-settings.ts'
@@ -51,6 +52,12 @@ export async function retryReencryption(
   targetPath: string | undefined,
   flags: RetryFlags,
 ): Promise<void> {
+  const objects = await resolveObjects(terminal, targetPath, flags)
+  if (objects !== undefined) {
+    throw usage(`${objects.shown}: dead letters of objects are not tried alone`, {
+      hint: 'a new run passes what is done quickly, and tries the others again',
+    })
+  }
   await execute(terminal, targetPath, flags, async (source) => {
     const { name, kind } = source.target
     if (kind === 'NDJSON file' || kind === 'CSV file') {
@@ -93,6 +100,11 @@ async function execute(
     throw usage('run changes data, and --execute was not given', {
       hint: 'longhold reencrypt plan says what would happen; then add --execute',
     })
+  }
+  const objects = await resolveObjects(terminal, targetPath, flags)
+  if (objects !== undefined) {
+    const { runObjects } = await import('./reencrypt-objects-run.ts')
+    return await runObjects(terminal, objects, flags, () => optionalIdentities(terminal, flags))
   }
   const target = await resolveTarget(terminal, targetPath, flags)
   const legacy = await resolveLegacy(terminal, target, flags)
@@ -180,6 +192,7 @@ class RunCommand {
       formats: this.#legacy.formats,
       privateKeys: this.#legacy.privateKeys,
       acceptUnauthenticated: this.#acceptUnauthenticated,
+      isConsumerReady: this.#flags.consumerReady ?? this.#target.config['consumer-ready'],
       digestKey,
     }
     if (columns.length !== settings.columns.length)

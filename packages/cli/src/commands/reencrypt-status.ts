@@ -5,6 +5,7 @@ import type { Terminal } from '../shell/terminal.ts'
 import { count, table } from '../shell/text.ts'
 import { withProblems } from './problems.ts'
 import type { TargetFlags } from './reencrypt-flags.ts'
+import { resolveObjects, showObjectStatus } from './reencrypt-objects.ts'
 import { runJson, runRows } from './reencrypt-report.ts'
 import { resolveTarget } from './reencrypt-settings.ts'
 import { openReader } from './reencrypt-target.ts'
@@ -14,6 +15,8 @@ export async function showStatus(
   targetPath: string | undefined,
   flags: TargetFlags,
 ): Promise<void> {
+  const objects = await resolveObjects(terminal, targetPath, flags)
+  if (objects !== undefined) return await showObjectStatus(terminal, objects)
   const target = await resolveTarget(terminal, targetPath, flags)
   await withProblems(async () => {
     const reader = await openReader(target, { own: [target.column], read: [] })

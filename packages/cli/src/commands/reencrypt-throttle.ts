@@ -5,17 +5,24 @@ import { existsSync } from 'node:fs'
 import { Throttle } from '../reencrypt/throttle.ts'
 import { usage } from '../shell/errors.ts'
 import type { Terminal } from '../shell/terminal.ts'
-import type { RowSource } from '../sources/row-source.ts'
+import type { Awaitable } from '../sources/row-source.ts'
 import type { ReencryptConfig } from './reencrypt-config.ts'
 import type { RunFlags } from './reencrypt-flags.ts'
 
 /** A commit that takes longer than five usual ones says that the database has other things to do. */
 const latencyFactor = 5
 
+/** Of rows or of objects. */
+export interface ThrottledSource {
+  readonly target: { readonly name: string }
+  readonly isStill: boolean
+  ask?(sql: string): Awaitable<number>
+}
+
 /** @throws CliError (exit 2) for a query where there is no database. */
 export function makeThrottle(
   terminal: Terminal,
-  source: RowSource,
+  source: ThrottledSource,
   flags: RunFlags,
   config: ReencryptConfig,
 ): Throttle {

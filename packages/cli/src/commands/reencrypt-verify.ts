@@ -10,6 +10,7 @@ import type { Terminal } from '../shell/terminal.ts'
 import { count, plural, table } from '../shell/text.ts'
 import { withProblems } from './problems.ts'
 import type { VerifyFlags } from './reencrypt-flags.ts'
+import { resolveObjects } from './reencrypt-objects.ts'
 import { Pace } from './reencrypt-progress.ts'
 import { resolveTarget } from './reencrypt-settings.ts'
 import { openReader } from './reencrypt-target.ts'
@@ -19,6 +20,11 @@ export async function verifyReencryption(
   targetPath: string | undefined,
   flags: VerifyFlags,
 ): Promise<void> {
+  const objects = await resolveObjects(terminal, targetPath, flags)
+  if (objects !== undefined) {
+    const { verifyObjectTarget } = await import('./reencrypt-objects-plan.ts')
+    return await verifyObjectTarget(terminal, objects, flags)
+  }
   const target = await resolveTarget(terminal, targetPath, flags)
   const identities = (await resolveIdentities(terminal, flags)).map((named) => named.identity)
   await withProblems(async () => {

@@ -19,14 +19,15 @@ export interface WorkerSettings {
   readonly formats: readonly FormatChoice[]
   readonly privateKeys: readonly PrivateKeyEntry[]
   readonly acceptUnauthenticated: boolean
+  readonly isConsumerReady: boolean
   readonly digestKey: Uint8Array
 }
 
 // Only reencrypt-run.ts starts this file, with settings of this type.
-const { columns, formats, privateKeys, ...settings } = workerData as WorkerSettings
+const { columns, formats, privateKeys, isConsumerReady, ...settings } = workerData as WorkerSettings
 const transform = createTransform({
   ...settings,
-  formats: await makeFormats(formats, columns),
+  formats: await makeFormats(formats, columns, isConsumerReady),
   keys: new PrivateKeySet(privateKeys),
 })
 

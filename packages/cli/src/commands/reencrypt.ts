@@ -8,18 +8,23 @@ import {
   busyTimeoutOption,
   columnOption,
   delimiterOption,
+  endpointOption,
+  excludeOption,
   formatOption,
   idOption,
+  includeOption,
   passphraseEnvOption,
   passphraseFileOption,
   privateKeyOption,
+  stateFileOption,
   tableOption,
+  templateOption,
   wholeNumber,
   workersOption,
 } from './reencrypt-flags.ts'
 
 const targetText =
-  'an SQLite database, postgres://…, or a file of NDJSON or CSV; without it, what longhold.yaml says'
+  'an SQLite database, postgres://…, a file of NDJSON or CSV, a directory, or s3://BUCKET/PREFIX; without it, what longhold.yaml says'
 
 /** `longhold reencrypt`: moves RSA-wrapped values to records, in bulk. */
 export function reencryptCommand(terminal: Terminal) {
@@ -37,6 +42,9 @@ export function reencryptCommand(terminal: Terminal) {
     .addCommand(rollbackCommand(terminal))
     .addCommand(finalizeCommand(terminal))
     .addCommand(statusCommand(terminal))
+    .addCommand(reportCommand(terminal))
+    .addCommand(checkReportCommand(terminal))
+    .addCommand(reportKeyCommand(terminal))
     .addHelpText(
       'after',
       examples('longhold reencrypt plan app.db --table notes --column body --private-key old.pem'),
@@ -56,6 +64,10 @@ function planCommand(terminal: Terminal) {
     .addOption(columnOption())
     .addOption(idOption())
     .addOption(delimiterOption())
+    .addOption(includeOption())
+    .addOption(excludeOption())
+    .addOption(endpointOption())
+    .addOption(stateFileOption())
     .addOption(formatOption())
     .addOption(privateKeyOption())
     .addOption(passphraseFileOption())
@@ -130,6 +142,10 @@ function withRunOptions(command: Command) {
     .addOption(columnOption())
     .addOption(idOption())
     .addOption(delimiterOption())
+    .addOption(includeOption())
+    .addOption(excludeOption())
+    .addOption(endpointOption())
+    .addOption(stateFileOption())
     .option('--dataset <name>', 'bound to the data keys as {dataset} (default: the table or file name)')
     .addOption(formatOption())
     .addOption(privateKeyOption())
@@ -153,7 +169,13 @@ function withRunOptions(command: Command) {
       '--keyring-key <reference>',
       'the keyring key of the application, which is to take the data keys for its own',
     )
+    .option(
+      '--consumer-ready',
+      'replace values that a controller or client reads too: it reads records by now',
+    )
     .option('--skip-trial', 'go on although none of the first values opens')
+    .addOption(templateOption())
+    .option('--no-xattrs', 'in a tree: do not keep extended attributes, where nothing copies them')
     .option('--no-originals', 'keep no old values in the database: the run cannot be rolled back')
     .option('--max-rows-per-second <n>', 'read no more rows a second', wholeNumber(1))
     .option('--max-bytes-per-second <n>', 're-encrypt no more bytes a second', wholeNumber(1))
@@ -176,6 +198,10 @@ function rollbackCommand(terminal: Terminal) {
     .addOption(columnOption())
     .addOption(idOption())
     .addOption(delimiterOption())
+    .addOption(includeOption())
+    .addOption(excludeOption())
+    .addOption(endpointOption())
+    .addOption(stateFileOption())
     .addOption(formatOption())
     .addOption(busyTimeoutOption())
     .addHelpText(
@@ -201,6 +227,10 @@ function finalizeCommand(terminal: Terminal) {
     .addOption(columnOption())
     .addOption(idOption())
     .addOption(delimiterOption())
+    .addOption(includeOption())
+    .addOption(excludeOption())
+    .addOption(endpointOption())
+    .addOption(stateFileOption())
     .addOption(formatOption())
     .option('--leave-remaining', 'finalise although some values are still in an old form')
     .addOption(busyTimeoutOption())
@@ -226,6 +256,11 @@ function verifyCommand(terminal: Terminal) {
     .addOption(columnOption())
     .addOption(idOption())
     .addOption(delimiterOption())
+    .addOption(includeOption())
+    .addOption(excludeOption())
+    .addOption(endpointOption())
+    .addOption(stateFileOption())
+    .addOption(templateOption())
     .addOption(identityOption())
     .addOption(kmsUrlOption())
     .addOption(kmsTokenFileOption())
@@ -237,6 +272,71 @@ function verifyCommand(terminal: Terminal) {
     })
 }
 
+function reportCommand(terminal: Terminal) {
+  return new Command('report')
+    .summary('write down, signed, what was done and what is there now')
+    .description(
+      'Reads everything, and opens it where an identity is given. Writes what the runs on the target did as JSON, a ' +
+        'signature with ML-DSA-65 beside it (FILE.jws) if a key is given, and the same as a page to print.',
+    )
+    .argument('[target]', targetText)
+    .addOption(tableOption())
+    .addOption(columnOption())
+    .addOption(idOption())
+    .addOption(delimiterOption())
+    .addOption(includeOption())
+    .addOption(excludeOption())
+    .addOption(endpointOption())
+    .addOption(stateFileOption())
+    .addOption(formatOption())
+    .addOption(identityOption())
+    .addOption(kmsUrlOption())
+    .addOption(kmsTokenFileOption())
+    .option('-o, --output <file>', 'the report (default: TABLE.report.json)')
+    .option('--html <file>', 'the same as a page')
+    .option('--sign <file>', 'sign it with this private key of ML-DSA-65')
+    .option('--since <date>', 'when data of the old form was first written: the exposure begins there')
+    .addOption(busyTimeoutOption())
+    .addHelpText(
+      'after',
+      examples(
+        'longhold reencrypt report app.db --table notes --column body -i key.txt --sign auditor.key --html report.html',
+      ),
+    )
+    .action(async (target, options) => {
+      const { writeReport } = await import('./reencrypt-audit.ts')
+      await writeReport(terminal, target, options)
+    })
+}
+
+function checkReportCommand(terminal: Terminal) {
+  return new Command('check-report')
+    .summary('check that a report is what a key signed')
+    .argument('<file>', 'the report')
+    .requiredOption('--public-key <file>', 'the public key of whoever signed it')
+    .option('--signature <file>', 'the signature (default: FILE.jws)')
+    .addHelpText(
+      'after',
+      examples('longhold reencrypt check-report notes.report.json --public-key auditor.key.pub'),
+    )
+    .action(async (file, options) => {
+      const { checkReport } = await import('./reencrypt-audit.ts')
+      await checkReport(terminal, file, options)
+    })
+}
+
+function reportKeyCommand(terminal: Terminal) {
+  return new Command('report-key')
+    .summary('make a key that signs reports')
+    .description('A key of ML-DSA-65, in a new file of mode 0600; the public key beside it, as FILE.pub.')
+    .requiredOption('-o, --output <file>', 'the private key')
+    .addHelpText('after', examples('longhold reencrypt report-key -o auditor.key'))
+    .action(async ({ output }) => {
+      const { makeReportKey } = await import('./reencrypt-audit.ts')
+      await makeReportKey(terminal, output)
+    })
+}
+
 function statusCommand(terminal: Terminal) {
   return new Command('status')
     .summary('say how far the newest run on a target is')
@@ -245,6 +345,10 @@ function statusCommand(terminal: Terminal) {
     .addOption(columnOption())
     .addOption(idOption())
     .addOption(delimiterOption())
+    .addOption(includeOption())
+    .addOption(excludeOption())
+    .addOption(endpointOption())
+    .addOption(stateFileOption())
     .addOption(busyTimeoutOption())
     .addHelpText('after', examples('longhold reencrypt status app.db --table notes --column body'))
     .action(async (target, options) => {

@@ -18,7 +18,7 @@ interface GcmInput {
 
 /** The plaintext, or undefined when the tag does not fit. Nothing is released before the tag was checked. */
 export function openGcm({ key, iv, ciphertext, tag, aad }: GcmInput): Buffer | undefined {
-  const cipher = gcmCiphers[key.length]
+  const cipher = gcmCipherOf(key)
   if (cipher === undefined || tag.length !== gcmTagBytes) return undefined
   const decipher = createDecipheriv(cipher, key, iv, { authTagLength: gcmTagBytes })
   decipher.setAuthTag(tag)
@@ -35,7 +35,7 @@ export function openGcm({ key, iv, ciphertext, tag, aad }: GcmInput): Buffer | u
 
 /** The plaintext without its PKCS #7 padding, or undefined. The caller has checked a MAC before. */
 export function openCbc(key: Uint8Array, iv: Uint8Array, ciphertext: Uint8Array): Buffer | undefined {
-  const cipher = cbcCiphers[key.length]
+  const cipher = cbcCipherOf(key)
   if (cipher === undefined || ciphertext.length === 0 || ciphertext.length % 16 !== 0) return undefined
   const decipher = createDecipheriv(cipher, key, iv)
   const start = decipher.update(ciphertext)
@@ -46,6 +46,14 @@ export function openCbc(key: Uint8Array, iv: Uint8Array, ciphertext: Uint8Array)
   } finally {
     start.fill(0)
   }
+}
+
+export function gcmCipherOf(key: Uint8Array) {
+  return gcmCiphers[key.length]
+}
+
+export function cbcCipherOf(key: Uint8Array) {
+  return cbcCiphers[key.length]
 }
 
 const gcmCiphers: Readonly<Record<number, 'aes-128-gcm' | 'aes-192-gcm' | 'aes-256-gcm'>> = {

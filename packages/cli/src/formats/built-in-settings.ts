@@ -2,6 +2,8 @@
 
 import { z } from 'zod'
 
+import { witnessSettings } from './witness.ts'
+
 const column = z.strictObject({ column: z.string() })
 
 export const awsSettings = z.strictObject({
@@ -15,3 +17,13 @@ export type AwsSettings = z.infer<typeof awsSettings>
 export function contextColumns({ context }: AwsSettings): string[] {
   return Object.values(context).flatMap((value) => (typeof value === 'string' ? [] : [value.column]))
 }
+
+export const s3Settings = witnessSettings.extend({
+  /** The column that holds an object's metadata as a JSON object. Whole objects bring theirs. */
+  metadata: z.string().optional(),
+  /** The column that holds the content of the instruction file, where there is one. */
+  instructions: z.string().optional(),
+  /** The name in the material description whose value names the private key. */
+  'key-id': z.string().optional(),
+})
+export type S3Settings = z.infer<typeof s3Settings>

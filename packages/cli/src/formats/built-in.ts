@@ -5,9 +5,10 @@
 
 import type { z } from 'zod'
 
-import { awsSettings, contextColumns } from './built-in-settings.ts'
+import { awsSettings, contextColumns, s3Settings } from './built-in-settings.ts'
 import type { LegacyFormat } from './legacy-format.ts'
 import type { LegacyStreamFormat } from './legacy-stream.ts'
+import { openPgpSettings } from './openpgp-settings.ts'
 import { withWitness, witnessSettings } from './witness.ts'
 
 /** What there is to say of a format before it is loaded. */
@@ -32,7 +33,7 @@ export interface BuiltInFormat {
    */
   load(settings: unknown, columns: readonly string[]): Promise<LegacyFormat>
   /** The same for whole objects of any size. Absent: only values that fit into memory are read. */
-  loadStream?(): Promise<LegacyStreamFormat>
+  loadStream?(settings?: unknown): Promise<LegacyStreamFormat>
 }
 
 /** In the order in which a value is shown to them. */
@@ -70,6 +71,36 @@ export const builtInFormats = {
     columns: (settings) => ({ own: [], read: contextColumns(awsSettings.parse(settings ?? {})) }),
     load: async (settings, columns) =>
       (await import('./aws.ts')).awsFormat(awsSettings.parse(settings ?? {}), columns),
+  },
+  s3: {
+    summary: 'S3 client-side encryption, versions 1 to 3: objects, or bodies beside their metadata',
+    foreignReader: 'the S3 encryption clients',
+    settings: s3Settings,
+    columns(settings) {
+      const { metadata, instructions } = s3Settings.parse(settings ?? {})
+      return { own: [], read: [metadata, instructions].filter((column) => column !== undefined) }
+    },
+    async load(settings, columns) {
+      const { witness, ...known } = s3Settings.parse(settings ?? {})
+      return withWitness((await import('./s3.ts')).s3Format(known, columns), { witness })
+    },
+    loadStream: async (settings) =>
+      (await import('./s3.ts')).s3StreamFormat(s3Settings.parse(settings ?? {})),
+  },
+  openpgp: {
+    summary: 'OpenPGP messages for RSA keys, binary and armored: files of gpg, columns of pgcrypto',
+    foreignReader: undefined,
+    settings: openPgpSettings,
+    async load(settings) {
+      const { program, home, witness } = openPgpSettings.parse(settings ?? {})
+      const gpg = program === undefined ? undefined : { program, home }
+      return withWitness((await import('./openpgp.ts')).openPgpFormat(gpg), { witness })
+    },
+    async loadStream(settings) {
+      const { program, home } = openPgpSettings.parse(settings ?? {})
+      const gpg = program === undefined ? undefined : { program, home }
+      return (await import('./openpgp-stream.ts')).openPgpStreamFormat(gpg)
+    },
   },
 } as const satisfies Readonly<Record<string, BuiltInFormat>>
 

@@ -87,6 +87,7 @@ export interface PrivateKey {
  * - `no_private_key`: none of the private keys is meant
  * - `cannot_open`: anything cryptographic; never says which
  * - `unauthenticated`: nothing would tell a wrong key from the right one
+ * - `foreign_reader`: somebody else reads it too, and would find a record
  */
 export type LegacyCode =
   | 'unrecognized'
@@ -96,6 +97,7 @@ export type LegacyCode =
   | 'no_private_key'
   | 'cannot_open'
   | 'unauthenticated'
+  | 'foreign_reader'
 
 /** Why a value was not opened. The message is for people and holds nothing of the value. */
 export class LegacyError extends Error {

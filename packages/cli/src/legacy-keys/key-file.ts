@@ -19,7 +19,8 @@ export interface FoundKey {
 }
 
 /**
- * The RSA private keys of a file; keys of other kinds beside them are left out.
+ * The RSA private keys of a file; keys of other kinds beside them are left out. Those of OpenPGP are read by
+ * openpgp-key.ts.
  *
  * @param bytes The content of the file.
  * @param passphrase For encrypted PEM, PKCS #8 and PKCS #12.
@@ -41,14 +42,12 @@ export function readKeyFile(bytes: Uint8Array, passphrase: string | undefined): 
   throw new PrivateKeyError('not_rsa', `its type is ${kind}, it is not an RSA private key`)
 }
 
-/** What is met and is not read, and what to do about it. */
-const foreign: readonly (readonly [mark: string, message: string])[] = [
-  ['-----BEGIN PGP', 'it is an OpenPGP key, which opens OpenPGP messages alone'],
-]
-
 function fromPem(text: string, passphrase: string | undefined): FoundKey[] {
-  for (const [mark, message] of foreign) {
-    if (text.includes(mark)) throw new PrivateKeyError('not_a_key', message)
+  if (text.includes('-----BEGIN PGP PUBLIC')) {
+    throw new PrivateKeyError(
+      'not_a_key',
+      'it is a public key of OpenPGP, which opens nothing: gpg --export-secret-keys writes the private one',
+    )
   }
   const certificates = [
     ...text.matchAll(/-----BEGIN (?:X509 |TRUSTED )?CERTIFICATE-----([^-]*)-----END/gu),

@@ -1,5 +1,6 @@
 /** What re-encrypting does and does not do for the data, said by the plan and again in every report. */
 
+import type { ObjectTargetKind } from '../sources/object-source.ts'
 import type { TargetKind } from '../sources/row-source.ts'
 
 export const remedies = [
@@ -23,8 +24,11 @@ export const honestWord = [
   'must be changed themselves.',
 ].join('\n')
 
+/** Of rows, or of whole objects. */
+export type AnyTargetKind = TargetKind | ObjectTargetKind
+
 /** Where old copies stay behind. Some are ours to name, most are the operator's to find. */
-export function residueOf(kind: TargetKind, file: string): readonly string[] {
+export function residueOf(kind: AnyTargetKind, file: string): readonly string[] {
   return [
     ...residue[kind].map((place) => place.replace('FILE', file)),
     'backups, snapshots and replicas made before the run',
@@ -35,9 +39,18 @@ export function residueOf(kind: TargetKind, file: string): readonly string[] {
 
 const oldFile = ['FILE itself: it is kept until the run is finalised']
 
-const residue: Readonly<Record<TargetKind, readonly string[]>> = {
+const residue: Readonly<Record<AnyTargetKind, readonly string[]>> = {
   'NDJSON file': oldFile,
   'CSV file': oldFile,
+  'directory tree': [
+    'FILE/.longhold/originals: the old files, until the run is finalised',
+    'free blocks of the disk: removing a file does not overwrite it, and no program can on SSDs and copy-on-write file systems',
+  ],
+  bucket: [
+    'older versions of the objects in FILE, where versioning is on; a lifecycle rule for noncurrent versions removes them',
+    'the originals of the run, until it is finalised',
+    'buckets that FILE is replicated to, and multipart uploads that nobody completed',
+  ],
   'SQLite table': [
     'pages of the database file that are free now: VACUUM rewrites it, PRAGMA secure_delete=ON prevents it from then on',
     'the write-ahead log beside the database until a checkpoint truncates it: PRAGMA wal_checkpoint(TRUNCATE)',

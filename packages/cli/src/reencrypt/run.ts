@@ -312,7 +312,8 @@ class PageWork {
     }
     const seen: SeenCounts = { ...this.#seen, unauthenticated: outcome?.unauthenticated ?? 0 }
     const plaintextBytes = outcome?.plaintextBytes ?? 0
-    return { page: this.#page, replacements, dead: this.#dead, seen, keyId, plaintextBytes }
+    const kinds = outcome?.kinds ?? []
+    return { page: this.#page, replacements, dead: this.#dead, seen, keyId, plaintextBytes, kinds }
   }
 
   #look(row: SourceRow, index: number, ours: ReadonlySet<string>): void {

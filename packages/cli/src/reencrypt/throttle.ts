@@ -2,8 +2,6 @@
 
 import { setTimeout } from 'node:timers/promises'
 
-import type { DecidedPage } from '../sources/row-source.ts'
-
 export interface ThrottleSettings {
   /** Rows read a second. Undefined: no limit. */
   readonly rowsPerSecond?: number | undefined
@@ -16,6 +14,12 @@ export interface ThrottleSettings {
   readonly signal: AbortSignal
   /** Says so once when a pause begins and ends. */
   readonly onPause: (isPaused: boolean) => void
+}
+
+/** Of rows or objects. */
+export interface PacedPage {
+  readonly page: { readonly rows: { readonly length: number } }
+  readonly plaintextBytes: number
 }
 
 const pollMs = 1000
@@ -53,7 +57,7 @@ export class Throttle {
   }
 
   /** What was committed, and how long that took. */
-  note(pages: readonly DecidedPage[], commitMs: number): void {
+  note(pages: readonly PacedPage[], commitMs: number): void {
     const { rowsPerSecond, bytesPerSecond } = this.#settings
     const rows = pages.reduce((sum, { page }) => sum + page.rows.length, 0)
     const bytes = pages.reduce((sum, { plaintextBytes }) => sum + plaintextBytes, 0)

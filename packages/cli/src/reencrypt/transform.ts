@@ -35,6 +35,8 @@ export interface BatchOutcome {
   readonly digests: readonly { readonly index: number; readonly digest: Uint8Array }[]
   readonly plaintextBytes: number
   readonly unauthenticated: number
+  /** What was opened, and how often: see `kindOf`. */
+  readonly kinds: readonly (readonly [kind: string, count: number])[]
 }
 
 export interface Refusal {
@@ -97,6 +99,7 @@ async function transformBatch(
   const digests: { index: number; digest: Uint8Array }[] = []
   let plaintextBytes = 0
   let unauthenticated = 0
+  const kinds = new Map<string, number>()
   for (const [index, row] of rows.entries()) {
     replacements.push(undefined)
     const found = recognize(settings.formats, row.cells)
@@ -108,6 +111,10 @@ async function transformBatch(
       if (dataKey === undefined) return { needsDataKey: true }
       replacements[index] = replacementFor(settings, row, dataKey, plaintext)
       plaintextBytes += plaintext.length
+      if (found !== undefined) {
+        const kind = kindOf(found.format, found.value)
+        kinds.set(kind, (kinds.get(kind) ?? 0) + 1)
+      }
       if (found?.value.isAuthenticated === false) unauthenticated++
       if (row.isSample) digests.push({ index, digest: plaintextDigest(settings.digestKey, plaintext) })
     } catch (error) {
@@ -117,7 +124,20 @@ async function transformBatch(
       plaintext?.fill(0)
     }
   }
-  return { needsDataKey: false, replacements, refusals, digests, plaintextBytes, unauthenticated }
+  return {
+    needsDataKey: false,
+    replacements,
+    refusals,
+    digests,
+    plaintextBytes,
+    unauthenticated,
+    kinds: [...kinds],
+  }
+}
+
+/** For reports: format, key id, wrapping and body of an old value, as a JSON array. */
+export function kindOf(format: string, { keyId, wrapping, body }: LegacyValue): string {
+  return JSON.stringify([format, keyId?.slice(0, maxKeyIdChars) ?? null, wrapping, body])
 }
 
 /** The first format that knows the cells. */

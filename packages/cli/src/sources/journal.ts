@@ -51,6 +51,7 @@ CREATE TABLE IF NOT EXISTS longhold_run (
   unauthenticated_all_passes INTEGER NOT NULL,
   bytes_before INTEGER NOT NULL,
   bytes_after INTEGER NOT NULL,
+  kinds TEXT NOT NULL,
   data_keys TEXT NOT NULL,
   started_at TEXT NOT NULL,
   updated_at TEXT NOT NULL,

@@ -48,6 +48,8 @@ export interface DecidedPage {
   /** Lower-case hexadecimal key id of the replacements. */
   readonly keyId: string | undefined
   readonly plaintextBytes: number
+  /** What kinds of old values were opened, and how often. */
+  readonly kinds?: readonly (readonly [kind: string, count: number])[]
 }
 
 export interface SeenCounts {

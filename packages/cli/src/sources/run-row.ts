@@ -19,6 +19,8 @@ export interface RunRow extends Readonly<Record<keyof PassCounts, number>> {
   readonly bytes_before: number
   readonly bytes_after: number
   /** JSON. */
+  readonly kinds: string
+  /** JSON. */
   readonly data_keys: string
   /** ISO 8601, UTC. */
   readonly started_at: string
@@ -42,6 +44,7 @@ export function rowOf(state: RunState): RunRow {
     unauthenticated_all_passes: state.unauthenticated,
     bytes_before: state.bytesBefore,
     bytes_after: state.bytesAfter,
+    kinds: JSON.stringify(state.kinds),
     data_keys: JSON.stringify(state.dataKeys),
     started_at: state.startedAt,
     updated_at: state.updatedAt,
@@ -66,7 +69,8 @@ export function stateOf(row: RunRow): RunState {
     unauthenticated: row.unauthenticated_all_passes,
     bytesBefore: row.bytes_before,
     bytesAfter: row.bytes_after,
-    // Written by rowOf.
+    // Both written by rowOf.
+    kinds: JSON.parse(row.kinds) as Record<string, number>,
     dataKeys: JSON.parse(row.data_keys) as string[],
     startedAt: row.started_at,
     updatedAt: row.updated_at,

@@ -44,6 +44,8 @@ export interface RunState {
   readonly conflicts: number
   /** Opened although nothing would have told a wrong key. */
   readonly unauthenticated: number
+  /** Old values that were opened, by format, key id, wrapping and body (a JSON array of these); at most 1,000 kinds. */
+  readonly kinds: Readonly<Record<string, number>>
   /** Of the values migrated, all columns of a layout: before and after. */
   readonly bytesBefore: number
   readonly bytesAfter: number
@@ -110,6 +112,7 @@ export function newRunState(
     migrated: 0,
     conflicts: 0,
     unauthenticated: 0,
+    kinds: {},
     bytesBefore: 0,
     bytesAfter: 0,
     dataKeys: [],
@@ -132,7 +135,7 @@ export const noOutcome: PageOutcome = { migrated: 0, broken: 0, bytesBefore: 0, 
 /** The state once a page is committed. Replacements that were neither made nor refused met another value. */
 export function afterPage(
   state: RunState,
-  { page, seen, replacements, dead }: CountedPage,
+  { page, seen, replacements, dead, kinds = [] }: CountedPage,
   { migrated, broken, bytesBefore, bytesAfter }: PageOutcome,
 ): RunState {
   const conflict = replacements.size - migrated - broken
@@ -143,6 +146,7 @@ export function afterPage(
     migrated: state.migrated + migrated,
     conflicts: state.conflicts + conflict,
     unauthenticated: state.unauthenticated + (seen.unauthenticated ?? 0),
+    kinds: addKinds(state.kinds, kinds),
     bytesBefore: state.bytesBefore + bytesBefore,
     bytesAfter: state.bytesAfter + bytesAfter,
   }
@@ -153,4 +157,23 @@ interface CountedPage {
   readonly seen: Partial<PassCounts> & { readonly unauthenticated?: number }
   readonly replacements: { readonly size: number }
   readonly dead: { readonly length: number }
+  readonly kinds?: readonly (readonly [kind: string, count: number])[]
+}
+
+/** Key ids come from the data: a table with one for each row must not fill the journal. */
+const maxKinds = 1000
+const otherKind = JSON.stringify(['other', null, 'other', 'other'])
+
+function addKinds(
+  before: RunState['kinds'],
+  more: readonly (readonly [kind: string, count: number])[],
+): RunState['kinds'] {
+  if (more.length === 0) return before
+  const kinds: Record<string, number> = { ...before }
+  for (const [kind, times] of more) {
+    const isKnown = Object.hasOwn(kinds, kind) || Object.keys(kinds).length < maxKinds
+    const name = isKnown ? kind : otherKind
+    kinds[name] = (kinds[name] ?? 0) + times
+  }
+  return kinds
 }

@@ -101,7 +101,15 @@ describe('longhold kms tokens revoke', () => {
     await using space = await ServiceWorkspace.create()
     const make = async (name: string, ...more: string[]) => {
       const made = await space.ask([
-        ...['kms', 'tokens', 'create', name, '-p', 'tokens.create', '-o', `${name}.token`, '--json'],
+        'kms',
+        'tokens',
+        'create',
+        name,
+        '-p',
+        'tokens.create',
+        '-o',
+        `${name}.token`,
+        '--json',
         ...more,
       ])
       return JSON.parse(made.stdout) as { id: string }
