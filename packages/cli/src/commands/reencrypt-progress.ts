@@ -1,6 +1,7 @@
 /** How far, how fast, how long still: one line. */
 
-import { count } from '../shell/text.ts'
+import { count, plural } from '../shell/text.ts'
+import type { RunState } from '../sources/run-state.ts'
 import { duration } from './reencrypt-report.ts'
 
 const windowMs = 10_000
@@ -38,4 +39,30 @@ export class Pace {
     }
     return parts.join(', ')
   }
+
+  /** `████████░░░░ 66 %`; undefined where nobody knows the whole. */
+  bar(done: number, width = 40): string | undefined {
+    const { total } = this.#size
+    if (total === undefined || total === 0) return undefined
+    const part = Math.min(1, done / total)
+    const full = Math.floor(part * width)
+    return `${'█'.repeat(full)}${'░'.repeat(width - full)} ${Math.floor(part * 100)} %`
+  }
+}
+
+/** What a terminal shows of a run below the line that a log gets too. */
+export function runScreen(state: RunState, bar: string | undefined): string[] {
+  const { counts, conflicts, dataKeys } = state
+  const fates = [
+    `re-encrypted ${count(counts.earlier + counts.migrated)}`,
+    `already longhold ${count(counts.already)}`,
+    `dead letters ${count(counts.dead)}`,
+    `changed meanwhile ${count(conflicts)}`,
+    `without a value ${count(counts.empty)}`,
+  ]
+  return [
+    ...(bar === undefined ? [] : [bar]),
+    fates.join(', '),
+    `under ${plural(dataKeys.length, 'data key')}; Ctrl-C stops at a safe point, and the same command goes on`,
+  ]
 }

@@ -26,7 +26,7 @@ import { withProblems } from './problems.ts'
 import { readDeadLetters, writeDeadLetters } from './reencrypt-dead-letters.ts'
 import type { RetryFlags, RunFlags } from './reencrypt-flags.ts'
 import { resolveObjects } from './reencrypt-objects.ts'
-import { Pace } from './reencrypt-progress.ts'
+import { Pace, runScreen } from './reencrypt-progress.ts'
 import { duration, honestJson, honestText, runJson, runRows } from './reencrypt-report.ts'
 import { columnsAsAsked, resolveLegacy, resolveTarget } from './reencrypt-settings.ts'
 import type { LegacySettings, TargetSettings } from './reencrypt-settings.ts'
@@ -230,7 +230,10 @@ class RunCommand {
         only: this.#only,
         throttle: makeThrottle(this.#terminal, this.#source, flags, config),
         signal: this.#terminal.signal,
-        onProgress: (now) => progress.update(pace.line(`pass ${now.pass}`, this.#source.progressOf(now))),
+        onProgress: (now) => {
+          const done = this.#source.progressOf(now)
+          progress.update(pace.line(`pass ${now.pass}`, done), runScreen(now, pace.bar(done)))
+        },
       })
     } finally {
       progress.done()

@@ -10,8 +10,8 @@ import { printable } from './text.ts'
 /** What a process has. Tests hand in their own; `main.ts` hands in the real one. */
 export interface Io {
   readonly stdin: Readable & { isTTY?: boolean }
-  readonly stdout: Writable & { isTTY?: boolean; columns?: number }
-  readonly stderr: Writable & { isTTY?: boolean; columns?: number }
+  readonly stdout: Writable & { isTTY?: boolean; columns?: number; rows?: number }
+  readonly stderr: Writable & { isTTY?: boolean; columns?: number; rows?: number }
   readonly env: Readonly<Record<string, string | undefined>>
   /** Relative paths start here. */
   readonly cwd: string

@@ -28,6 +28,15 @@ describe('progress', () => {
     expect(printed()).toBe('')
   })
 
+  test('a terminal shows more lines than a log, and all of them are taken away', () => {
+    const { terminal, printed } = terminalWith({ isTTY: true })
+    const progress = new Progress(terminal)
+    progress.update('half', ['second', 'a third line that is too wide'])
+    expect(printed()).toBe('\r\u001b[2Khalf\nsecond\na third line that i')
+    progress.done()
+    expect(printed()).toBe('\u001b[2A\r\u001b[J')
+  })
+
   test('elsewhere nothing is printed within the first minute, and with --json never', () => {
     for (const kind of [{ isTTY: false }, { isTTY: true, json: true }]) {
       const { terminal, printed } = terminalWith(kind)
