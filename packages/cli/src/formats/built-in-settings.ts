@@ -27,3 +27,28 @@ export const s3Settings = witnessSettings.extend({
   'key-id': z.string().optional(),
 })
 export type S3Settings = z.infer<typeof s3Settings>
+
+const textOrColumn = z.union([z.string(), column])
+
+/** Of single values; a whole manifest says it all itself. */
+export const sealedSecretsSettings = z.union([
+  z.strictObject({ scope: z.literal('cluster-wide') }),
+  z.strictObject({ scope: z.literal('namespace-wide'), namespace: textOrColumn }),
+  z.strictObject({ scope: z.literal('strict'), namespace: textOrColumn, name: textOrColumn }),
+])
+export type SealedSecretsSettings = z.infer<typeof sealedSecretsSettings>
+
+export function labelColumns(settings: SealedSecretsSettings): string[] {
+  const parts = ['namespace' in settings ? settings.namespace : '', 'name' in settings ? settings.name : '']
+  return parts.flatMap((part) => (typeof part === 'string' ? [] : [part.column]))
+}
+
+export const springSettings = witnessSettings.extend({
+  /** `encrypt.rsa.algorithm` */
+  algorithm: z.enum(['default', 'oaep']).default('default'),
+  /** `encrypt.rsa.strong` */
+  strong: z.boolean().default(false),
+  /** `encrypt.rsa.salt`: hexadecimal, else text. */
+  salt: z.string().min(1).default('deadbeef'),
+})
+export type SpringSettings = z.infer<typeof springSettings>

@@ -5,7 +5,14 @@
 
 import type { z } from 'zod'
 
-import { awsSettings, contextColumns, s3Settings } from './built-in-settings.ts'
+import {
+  awsSettings,
+  contextColumns,
+  labelColumns,
+  s3Settings,
+  sealedSecretsSettings,
+  springSettings,
+} from './built-in-settings.ts'
 import type { LegacyFormat } from './legacy-format.ts'
 import type { LegacyStreamFormat } from './legacy-stream.ts'
 import { openPgpSettings } from './openpgp-settings.ts'
@@ -100,6 +107,28 @@ export const builtInFormats = {
       const { program, home } = openPgpSettings.parse(settings ?? {})
       const gpg = program === undefined ? undefined : { program, home }
       return (await import('./openpgp-stream.ts')).openPgpStreamFormat(gpg)
+    },
+  },
+  'sealed-secrets': {
+    summary: 'Sealed Secrets of Kubernetes: whole manifests, and single values of encryptedData',
+    foreignReader: 'the Sealed Secrets controller',
+    settings: sealedSecretsSettings,
+    columns: (settings) => ({
+      own: [],
+      read: settings === undefined ? [] : labelColumns(sealedSecretsSettings.parse(settings)),
+    }),
+    async load(settings, columns) {
+      const known = settings === undefined ? undefined : sealedSecretsSettings.parse(settings)
+      return (await import('./sealed-secrets.ts')).sealedSecretsFormat(known, columns)
+    },
+  },
+  spring: {
+    summary: 'Spring Cloud Config, {cipher}… with an RSA key, as a whole value',
+    foreignReader: 'Spring Cloud Config',
+    settings: springSettings,
+    async load(settings) {
+      const { witness, ...known } = springSettings.parse(settings ?? {})
+      return withWitness((await import('./spring.ts')).springFormat(known), { witness })
     },
   },
 } as const satisfies Readonly<Record<string, BuiltInFormat>>
