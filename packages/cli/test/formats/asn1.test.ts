@@ -142,9 +142,9 @@ describe('octet strings in parts', () => {
           }
           expect(Buffer.concat(found).equals(content)).toBe(true)
           expect(splitter.passed).toBe(form.length)
-          expect(Buffer.concat([splitter.rest ?? [], bytes.subarray(at)]).equals(Buffer.from(rest))).toBe(
-            true,
-          )
+          expect(
+            Buffer.concat([splitter.rest ?? new Uint8Array(), bytes.subarray(at)]).equals(Buffer.from(rest)),
+          ).toBe(true)
         },
       ),
       { numRuns: 2000 },
