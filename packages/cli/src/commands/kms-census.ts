@@ -36,6 +36,8 @@ function takeCommand(terminal: Terminal) {
     'Counts the wrapped keys in a database, by version, and says so; or says what was counted otherwise.',
   )
     .option('--sqlite <database>', 'a database with the table longhold_data_keys')
+    .option('--postgres <url>', 'the same on a server: postgres://…')
+    .option('--keys-file <file>', 'the wrapped keys beside a file: FILE.keys.ndjson')
     .addOption(
       new Option('--count <version=number>', 'so many wrapped keys of this version (repeatable)').argParser(
         collect,
@@ -50,13 +52,18 @@ function takeCommand(terminal: Terminal) {
       ),
     )
     .action(async (key, consumer, options) => {
-      const given = [options.sqlite, options.count, options.none].filter((one) => one !== undefined)
-      if (given.length !== 1) throw usage('one of --sqlite, --count and --none is needed')
+      const { sqlite, postgres, keysFile } = options
+      const given = [sqlite, postgres, keysFile, options.count, options.none].filter(
+        (one) => one !== undefined,
+      )
+      if (given.length !== 1) {
+        throw usage('one of --sqlite, --postgres, --keys-file, --count and --none is needed')
+      }
       const client = await needKmsClient(terminal, options)
       const counts =
-        options.sqlite === undefined
-          ? (options.count ?? []).map(toCount)
-          : await countDatabase(terminal, client, key, options.sqlite)
+        (sqlite ?? postgres ?? keysFile)
+          ? await countStore(terminal, client, key, { sqlite, postgres, keysFile })
+          : (options.count ?? []).map(toCount)
       const census = await client.keys.putCensus(key, consumer, counts)
       await terminal.answer({ text: censusTable(census), json: census })
     })
@@ -116,31 +123,59 @@ function consumerCommand(name: string, description: string) {
     .addOption(kmsTokenFileOption())
 }
 
+interface Store {
+  readonly sqlite: string | undefined
+  readonly postgres: string | undefined
+  readonly keysFile: string | undefined
+}
+
 /** @throws CliError when a wrapped key cannot be read: a census that leaves some out would be a false one. */
-async function countDatabase(
+async function countStore(
   terminal: Terminal,
   client: KmsClient,
   key: string,
-  path: string,
+  store: Store,
 ): Promise<{ version: number; wrapped_keys: number }[]> {
   const versions = await client.listVersions(key)
   const byId = new Map(versions.map((one) => [toHex(fromText(one.recipient_id)), one.version]))
   const counts = new Map<number, number>()
-  // Loads the driver, which no other form of this command needs.
-  const { DataKeyTable } = await import('../sources/data-key-table.ts')
+  const shown = store.sqlite ?? store.keysFile ?? 'the database'
   await withProblems(async () => {
-    using keys = new DataKeyTable({ path: terminal.path(path), shown: path, busyTimeoutMs })
-    for (let rows = keys.page(batchRows); rows.length > 0; rows = keys.page(batchRows, rows.at(-1))) {
-      terminal.checkStop()
-      for (const { wrapped_key: wrappedKey } of rows) {
-        for (const id of recipientIds(wrappedKey, path)) {
-          const version = byId.get(id)
-          if (version !== undefined) counts.set(version, (counts.get(version) ?? 0) + 1)
-        }
+    for await (const wrappedKey of wrappedKeysOf(terminal, store)) {
+      for (const id of recipientIds(wrappedKey, shown)) {
+        const version = byId.get(id)
+        if (version !== undefined) counts.set(version, (counts.get(version) ?? 0) + 1)
       }
     }
   })
   return [...counts].map(([version, wrapped_keys]) => ({ version, wrapped_keys }))
+}
+
+/** Each loads what it needs: no other form of this command does. */
+async function* wrappedKeysOf(
+  terminal: Terminal,
+  { sqlite, postgres, keysFile }: Store,
+): AsyncIterable<Uint8Array | string> {
+  if (postgres !== undefined) {
+    const { wrappedKeysInPostgres } = await import('../sources/postgres-journal.ts')
+    for await (const wrappedKey of wrappedKeysInPostgres({ url: postgres, busyTimeoutMs })) {
+      terminal.checkStop()
+      yield wrappedKey
+    }
+    return
+  }
+  if (keysFile !== undefined) {
+    const { DataKeyFile } = await import('../sources/data-key-file.ts')
+    yield* new DataKeyFile(terminal.path(keysFile), keysFile).wrappedKeys()
+    return
+  }
+  if (sqlite === undefined) return
+  const { DataKeyTable } = await import('../sources/data-key-table.ts')
+  using keys = new DataKeyTable({ path: terminal.path(sqlite), shown: sqlite, busyTimeoutMs })
+  for (let rows = keys.page(batchRows); rows.length > 0; rows = keys.page(batchRows, rows.at(-1))) {
+    terminal.checkStop()
+    for (const { wrapped_key: wrappedKey } of rows) yield wrappedKey
+  }
 }
 
 function toCount(text: string): { version: number; wrapped_keys: number } {

@@ -1,6 +1,6 @@
 /** `FILE.keys.ndjson`: the wrapped data keys of the records in FILE (SPEC §12), replaced whole or not at all. */
 
-import { closeSync, fsyncSync, openSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
+import { closeSync, existsSync, fsyncSync, openSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
 import { dirname } from 'node:path'
 
 import { fromBase64url, fromText, toBase64url, toText } from '@longhold/core'
@@ -56,6 +56,16 @@ export class DataKeyFile {
       bytes,
       vouched: tagBytes && { tag: tagBytes, createdAt: created_at },
     }
+  }
+
+  /** In the text form. @throws Problem `wrong` where there is no such file; `refused` as `find`. */
+  wrappedKeys(): string[] {
+    if (!existsSync(this.#path)) {
+      throw new Problem('wrong', `cannot read ${this.#shown}: no such file`, {
+        hint: 'it is beside the records: FILE.keys.ndjson',
+      })
+    }
+    return [...this.#read().keys.values()].map(({ wrapped_key }) => wrapped_key)
   }
 
   /**

@@ -4,6 +4,8 @@ import { postgresSchema } from '@longhold/core/stores/postgres'
 import type { ClientBase, Pool } from 'pg'
 
 import { decodeCells, encodeCells } from './cells.ts'
+import { openPool, translated } from './postgres-connection.ts'
+import type { PostgresPlace } from './postgres-connection.ts'
 import { Problem } from './problem.ts'
 import { putBackRows } from './row-source.ts'
 import type { Cell, StoredDataKey } from './row-source.ts'
@@ -191,6 +193,33 @@ export async function dataKey(client: ClientBase, keyId: string): Promise<Stored
   }
 }
 
+/** All wrapped keys of a database, a page at a time. @throws Problem `wrong` where there is no table of them. */
+export async function* wrappedKeysInPostgres(place: PostgresPlace): AsyncIterable<Uint8Array> {
+  const pool = openPool(place)
+  try {
+    if (!(await translated(() => isOurTable(pool, 'longhold_data_keys')))) {
+      throw new Problem('wrong', 'the database has no table longhold_data_keys', {
+        hint: 'in another schema? options=-csearch_path=… in the address says which',
+      })
+    }
+    const sql = `SELECT key_id, wrapped_key FROM longhold_data_keys
+      WHERE $1::bytea IS NULL OR key_id > $1 ORDER BY key_id LIMIT ${keyPageRows}`
+    let after: Uint8Array | undefined
+    for (;;) {
+      const { rows } = await translated(() =>
+        pool.query<{ key_id: Uint8Array; wrapped_key: Uint8Array }>(sql, [after ?? null]),
+      )
+      for (const { wrapped_key: wrappedKey } of rows) yield Uint8Array.from(wrappedKey)
+      after = rows.at(-1)?.key_id
+      if (rows.length < keyPageRows) return
+    }
+  } finally {
+    await pool.end()
+  }
+}
+
+const keyPageRows = 1000
+
 export async function saveRun(client: ClientBase, state: RunState): Promise<void> {
   const row = rowOf(state)
   await client.query(
@@ -310,7 +339,7 @@ export async function retireDataKeys(client: ClientBase, keyIds: readonly string
 }
 
 /** @throws Problem `wrong` for something else of that name. */
-async function isOurTable(client: ClientBase, name: string): Promise<boolean> {
+async function isOurTable(client: Pick<ClientBase, 'query'>, name: string): Promise<boolean> {
   const { rows } = await client.query<{ relkind: string; columns: string[] }>(
     `SELECT c.relkind, array_agg(a.attname::text) AS columns
        FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped

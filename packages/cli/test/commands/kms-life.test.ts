@@ -153,7 +153,9 @@ describe('the life of a key', () => {
     expect(await ask('keys', 'create', 'x', '--label', 'x')).toContain('not a label: x')
     expect(await ask('versions', 'disable', 'default', 'one')).toContain('not a version: one')
     expect(await ask('versions', 'disable', 'default', '1')).toMatch(/^2 longhold: error: .*primary/u)
-    expect(await ask('census', 'take', 'default', 'users')).toContain('one of --sqlite, --count and --none')
+    expect(await ask('census', 'take', 'default', 'users')).toContain(
+      'one of --sqlite, --postgres, --keys-file, --count and --none',
+    )
     expect(await ask('census', 'take', 'default', 'users', '--count', '1')).toContain('not a count: 1')
     expect(await ask('keys', 'import', 'x')).toContain('one of --package and --identity is needed')
   })
