@@ -52,7 +52,9 @@ test('is initialised, served, asked and looked at by the doctor', async () => {
   const told = (about: string) => found.filter((line) => line.includes(about)).length
   expect(told('bootstrap.token') + told('one slot') + told('no backup'), doctor.stdout).toBe(3)
   for (const about of ['files', 'inspector', 'tls', 'anchor']) {
-    const lines = found.filter((line) => line.includes(` ${about} `) && !line.includes('bootstrap.token'))
+    const lines = found.filter(
+      (line) => new RegExp(`^\\w+ +${about} `, 'u').test(line) && !line.includes('bootstrap.token'),
+    )
     expect(lines).toEqual([])
   }
   expect(await serving.stop('SIGTERM')).toEqual({ code: 0, signal: null })
