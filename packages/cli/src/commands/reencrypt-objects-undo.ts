@@ -3,6 +3,7 @@
 import { availableParallelism } from 'node:os'
 import { setImmediate } from 'node:timers/promises'
 
+import type { ObjectSurvey } from '../reencrypt/object-survey.ts'
 import { refused } from '../shell/errors.ts'
 import { Progress } from '../shell/progress.ts'
 import type { Terminal } from '../shell/terminal.ts'
@@ -82,14 +83,7 @@ export async function finalizeObjects(
     const source = openObjectSource(target)
     try {
       const runs = openRuns(source)
-      const reader = openObjectReader(target)
-      const found = await surveyTarget(terminal, reader, {
-        names: flags.format,
-        target,
-        privateKeys: [],
-        workers: availableParallelism(),
-        samples: 0,
-      }).finally(async () => await reader.close())
+      const found = await lookAtAll(terminal, target, flags)
       const remaining = found.groups.reduce((sum, group) => sum + group.count, 0)
       const { name, kind } = source.target
       if (remaining > 0 && flags.leaveRemaining !== true) {
@@ -127,6 +121,25 @@ export async function finalizeObjects(
       await source.close()
     }
   })
+}
+
+async function lookAtAll(
+  terminal: Terminal,
+  target: ObjectTargetSettings,
+  flags: FinalizeFlags,
+): Promise<ObjectSurvey> {
+  const reader = openObjectReader(target)
+  try {
+    return await surveyTarget(terminal, reader, {
+      names: flags.format,
+      target,
+      privateKeys: [],
+      workers: availableParallelism(),
+      samples: 0,
+    })
+  } finally {
+    await reader.close()
+  }
 }
 
 /** The runs that can still be finalised. */
