@@ -49,6 +49,9 @@ export interface CmsTail {
 /** `[0] IMPLICIT OCTET STRING` of EncryptedContentInfo. */
 export const encryptedContentIdentifier = berContext(0)
 
+/** Each of them may cost an RSA operation. */
+const maxRecipients = 1000
+
 const envelopedData = '1.2.840.113549.1.7.3'
 const authEnvelopedData = '1.2.840.113549.1.9.16.1.23'
 
@@ -93,6 +96,9 @@ export function readCmsMessage(bytes: Uint8Array): CmsMessage {
   const otherRecipients: string[] = []
   cursor.enter(berSet, 'recipient infos')
   for (let kind = cursor.next(); kind !== undefined; kind = cursor.next()) {
+    if (recipients.length + otherRecipients.length >= maxRecipients) {
+      throw new LegacyError('limit_exceeded', `more than ${maxRecipients} recipients`)
+    }
     if (kind === berSequence) recipients.push(readKeyTransport(cursor))
     else {
       cursor.element('recipient info')

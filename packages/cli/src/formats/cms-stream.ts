@@ -119,10 +119,10 @@ async function* openLarge(
   const splitter = new OctetSplitter(encryptedContentIdentifier, message.cursor.room)
   let piece = start.subarray(message.cursor.at)
   for (;;) {
-    for (const octets of splitter.push(piece)) {
-      const plaintext = decipher.update(octets)
-      if (plaintext.length > 0) yield plaintext
-    }
+    const octets = splitter.push(piece)
+    // One call for all parts in a piece: they may be small.
+    const plaintext = decipher.update(octets.length === 1 ? (octets[0] ?? piece) : Buffer.concat(octets))
+    if (plaintext.length > 0) yield plaintext
     if (splitter.rest !== undefined) break
     const next = await source.next()
     if (next.done === true) throw malformed('it is cut off')

@@ -16,6 +16,9 @@ import type { Cell, LegacyFormat, LegacyValue, PrivateKeys } from './legacy-form
 import { findArmor, Unwrapper, unwrapArmor } from './smime.ts'
 import type { Armor } from './smime.ts'
 
+/** A content of many parts is gone through in pieces of this size. */
+const partBytes = 64 * 1024
+
 /** The format; reads the first cell. */
 export const cms: LegacyFormat = {
   name: 'cms',
@@ -109,16 +112,12 @@ export function readableCipher({ cipher, hasMac }: CmsMessage): ContentCipher {
  */
 export function openCms(bytes: Uint8Array, message: CmsMessage, keys: PrivateKeys): Uint8Array {
   const cipher = readableCipher(message)
-  const { at, room } = message.cursor
-  const splitter = new OctetSplitter(encryptedContentIdentifier, room)
-  const octets = splitter.push(bytes.subarray(at))
+  const splitter = new OctetSplitter(encryptedContentIdentifier, message.cursor.room)
+  const { at } = message.cursor
+  const ciphertext = contentOf(bytes.subarray(at), splitter)
   if (splitter.rest === undefined) throw malformed('it is cut off')
-  const { mac, aad } = readCmsTail(
-    message.hasMac,
-    message.cursor.continueWith(splitter.rest, splitter.passed),
-  )
-  const [first = new Uint8Array()] = octets
-  const ciphertext = octets.length > 1 ? Buffer.concat(octets) : first
+  const behind = message.cursor.continueWith(bytes.subarray(at + splitter.passed), splitter.passed)
+  const { mac, aad } = readCmsTail(message.hasMac, behind)
   if (ciphertext.length > maxPlaintextBytes + 16) throw tooLarge()
   if (mac !== undefined && mac.length !== cipher.tagBytes)
     throw malformed(`the tag has not ${cipher.tagBytes} bytes`)
@@ -132,6 +131,20 @@ export function openCms(bytes: Uint8Array, message: CmsMessage, keys: PrivateKey
     }
   }
   throw cannotOpen()
+}
+
+/** Of many parts one piece: there may be millions of them. */
+function contentOf(bytes: Uint8Array, splitter: OctetSplitter): Uint8Array {
+  if (bytes[0] === encryptedContentIdentifier) return splitter.push(bytes)[0] ?? new Uint8Array()
+  const content = Buffer.allocUnsafe(bytes.length)
+  let size = 0
+  for (let at = 0; at < bytes.length && splitter.rest === undefined; at += partBytes) {
+    for (const octets of splitter.push(bytes.subarray(at, at + partBytes))) {
+      content.set(octets, size)
+      size += octets.length
+    }
+  }
+  return content.subarray(0, size)
 }
 
 function openBody(

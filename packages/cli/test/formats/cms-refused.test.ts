@@ -11,6 +11,7 @@ import type { PrivateKey, PrivateKeys } from '../../src/formats/legacy-format.ts
 import { PrivateKeySet } from '../../src/legacy-keys/private-key-set.ts'
 import {
   authEnveloped,
+  ber,
   certifiedSet,
   certify,
   der,
@@ -256,6 +257,20 @@ describe('broken messages', () => {
     const algorithm = der(0x30, oid('2.16.840.1.101.3.4.1.2'), octets(Buffer.alloc(16)))
     const recipients = [recipientOf(oldKey, Buffer.alloc(16))]
     expect(outcome(messageOf({ recipients, algorithm, content: body }))).toBe('limit_exceeded')
+  })
+
+  test('many recipients, and many parts of the content, are bounded in time and memory', () => {
+    const algorithm = der(0x30, oid('2.16.840.1.101.3.4.1.2'), octets(Buffer.alloc(16)))
+    const recipient = recipientOf(otherKey, Buffer.alloc(16))
+    const content = der(0x80, Buffer.alloc(16))
+    const recipients = Array.from({ length: 1001 }, () => recipient)
+    expect(outcome(messageOf({ recipients, algorithm, content }))).toBe('limit_exceeded')
+    const part = octets(Buffer.alloc(1))
+    const parts = Buffer.alloc(48 * 1024 * 1024, part)
+    const before = process.memoryUsage().arrayBuffers
+    const many = messageOf({ recipients: [recipient], algorithm, content: ber(0xa0, parts) })
+    expect(outcome(many, keySet(oldKey))).toBe('no_private_key')
+    expect(process.memoryUsage().arrayBuffers - before).toBeLessThan(512 * 1024 * 1024)
   })
 
   const seeds = [
