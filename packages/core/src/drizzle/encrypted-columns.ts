@@ -121,8 +121,10 @@ export class EncryptedColumns<D extends Dialect> {
   }
 
   /**
-   * What JSON can hold (SPEC §9); a Map, NaN or bytes in it are `bad_value`, for `JSON.stringify` would lose them. As
-   * `text`.
+   * What JSON can hold (SPEC §9). As `text`.
+   *
+   * @throws LongholdError `bad_input`, as `text`; where values are written, `bad_value` for a Map, NaN, bytes or what else
+   * `JSON.stringify` would lose.
    */
   json<T = unknown>(name: string, options: ColumnOptions<T> = {}): EncryptedBuilder<D, T> {
     return this.#column(name, 'json', options)
