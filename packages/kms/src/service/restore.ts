@@ -1,7 +1,6 @@
 /**
- * Brings a backup back into an empty database. It is read twice: first everything is checked and nothing written, then
- * it is written in one transaction while everything is checked again. Whoever interrupts it finds a database that is
- * empty, or restored.
+ * Brings a backup back into an empty database. It is read twice: first all is checked and nothing written, then it is
+ * written in one transaction and checked again. Who interrupts it finds a database that is empty, or restored.
  *
  * The epoch goes on above every one there can have been: an anchor of before takes the database for a newer one, and
  * the database that was lost, should it come back, for an older one.
