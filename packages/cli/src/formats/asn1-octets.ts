@@ -63,7 +63,7 @@ export class OctetSplitter {
       }
       const taken = this.#header(bytes, at)
       if (taken === undefined) {
-        this.#pending = bytes.slice(at)
+        this.#pending = Uint8Array.from(bytes.subarray(at))
         return octets
       }
       at += taken

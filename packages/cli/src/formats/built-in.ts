@@ -16,7 +16,7 @@ import {
 import type { LegacyFormat } from './legacy-format.ts'
 import type { LegacyStreamFormat } from './legacy-stream.ts'
 import { openPgpSettings } from './openpgp-settings.ts'
-import { withWitness, witnessSettings } from './witness.ts'
+import { withStreamWitness, withWitness, witnessSettings } from './witness.ts'
 
 /** What there is to say of a format before it is loaded. */
 export interface BuiltInFormat {
@@ -56,7 +56,8 @@ export const builtInFormats = {
     foreignReader: undefined,
     settings: witnessSettings,
     load: async (settings) => withWitness((await import('./cms.ts')).cms, settings),
-    loadStream: async () => (await import('./cms-stream.ts')).cmsStreamFormat(),
+    loadStream: async (settings) =>
+      withStreamWitness((await import('./cms-stream.ts')).cmsStreamFormat(), settings),
   },
   eyaml: {
     summary: 'hiera-eyaml, ENC[PKCS7,…] as a whole value',

@@ -160,7 +160,7 @@ function readOaep(cursor: BerCursor): OaepParameters {
     cursor.enter(berSequence, what)
     const id = objectIdText(cursor.primitive(berObjectIdentifier, what))
     if (id !== specifiedLabel) throw new LegacyError('unsupported', `an OAEP label by ${id} is not read`)
-    label = cursor.primitive(berOctetString, what).slice()
+    label = Uint8Array.from(cursor.primitive(berOctetString, what))
     cursor.leave(what)
     cursor.leave(what)
   }

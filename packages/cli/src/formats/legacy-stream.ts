@@ -45,8 +45,8 @@ export interface LegacyStream {
    * The pieces are not checked before the end: whoever takes them gives nothing of them on before the last one came
    * without an error, and throws all of them away otherwise.
    *
-   * @param source The whole object from its first byte, in pieces of any size. Ended early (`return`) on an error. What
-   *   it throws is passed on.
+   * @param source The whole object from its first byte, in pieces of any size, which stay as they are once they
+   *   were given. Ended early (`return`) on an error. What it throws is passed on.
    * @param keys Borrowed for the time of the reading.
    * @returns The plaintext, in pieces that the taker owns. Read once.
    * @throws LegacyError While it is read.

@@ -3,8 +3,9 @@
 import { z } from 'zod'
 
 import { parseStrictJson } from '../json-text.ts'
-import { cannotOpen } from './legacy-format.ts'
-import type { LegacyFormat, LegacyValue } from './legacy-format.ts'
+import { cannotOpen, maxPlaintextBytes, tooLarge } from './legacy-format.ts'
+import type { LegacyFormat, LegacyValue, PrivateKeys } from './legacy-format.ts'
+import type { LegacyStreamFormat } from './legacy-stream.ts'
 
 /** As `longhold.yaml` says it of a format: `witness: { json: true }`. */
 export const witnessSettings = z.strictObject({
@@ -30,67 +31,149 @@ type Witness = NonNullable<z.infer<typeof witnessSettings>['witness']>
  * @param settings As the schema leaves them; undefined: none.
  */
 export function withWitness(format: LegacyFormat, settings: unknown): LegacyFormat {
-  const witness = settings === undefined ? undefined : witnessSettings.parse(settings).witness
+  const witness = witnessOf(settings)
   if (witness === undefined) return format
-  const fits = checkOf(witness)
   return {
     name: format.name,
     recognize(cells) {
       const value = format.recognize(cells)
-      return value === undefined || value.isAuthenticated ? value : witnessed(value, witness, fits)
+      if (value === undefined || value.isAuthenticated) return value
+      return { ...described(value, witness), open: (keys) => openChecked(value, witness, keys) }
     },
   }
 }
 
-function witnessed(
+/** The same for whole objects: the error comes after the last piece. */
+export function withStreamWitness(format: LegacyStreamFormat, settings: unknown): LegacyStreamFormat {
+  const witness = witnessOf(settings)
+  if (witness === undefined) return format
+  return {
+    name: format.name,
+    recognize(head, about) {
+      const stream = format.recognize(head, about)
+      if (stream === undefined || stream.isAuthenticated) return stream
+      return {
+        ...described(stream, witness),
+        open: (source, keys) => checkedPieces(stream.open(source, keys), witness),
+      }
+    },
+  }
+}
+
+function witnessOf(settings: unknown): Witness | undefined {
+  return settings === undefined ? undefined : witnessSettings.parse(settings).witness
+}
+
+function described(
+  { keyId, wrapping, body }: Pick<LegacyValue, 'keyId' | 'wrapping' | 'body'>,
+  witness: Witness,
+) {
+  const name = Object.keys(witness).join()
+  return { keyId, wrapping, body: `${body}, witness ${name}`, isAuthenticated: true }
+}
+
+function openChecked(
   value: LegacyValue,
   witness: Witness,
-  fits: (plaintext: Uint8Array) => boolean,
-): LegacyValue {
+  keys: PrivateKeys,
+): Uint8Array | Promise<Uint8Array> {
   const checked = (plaintext: Uint8Array): Uint8Array => {
-    if (fits(plaintext)) return plaintext
+    const check = checkOf(witness)
+    check.push(plaintext)
+    if (check.fits()) return plaintext
     plaintext.fill(0)
     throw cannotOpen()
   }
-  const { keyId, wrapping, body } = value
-  return {
-    keyId,
-    wrapping,
-    body: `${body}, witness ${Object.keys(witness).join()}`,
-    isAuthenticated: true,
-    open(keys) {
-      const opened = value.open(keys)
-      return opened instanceof Uint8Array ? checked(opened) : opened.then(checked)
-    },
-  }
+  const opened = value.open(keys)
+  return opened instanceof Uint8Array ? checked(opened) : opened.then(checked)
 }
 
-function checkOf(witness: Witness): (plaintext: Uint8Array) => boolean {
-  if ('json' in witness) return isJson
-  if ('text' in witness) return isText
-  const start =
+async function* checkedPieces(
+  pieces: AsyncIterable<Uint8Array>,
+  witness: Witness,
+): AsyncGenerator<Uint8Array, void, void> {
+  const check = checkOf(witness)
+  for await (const piece of pieces) {
+    check.push(piece)
+    yield piece
+  }
+  if (!check.fits()) throw cannotOpen()
+}
+
+/** Looks at a plaintext that comes in pieces. */
+interface Check {
+  push(piece: Uint8Array): void
+  /** To be asked once, after the last piece. */
+  fits(): boolean
+}
+
+function checkOf(witness: Witness): Check {
+  if ('json' in witness) return jsonCheck()
+  if ('text' in witness) return textCheck()
+  return startCheck(
     'starts-with' in witness
       ? Buffer.from(witness['starts-with'])
-      : Buffer.from(witness['starts-with-hex'], 'hex')
-  return (plaintext) => start.equals(plaintext.subarray(0, start.length))
+      : Buffer.from(witness['starts-with-hex'], 'hex'),
+  )
 }
 
-function isJson(plaintext: Uint8Array): boolean {
-  try {
-    parseStrictJson(decoder.decode(plaintext))
-    return true
-  } catch {
-    return false
+function startCheck(start: Buffer): Check {
+  let seen = Buffer.alloc(0)
+  return {
+    push(piece) {
+      const missing = start.length - seen.length
+      if (missing > 0) seen = Buffer.concat([seen, piece.subarray(0, missing)])
+    },
+    fits: () => start.equals(seen),
   }
 }
 
 /** UTF-8 without control characters but tab and line ends: one of 200,000 random blocks of 16 bytes is that. */
-function isText(plaintext: Uint8Array): boolean {
-  try {
-    return !/[^\P{Cc}\t\n\r]/u.test(decoder.decode(plaintext))
-  } catch {
-    return false
+function textCheck(): Check {
+  const decoder = strictDecoder()
+  let isText = true
+  const look = (piece?: Uint8Array): void => {
+    try {
+      const text = piece === undefined ? decoder.decode() : decoder.decode(piece, { stream: true })
+      isText &&= !/[^\P{Cc}\t\n\r]/u.test(text)
+    } catch {
+      isText = false
+    }
+  }
+  return {
+    push: look,
+    fits() {
+      look()
+      return isText
+    },
   }
 }
 
-const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
+/** In memory, and so up to what is allowed there. */
+function jsonCheck(): Check {
+  const pieces: Uint8Array[] = []
+  let size = 0
+  return {
+    push(piece) {
+      size += piece.length
+      if (size > maxPlaintextBytes) throw tooLarge()
+      // Whoever takes the piece may wipe it; a Buffer's own slice would be the same bytes.
+      pieces.push(Uint8Array.from(piece))
+    },
+    fits() {
+      const plaintext = Buffer.concat(pieces)
+      try {
+        parseStrictJson(strictDecoder().decode(plaintext))
+        return true
+      } catch {
+        return false
+      } finally {
+        for (const piece of [...pieces, plaintext]) piece.fill(0)
+      }
+    },
+  }
+}
+
+function strictDecoder(): TextDecoder {
+  return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
+}

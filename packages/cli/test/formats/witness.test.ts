@@ -1,10 +1,11 @@
 import { randomBytes } from 'node:crypto'
 
-import { expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 
 import { LegacyError } from '../../src/formats/legacy-format.ts'
 import type { LegacyFormat } from '../../src/formats/legacy-format.ts'
-import { withWitness, witnessSettings } from '../../src/formats/witness.ts'
+import type { LegacyStreamFormat } from '../../src/formats/legacy-stream.ts'
+import { withStreamWitness, withWitness, witnessSettings } from '../../src/formats/witness.ts'
 import { keySet } from '../support/legacy-values.ts'
 
 /** Opens to the cell itself; bytes come later. */
@@ -74,4 +75,58 @@ test.each([
   { witnes: { json: true } },
 ])('%j is refused', (settings) => {
   expect(witnessSettings.safeParse(settings).success).toBe(false)
+})
+
+describe('of streams', () => {
+  const streaming: LegacyStreamFormat = {
+    name: 'plain',
+    recognize: () => ({
+      keyId: 'id',
+      wrapping: 'none',
+      body: 'none',
+      isAuthenticated: false,
+      open: (source) => source,
+    }),
+  }
+
+  async function streamed(witness: object, text: string | Uint8Array, size: number): Promise<string> {
+    async function* source() {
+      const bytes = Buffer.from(text)
+      for (let at = 0; at < bytes.length; at += size) yield bytes.subarray(at, at + size)
+    }
+    const found: Uint8Array[] = []
+    const value = withStreamWitness(streaming, { witness }).recognize(new Uint8Array(), { name: 'x' })
+    expect(value).toMatchObject({ isAuthenticated: true, keyId: 'id' })
+    try {
+      for await (const piece of value?.open(source(), keySet()) ?? []) {
+        found.push(Uint8Array.from(piece))
+        piece.fill(0)
+      }
+      return Buffer.concat(found).toString()
+    } catch (error) {
+      if (error instanceof LegacyError) return error.code
+      throw error
+    }
+  }
+
+  test.each([
+    [{ json: true }, '{"a":[1,2,"ä"]}', '{"a":[1,2,"ä"'],
+    [{ text: true }, 'ünïcode ✓ in pieces', 'cut here: \u0000'],
+    [{ text: true }, '', Buffer.from('cut within ä').subarray(0, -1)],
+    [{ 'starts-with': '%PDF-' }, '%PDF-1.7', '%PDF'],
+  ])('%j, in pieces of any size', async (witness, right, wrong) => {
+    for (const size of [1, 2, 3, 100]) {
+      expect(await streamed(witness, right, size)).toBe(right)
+      expect(await streamed(witness, wrong, size)).toBe('cannot_open')
+    }
+  })
+
+  test('JSON is looked at in memory, up to 64 MiB', async () => {
+    const large = Buffer.alloc(64 * 1024 * 1024 + 1, ' ')
+    expect(await streamed({ json: true }, large, 1024 * 1024)).toBe('limit_exceeded')
+  })
+
+  test('without a witness the format stays what it is', () => {
+    expect(withStreamWitness(streaming, undefined)).toBe(streaming)
+  })
 })
