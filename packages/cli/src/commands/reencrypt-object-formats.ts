@@ -56,7 +56,7 @@ export async function makeObjectFormats(
       const [value] = await makeFormats([choice], [content], isConsumerReady)
       if (value !== undefined) formats.push({ name, value })
     } else {
-      const stream = await format.loadStream()
+      const stream = await format.loadStream(choice.kind === 'declared' ? undefined : choice.settings)
       const [reader] = isConsumerReady ? [] : foreignReaders([choice])
       formats.push({ name, stream: reader === undefined ? stream : onlyRecognizing(stream, reader) })
     }

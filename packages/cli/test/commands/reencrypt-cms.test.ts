@@ -1,4 +1,4 @@
-import { rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, rmSync, writeFileSync } from 'node:fs'
 
 import { describe, expect, test } from 'vitest'
 
@@ -171,4 +171,38 @@ test('eyaml is counted, and left alone while Puppet reads it', async () => {
   rmSync(space.file('rows.ndjson.longhold'))
   const ready = await space.ok([...run, '--consumer-ready'])
   expect(answerOf(ready.stdout)).toMatchObject({ migrated: 2 })
+})
+
+test('a tree of S/MIME files, with a witness, one of 20 MiB', async () => {
+  using directory = new Directory()
+  using space = new Workspace()
+  const mine = certify(directory, { key: oldKey })
+  await prepare(space, [mine], [])
+  const yaml = space.read('longhold.yaml').replace('  column: body\n', '')
+  space.write(
+    'longhold.yaml',
+    `${yaml}  formats: { mine: { type: cms, witness: { starts-with: '%PDF' } } }\n`,
+  )
+  mkdirSync(space.file('tree'))
+  const large = Buffer.concat([Buffer.from('%PDF-1.7\n'), Buffer.alloc(20 * 1024 * 1024, 7)])
+  space.write('tree/mail.p7m', opensslEncrypt('%PDF-1.4 small', [mine], { form: 'SMIME' }))
+  space.write('tree/large.p7m', opensslEncrypt(large, [mine], { args: ['-stream'] }))
+  space.write(
+    'tree/tagged.pem',
+    opensslEncrypt('no PDF, but a tag', [mine], { cipher: 'aes-256-gcm', form: 'PEM' }),
+  )
+  const other = opensslEncrypt('no PDF', [mine])
+  space.write('tree/other.p7m', other)
+  space.write('tree/readme.txt', 'MIME is not encrypted here')
+  const run = ['reencrypt', 'run', 'tree', '--format', 'mine', '--execute', '--workers', '1', '--json']
+  const answer = await space.cli(run)
+  expect(answerOf(answer.stdout)).toMatchObject({ migrated: 3, dead: 1 })
+  expect(answer.code).toBe(1)
+  expect(Buffer.from(space.bytes('tree/other.p7m')).equals(other)).toBe(true)
+  const context = ['decrypt', 'tree/large.p7m', '-c', 'path=large.p7m']
+  expect((await space.ok(context)).stdoutBytes.length).toBe(large.length)
+  const verify = ['reencrypt', 'verify', 'tree', '--json']
+  expect((await space.cli(verify)).stderr).toMatch(/1 object of tree not re-encrypted yet/)
+  rmSync(space.file('tree/other.p7m'))
+  expect((await space.ok(verify)).code).toBe(0)
 })
