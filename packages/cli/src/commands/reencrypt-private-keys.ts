@@ -1,8 +1,10 @@
 /** The private keys of a run: files, directories of them, and programs that hold one. */
 
+import type { KeyObject } from 'node:crypto'
 import { readdir, stat } from 'node:fs/promises'
 import { join, parse, relative } from 'node:path'
 
+import { certificatesOf, readCertificates } from '../legacy-keys/certificates.ts'
 import { KeyCommand, KeyCommandError } from '../legacy-keys/key-command.ts'
 import { readKeyFile } from '../legacy-keys/key-file.ts'
 import { isOpenPgpKey, readOpenPgpKeys } from '../legacy-keys/openpgp-key.ts'
@@ -69,14 +71,18 @@ async function fromFile(
   }
 }
 
-/** All keys of a directory; a file is the key of the id that is its name, with or without what follows the last dot. */
+/**
+ * All keys of a directory; a file is the key of the id that is its name, with or without what follows the last dot.
+ * Certificates in files of their own go to the keys that they are of.
+ */
 async function fromDirectory(
   terminal: Terminal,
   directory: string,
   passphrase: string | undefined,
 ): Promise<PrivateKeyEntry[]> {
   const files = await readdir(terminal.path(directory))
-  const entries: PrivateKeyEntry[] = []
+  const entries: (PrivateKeyEntry & { readonly key: KeyObject })[] = []
+  const certificates: Uint8Array[] = []
   let others = 0
   for (const name of files.filter((one) => !one.startsWith('.')).toSorted()) {
     const file = join(directory, name)
@@ -89,7 +95,9 @@ async function fromDirectory(
       if (!(error instanceof PrivateKeyError)) throw error
       // Certificates and public keys lie beside private ones; a key that does not open is another matter.
       if (error.code === 'needs_passphrase' || error.code === 'wrong_passphrase') throw unusable(error, file)
-      others++
+      const found = readCertificates(await readInput(terminal, file, keyFileLimit))
+      certificates.push(...found)
+      if (found.length === 0) others++
     }
   }
   if (entries.length === 0) {
@@ -98,7 +106,10 @@ async function fromDirectory(
     })
   }
   if (others > 0) terminal.note(`${plural(others, 'file')} of ${directory} left out: no RSA private key`)
-  return entries
+  return entries.map((entry) => {
+    const known = 'certificates' in entry ? (entry.certificates ?? []) : []
+    return { ...entry, certificates: [...known, ...certificatesOf(entry.key, certificates)] }
+  })
 }
 
 async function isFile(terminal: Terminal, file: string): Promise<boolean> {

@@ -1,15 +1,17 @@
-/** What is encrypted in an OpenPGP message, through the library `openpgp`: the packet with the encrypted data, and the session key. */
+/** What is encrypted in an OpenPGP message, with its session key: in memory, or in constant memory. */
 
-import * as openpgp from 'openpgp'
-
-import { cannotOpen, LegacyError, maxPlaintextBytes, tooLarge } from './legacy-format.ts'
+import { LegacyError, malformed, maxPlaintextBytes, tooLarge } from './legacy-format.ts'
+import { decryptWithMdc, decryptWithoutMdc, nodeCipher } from './openpgp-cfb.ts'
+import { Bzip2Error, literalData } from './openpgp-content.ts'
+import { hasLibrary, openWithLibrary } from './openpgp-library.ts'
 import type { PgpContainer } from './openpgp-message.ts'
+import { PieceReader } from './openpgp-pieces.ts'
+import type { Pieces } from './openpgp-pieces.ts'
 import { ciphers } from './openpgp-session-key.ts'
 import type { SessionKey } from './openpgp-session-key.ts'
 
 /**
  * @param packet The packet with the encrypted data alone, to its end.
- * @returns The content of the literal data packet as it stands: line ends are not changed.
  * @throws LegacyError `unsupported`, `cannot_open`, `limit_exceeded`
  */
 export async function openBody(
@@ -17,83 +19,80 @@ export async function openBody(
   container: PgpContainer,
   sessionKey: SessionKey,
 ): Promise<Uint8Array> {
-  const sessionKeys = toLibrary(sessionKey)
-  const config = {
-    allowUnauthenticatedMessages: container === 'sed',
-    // Packet headers come along.
-    maxDecompressedMessageSize: maxPlaintextBytes + 64 * 1024,
+  const canUseLibrary = container !== 'sed' && hasLibrary(sessionKey)
+  if (nodeCipher(sessionKey) === undefined || container === 'seipd2' || container === 'aead') {
+    if (canUseLibrary) return await openWithLibrary(packet, sessionKey)
+    throw unread(cipherName(sessionKey))
   }
-  let data: unknown
   try {
-    const message = await openpgp.readMessage({ binaryMessage: packet, config })
-    data = (await openpgp.decrypt({ message, sessionKeys, format: 'binary', config })).data
+    return await collect(openBodyStream(once(packet), container, sessionKey))
   } catch (error) {
-    throw toLegacyError(error)
+    if (!(error instanceof Bzip2Error)) throw error
+    if (canUseLibrary) return await openWithLibrary(packet, sessionKey)
+    throw unread('BZip2 without an integrity check')
   }
-  if (!(data instanceof Uint8Array)) throw cannotOpen()
-  if (data.length > maxPlaintextBytes) throw tooLarge()
-  return data
 }
 
 /**
- * The same, in constant memory.
+ * The same, in constant memory. What it gives is not checked before the end.
  *
- * @param packet Its pieces; ended early on an error.
+ * @param packet The packet with the encrypted data, and nothing behind it.
+ * @throws LegacyError While it is read; Bzip2Error
  */
 export async function* openBodyStream(
-  packet: AsyncGenerator<Uint8Array, void, void>,
+  packet: Pieces,
   container: PgpContainer,
   sessionKey: SessionKey,
-): AsyncGenerator<Uint8Array, void, void> {
-  const sessionKeys = toLibrary(sessionKey)
-  const config = {
-    allowUnauthenticatedMessages: container === 'sed',
-    // The integrity check comes at the end, and so does its error: who reads waits for it.
-    allowUnauthenticatedStream: true,
-    maxDecompressedMessageSize: Infinity,
+): Pieces {
+  const name = nodeCipher(sessionKey)
+  if (name === undefined) throw unread(`${cipherName(sessionKey)} of this size`)
+  if (container === 'seipd2' || container === 'aead') throw unread('AEAD of this size')
+  const reader = new PieceReader(packet)
+  const header = await reader.header()
+  if (header === undefined) throw malformed('it is cut off')
+  const body = reader.body(header)
+  const packets =
+    container === 'sed'
+      ? decryptWithoutMdc(body, name, sessionKey)
+      : decryptWithMdc(behindVersion(body), name, sessionKey)
+  yield* literalData(packets)
+  if ((await reader.upTo(1)) !== undefined) throw malformed('something is behind its encrypted data')
+}
+
+async function* behindVersion(body: Pieces): Pieces {
+  const reader = new PieceReader(body)
+  await reader.exactly(1)
+  for (;;) {
+    const piece = await reader.upTo(Infinity)
+    if (piece === undefined) return
+    yield piece
   }
-  let sourceError: unknown
-  const binaryMessage = new ReadableStream<Uint8Array>(
-    {
-      async pull(controller) {
-        try {
-          const { done, value } = await packet.next()
-          if (done === true) controller.close()
-          else controller.enqueue(value)
-        } catch (error) {
-          sourceError = error
-          controller.error(error)
-        }
-      },
-      async cancel() {
-        await packet.return()
-      },
-    },
-    { highWaterMark: 0 },
-  )
+}
+
+async function* once(bytes: Uint8Array): Pieces {
+  yield bytes
+}
+
+async function collect(pieces: Pieces): Promise<Uint8Array> {
+  const found: Uint8Array[] = []
+  let size = 0
   try {
-    const message = await openpgp.readMessage({ binaryMessage, config })
-    const { data } = await openpgp.decrypt({ message, sessionKeys, format: 'binary', config })
-    // A stream was given, so a stream comes.
-    for await (const piece of data as unknown as AsyncIterable<Uint8Array>) {
-      if (piece.length > 0) yield piece
+    for await (const piece of pieces) {
+      // They are parts of what is decrypted next, and of what was given.
+      found.push(Uint8Array.from(piece))
+      size += piece.length
+      if (size > maxPlaintextBytes) throw tooLarge()
     }
-  } catch (error) {
-    throw sourceError ?? toLegacyError(error)
+    return Buffer.concat(found)
   } finally {
-    await packet.return()
+    for (const piece of found) piece.fill(0)
   }
 }
 
-function toLibrary({ cipher, key }: SessionKey) {
-  const { name, libraryName: algorithm } = ciphers[cipher] ?? { name: 'unknown' }
-  if (algorithm !== undefined) return { data: key, algorithm }
-  throw new LegacyError('unsupported', `its cipher ${name} is not read here: gpg reads it (program: gpg)`)
+function cipherName({ cipher }: SessionKey): string {
+  return ciphers[cipher]?.name ?? 'unknown'
 }
 
-/** Only what does not depend on a secret is told apart. */
-function toLegacyError(error: unknown): LegacyError {
-  if (error instanceof LegacyError) return error
-  const message = error instanceof Error ? error.message : ''
-  return message.includes('Maximum decompressed message size') ? tooLarge() : cannotOpen()
+function unread(what: string): LegacyError {
+  return new LegacyError('unsupported', `${what} is not read: gpg reads it (program: gpg)`)
 }

@@ -6,12 +6,14 @@
 
 import { spawn } from 'node:child_process'
 import type { ChildProcess } from 'node:child_process'
-import { once } from 'node:events'
 import type { Readable, Writable } from 'node:stream'
+import { pipeline } from 'node:stream/promises'
 
 import { cannotOpen, LegacyError, maxPlaintextBytes, tooLarge } from './legacy-format.ts'
 import type { PgpContainer, PgpMessage } from './openpgp-message.ts'
 import { onlyPacket } from './openpgp-packets.ts'
+
+type Source = AsyncIterable<Uint8Array> | Iterable<Uint8Array>
 
 export interface GpgSettings {
   /** Name or path. */
@@ -49,7 +51,7 @@ export async function openWithGpg(
  * @throws LegacyError While it is read.
  */
 export async function* streamWithGpg(
-  source: AsyncIterable<Uint8Array> | Iterable<Uint8Array>,
+  source: Source,
   container: PgpContainer,
   { program, home }: GpgSettings,
 ): AsyncGenerator<Uint8Array, void, void> {
@@ -58,8 +60,6 @@ export async function* streamWithGpg(
   // Four were asked for, the last one to be read.
   const [input, output, , status] = child.stdio as unknown as [Writable, Readable, null, Readable]
   const statusText = textOf(status)
-  // It may end before it has read everything; that it failed is told by its end.
-  input.on('error', () => {})
   const fed = feed(source, input)
   fed.catch(() => child.kill())
   try {
@@ -74,27 +74,30 @@ export async function* streamWithGpg(
 }
 
 function argumentsFor(container: PgpContainer, home: string | undefined): string[] {
-  return [
-    ...(home === undefined ? [] : ['--homedir', home]),
-    // No configuration of gpg's may change what it says; nobody is there to be asked for a passphrase.
-    ...['--no-options', '--batch', '--no-tty', '--pinentry-mode', 'error', '--status-fd', '3'],
-    // Signatures of people whose keys are not there would be failures.
-    ...['--skip-verify', '--no-auto-key-retrieve'],
-    // Asked for by --accept-unauthenticated.
-    ...(container === 'sed' ? ['--ignore-mdc-error'] : []),
-    ...['--output', '-', '--decrypt'],
-  ]
+  const args = home === undefined ? [] : ['--homedir', home]
+  // No configuration of gpg's may change what it says; nobody is there to be asked for a passphrase.
+  args.push('--no-options', '--batch', '--no-tty', '--pinentry-mode', 'error', '--status-fd', '3')
+  // Signatures of people whose keys are not there would be failures.
+  args.push('--skip-verify', '--no-auto-key-retrieve')
+  // Asked for by --accept-unauthenticated, or there is a witness.
+  if (container === 'sed') args.push('--ignore-mdc-error')
+  return [...args, '--output', '-', '--decrypt']
 }
 
-async function feed(
-  source: AsyncIterable<Uint8Array> | Iterable<Uint8Array>,
-  input: Writable,
-): Promise<void> {
-  for await (const piece of source) {
-    if (input.destroyed) break
-    if (!input.write(piece)) await Promise.race([once(input, 'drain'), once(input, 'close')])
+/** @throws What the source throws. */
+async function feed(source: Source, input: Writable): Promise<void> {
+  let failure: unknown
+  async function* watched(): AsyncGenerator<Uint8Array, void, void> {
+    try {
+      yield* source
+    } catch (error) {
+      failure = error
+      throw error
+    }
   }
-  input.end()
+  // It may end before it has read everything: that it failed is told by its end.
+  await pipeline(watched, input).catch(() => {})
+  if (failure !== undefined) throw failure
 }
 
 function endOf(child: ChildProcess): Promise<number | null> {
@@ -123,8 +126,8 @@ function isBelieved(status: string, container: PgpContainer): boolean {
 function failureOf(status: string): LegacyError {
   const words = wordsOf(status)
   const said = (word: string): boolean => words.some(([first]) => first === word)
-  const hasKey = said('BEGIN_DECRYPTION') || said('GOOD_PASSPHRASE')
-  if (!hasKey && said('NO_SECKEY')) return new LegacyError('no_private_key', 'gpg has no private key for it')
+  if (said('NO_SECKEY') && !said('DECRYPTION_KEY'))
+    return new LegacyError('no_private_key', 'gpg has no private key for it')
   return cannotOpen()
 }
 

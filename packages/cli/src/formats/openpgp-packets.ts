@@ -40,7 +40,7 @@ interface Length {
 }
 
 /** §4.2.1. Of a packet's first part the tag's byte counts too. */
-function readLength([a, b, c, d, e]: [number, number, number, number, number]): Length {
+export function readLength([a, b, c, d, e]: [number, number, number, number, number]): Length {
   if (a < 192) return { headerBytes: 2, bodyBytes: a, isPartial: false }
   if (a < 224) return { headerBytes: 3, bodyBytes: ((a - 192) << 8) + b + 192, isPartial: false }
   if (a < 255) return { headerBytes: 2, bodyBytes: 2 ** (a & 0x1f), isPartial: true }

@@ -18,23 +18,25 @@ export interface SessionKey {
 interface Cipher {
   readonly name: string
   readonly keyBytes: number
-  /** Undefined: named, but not read. */
+  /** Of node:crypto, for CFB. */
+  readonly nodeName?: string
+  /** Of the library `openpgp`. Neither of the two: named, but not read. */
   readonly libraryName?: 'aes128' | 'aes192' | 'aes256' | 'blowfish' | 'cast5' | 'tripledes' | 'twofish'
 }
 
 /** RFC 9580 §9.3, with the names that gpg gives. */
 export const ciphers: Readonly<Record<number, Cipher>> = {
   1: { name: 'IDEA', keyBytes: 16 },
-  2: { name: '3DES', keyBytes: 24, libraryName: 'tripledes' },
+  2: { name: '3DES', keyBytes: 24, nodeName: 'des-ede3-cfb', libraryName: 'tripledes' },
   3: { name: 'CAST5', keyBytes: 16, libraryName: 'cast5' },
   4: { name: 'BLOWFISH', keyBytes: 16, libraryName: 'blowfish' },
-  7: { name: 'AES', keyBytes: 16, libraryName: 'aes128' },
-  8: { name: 'AES192', keyBytes: 24, libraryName: 'aes192' },
-  9: { name: 'AES256', keyBytes: 32, libraryName: 'aes256' },
+  7: { name: 'AES', keyBytes: 16, nodeName: 'aes-128-cfb', libraryName: 'aes128' },
+  8: { name: 'AES192', keyBytes: 24, nodeName: 'aes-192-cfb', libraryName: 'aes192' },
+  9: { name: 'AES256', keyBytes: 32, nodeName: 'aes-256-cfb', libraryName: 'aes256' },
   10: { name: 'TWOFISH', keyBytes: 32, libraryName: 'twofish' },
-  11: { name: 'CAMELLIA128', keyBytes: 16 },
-  12: { name: 'CAMELLIA192', keyBytes: 24 },
-  13: { name: 'CAMELLIA256', keyBytes: 32 },
+  11: { name: 'CAMELLIA128', keyBytes: 16, nodeName: 'camellia-128-cfb' },
+  12: { name: 'CAMELLIA192', keyBytes: 24, nodeName: 'camellia-192-cfb' },
+  13: { name: 'CAMELLIA256', keyBytes: 32, nodeName: 'camellia-256-cfb' },
 }
 
 /**

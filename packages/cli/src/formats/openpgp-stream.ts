@@ -6,26 +6,44 @@ import type { PrivateKeys } from './legacy-format.ts'
 import { headBytes } from './legacy-stream.ts'
 import type { LegacyStream, LegacyStreamFormat } from './legacy-stream.ts'
 import { openBodyStream } from './openpgp-body.ts'
+import { Bzip2Error } from './openpgp-content.ts'
 import { streamWithGpg } from './openpgp-gpg.ts'
 import type { GpgSettings } from './openpgp-gpg.ts'
 import { isPgpMessage, readPgpMessage } from './openpgp-message.ts'
+import type { PgpMessage } from './openpgp-message.ts'
+import type { Pieces } from './openpgp-pieces.ts'
 import { unwrapSessionKeys } from './openpgp-session-key.ts'
-import { describePgp, pgpLabel, unreadable } from './openpgp.ts'
+import { describePgp, openPgp, pgpLabel, unreadable } from './openpgp.ts'
 
-/** @param gpg Opens them in place of the private keys of the run. */
-export function openPgpStreamFormat(gpg?: GpgSettings): LegacyStreamFormat {
+/** Messages that end within so many bytes are read as a whole, with every cipher and compression. */
+const defaultWholeBytes = 16 * 1024 * 1024
+
+interface HowToOpen {
+  readonly gpg: GpgSettings | undefined
+  readonly wholeBytes: number
+}
+
+/**
+ * @param gpg Opens them in place of the private keys of the run.
+ * @param testingWholeBytes Instead of 16 MiB.
+ */
+export function openPgpStreamFormat(
+  gpg?: GpgSettings,
+  testingWholeBytes = defaultWholeBytes,
+): LegacyStreamFormat {
+  const how = { gpg, wholeBytes: testingWholeBytes }
   return {
     name: 'openpgp',
     recognize(head) {
       if (isPgpMessage(head))
         return streamOf(
-          gpg,
+          how,
           () => head,
           (source) => source,
         )
       if (!isArmored(head, pgpLabel)) return undefined
       return streamOf(
-        gpg,
+        how,
         () => (head.length < headBytes ? readArmor(head, pgpLabel) : new ArmorReader(pgpLabel).push(head)),
         (source) => streamArmor(source, pgpLabel),
       )
@@ -33,12 +51,16 @@ export function openPgpStreamFormat(gpg?: GpgSettings): LegacyStreamFormat {
   }
 }
 
+interface Opening extends HowToOpen {
+  readonly isAuthenticated: boolean
+}
+
 type Undress = (source: AsyncIterable<Uint8Array>) => AsyncIterable<Uint8Array>
 
-function streamOf(gpg: GpgSettings | undefined, readHead: () => Uint8Array, undress: Undress): LegacyStream {
+function streamOf(how: HowToOpen, readHead: () => Uint8Array, undress: Undress): LegacyStream {
   try {
     const about = describePgp(readPgpMessage(readHead()))
-    return { ...about, open: (source, keys) => open(undress(source), keys, about.isAuthenticated, gpg) }
+    return { ...about, open: (source, keys) => open(undress(source), keys, { ...how, ...about }) }
   } catch (error) {
     if (!(error instanceof LegacyError)) throw error
     return { ...unreadable, open: () => failing(error) }
@@ -50,46 +72,49 @@ async function* failing(error: LegacyError): AsyncGenerator<Uint8Array, void, vo
   throw error
 }
 
-async function* open(
-  source: AsyncIterable<Uint8Array>,
-  keys: PrivateKeys,
-  isAuthenticated: boolean,
-  gpg: GpgSettings | undefined,
-): AsyncGenerator<Uint8Array, void, void> {
+async function* open(source: AsyncIterable<Uint8Array>, keys: PrivateKeys, how: Opening): Pieces {
   const pieces = source[Symbol.asyncIterator]()
   try {
-    let start = Buffer.alloc(0)
+    const found: Uint8Array[] = []
+    let size = 0
     let isWhole = false
-    while (start.length < headBytes && !isWhole) {
+    while (size <= how.wholeBytes && !isWhole) {
       const { done, value } = await pieces.next()
       if (done === true) isWhole = true
-      else start = Buffer.concat([start, value])
+      else {
+        found.push(value)
+        size += value.length
+      }
     }
+    const start = Buffer.concat(found)
+    found.length = 0
     const message = readPgpMessage(start)
     // The object is read a second time, and somebody may have decided by what was said of it at first.
-    if (describePgp(message).isAuthenticated !== isAuthenticated)
+    if (describePgp(message).isAuthenticated !== how.isAuthenticated)
       throw malformed('it changed while it was read')
-    if (gpg !== undefined) {
-      yield* streamWithGpg(rest(start, pieces), message.container, gpg)
-      return
-    }
-    // Of several keys the checksum decides: the body is read once.
-    const [sessionKey] = unwrapSessionKeys(message, keys)
-    if (sessionKey === undefined) throw cannotOpen()
-    try {
-      yield* openBodyStream(rest(start.subarray(message.at), pieces), message.container, sessionKey)
-    } finally {
-      sessionKey.key.fill(0)
-    }
+    if (how.gpg !== undefined) yield* streamWithGpg(rest(start, pieces), message.container, how.gpg)
+    else if (isWhole) yield await openPgp(start, message, keys)
+    else yield* openLarge(rest(start.subarray(message.at), pieces), message, keys)
   } finally {
     await pieces.return?.()
   }
 }
 
-async function* rest(
-  start: Uint8Array,
-  pieces: AsyncIterator<Uint8Array>,
-): AsyncGenerator<Uint8Array, void, void> {
+async function* openLarge(packet: Pieces, message: PgpMessage, keys: PrivateKeys): Pieces {
+  // Of several keys the checksum decides: the body is read once.
+  const [sessionKey] = unwrapSessionKeys(message, keys)
+  if (sessionKey === undefined) throw cannotOpen()
+  try {
+    yield* openBodyStream(packet, message.container, sessionKey)
+  } catch (error) {
+    if (!(error instanceof Bzip2Error)) throw error
+    throw new LegacyError('unsupported', 'BZip2 of this size is not read: gpg reads it (program: gpg)')
+  } finally {
+    sessionKey.key.fill(0)
+  }
+}
+
+async function* rest(start: Uint8Array, pieces: AsyncIterator<Uint8Array>): Pieces {
   yield Uint8Array.from(start)
   for (;;) {
     const { done, value } = await pieces.next()

@@ -27,7 +27,7 @@ type OpenMessage = (bytes: Uint8Array, message: PgpMessage, keys: PrivateKeys) =
  */
 export function openPgpFormat(gpg?: GpgSettings): LegacyFormat {
   const open: OpenMessage =
-    gpg === undefined ? openWithKeys : async (bytes, message) => await openWithGpg(bytes, message, gpg)
+    gpg === undefined ? openPgp : async (bytes, message) => await openWithGpg(bytes, message, gpg)
   return {
     name: 'openpgp',
     recognize([cell]) {
@@ -91,7 +91,16 @@ export function describePgp({ recipients, container, cipher, mode }: PgpMessage)
   }
 }
 
-async function openWithKeys(bytes: Uint8Array, message: PgpMessage, keys: PrivateKeys): Promise<Uint8Array> {
+/**
+ * Opens a message that is in memory.
+ *
+ * @throws LegacyError
+ */
+export async function openPgp(
+  bytes: Uint8Array,
+  message: PgpMessage,
+  keys: PrivateKeys,
+): Promise<Uint8Array> {
   const packet = onlyPacket(bytes, message.at)
   for (const sessionKey of unwrapSessionKeys(message, keys)) {
     try {

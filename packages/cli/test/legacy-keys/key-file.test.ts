@@ -59,7 +59,7 @@ describe('one private key', () => {
       '-----BEGIN OPENSSH PRIVATE KEY-----\nAAAA\n-----END OPENSSH PRIVATE KEY-----\n',
       /OpenSSH key, and is damaged/,
     ],
-    ['a key of OpenPGP', '-----BEGIN PGP PRIVATE KEY BLOCK-----\n', /OpenPGP/],
+    ['a public key of OpenPGP', '-----BEGIN PGP PUBLIC KEY BLOCK-----\n', /gpg --export-secret-keys/],
     ['the beginning of PKCS #12', Buffer.from('3082010002010330', 'hex'), /damaged or cut/],
     [
       'a key of another kind',
