@@ -54,6 +54,8 @@ const maxRecipients = 1000
 
 const envelopedData = '1.2.840.113549.1.7.3'
 const authEnvelopedData = '1.2.840.113549.1.9.16.1.23'
+/** PKCS #7 version 1.5 (RFC 2315 §11); CMS has left it out. */
+const signedAndEnvelopedData = '1.2.840.113549.1.7.4'
 
 /** Whether bytes begin as a ContentInfo of one of the two; 40 bytes of it are enough. */
 export function isCmsStart(bytes: Uint8Array): boolean {
@@ -73,7 +75,7 @@ export function isCmsStart(bytes: Uint8Array): boolean {
 }
 
 function isEnveloped(id: string): boolean {
-  return id === envelopedData || id === authEnvelopedData
+  return [envelopedData, authEnvelopedData, signedAndEnvelopedData].includes(id)
 }
 
 /**
@@ -86,6 +88,9 @@ export function readCmsMessage(bytes: Uint8Array): CmsMessage {
   const cursor = new BerCursor(bytes)
   cursor.enter(berSequence, 'content info')
   const type = objectIdText(cursor.primitive(berObjectIdentifier, 'content type'))
+  if (type === signedAndEnvelopedData) {
+    throw new LegacyError('unsupported', 'SignedAndEnvelopedData is not read')
+  }
   if (!isEnveloped(type)) throw malformed('no enveloped data')
   cursor.enter(berContext(0) | berConstructed, 'content')
   cursor.enter(berSequence, 'enveloped data')

@@ -123,6 +123,36 @@ describe('CMS from plan to verify', () => {
     expect(space.list()).not.toContain('rows.ndjson.longhold')
   })
 
+  test('keys and certificates in files of their own, in one directory', async () => {
+    using directory = new Directory()
+    using space = new Workspace()
+    const mine = certify(directory, { key: oldKey })
+    const others = certify(directory, { key: otherKey })
+    const values = [mine, others].map((one) => opensslEncrypt('value', [one]).toString('base64'))
+    const where = await prepare(space, [], values)
+    mkdirSync(space.file('keys'))
+    const files = {
+      'a.key': others.keyPem,
+      'b.key': mine.keyPem,
+      'c.crt': mine.certificatePem,
+      'd.crt': others.certificatePem,
+    }
+    for (const [name, content] of Object.entries(files)) space.write(`keys/${name}`, content)
+    const run = [
+      'reencrypt',
+      'run',
+      ...where,
+      '--format',
+      'cms',
+      '--execute',
+      '--json',
+      '--accept-unauthenticated',
+    ]
+    const answer = await space.ok([...run, '--private-key', 'keys'])
+    expect(answerOf(answer.stdout)).toMatchObject({ migrated: 2, dead: 0 })
+    expect(answer.stderr).not.toMatch(/left out/)
+  })
+
   test('a witness in longhold.yaml stands in for a tag', async () => {
     using directory = new Directory()
     using space = new Workspace()
