@@ -2,8 +2,9 @@
 
 import { builtInFormats } from '../formats/built-in.ts'
 import type { BuiltInFormat, BuiltInName } from '../formats/built-in.ts'
-import { declaredFormat, layoutColumns } from '../formats/declared.ts'
-import type { DeclaredLayout } from '../formats/declared.ts'
+import { layoutColumns } from '../formats/declared-layout.ts'
+import type { DeclaredLayout } from '../formats/declared-layout.ts'
+import { declaredFormat } from '../formats/declared.ts'
 import { LegacyError } from '../formats/legacy-format.ts'
 import type { LegacyFormat } from '../formats/legacy-format.ts'
 

@@ -11,16 +11,25 @@ interface GcmInput {
   /** 12 bytes, where the format does not say otherwise. */
   readonly iv: Uint8Array
   readonly ciphertext: Uint8Array
-  /** Exactly 16 bytes: the caller checks, since older runtimes accept fewer. */
+  /** As many bytes as are declared: the caller checks, since older runtimes accept fewer. */
   readonly tag: Uint8Array
   readonly aad: Uint8Array
+  /** Undefined: 16. */
+  readonly tagBytes?: number
 }
 
 /** The plaintext, or undefined when the tag does not fit. Nothing is released before the tag was checked. */
-export function openGcm({ key, iv, ciphertext, tag, aad }: GcmInput): Buffer | undefined {
+export function openGcm({
+  key,
+  iv,
+  ciphertext,
+  tag,
+  aad,
+  tagBytes = gcmTagBytes,
+}: GcmInput): Buffer | undefined {
   const cipher = gcmCipherOf(key)
-  if (cipher === undefined || tag.length !== gcmTagBytes) return undefined
-  const decipher = createDecipheriv(cipher, key, iv, { authTagLength: gcmTagBytes })
+  if (cipher === undefined || tag.length !== tagBytes) return undefined
+  const decipher = createDecipheriv(cipher, key, iv, { authTagLength: tagBytes })
   decipher.setAuthTag(tag)
   if (aad.length > 0) decipher.setAAD(aad)
   const plaintext = decipher.update(ciphertext)
@@ -46,6 +55,14 @@ export function openCbc(key: Uint8Array, iv: Uint8Array, ciphertext: Uint8Array)
   } finally {
     start.fill(0)
   }
+}
+
+/** The plaintext, whatever the key is; undefined for keys of no size that AES has. */
+export function openCtr(key: Uint8Array, iv: Uint8Array, ciphertext: Uint8Array): Buffer | undefined {
+  const cipher = cbcCiphers[key.length]?.replace('cbc', 'ctr')
+  if (cipher === undefined) return undefined
+  const decipher = createDecipheriv(cipher, key, iv)
+  return Buffer.concat([decipher.update(ciphertext), decipher.final()])
 }
 
 export function gcmCipherOf(key: Uint8Array) {

@@ -1,6 +1,6 @@
 /** The parts of a declared layout, read out of cells: columns, members of JSON in a column, and their spellings. */
 
-import { parseStrictObject } from '../json-text.ts'
+import { isObject, parseStrictObject } from '../json-text.ts'
 import { decodeText } from './encodings.ts'
 import type { Encoding } from './encodings.ts'
 import { malformed } from './legacy-format.ts'
@@ -25,9 +25,32 @@ export class Parts {
     this.#indexOf = indexOf
   }
 
-  /** True when the place names no member, or one that is there as text. */
-  hasMember(place: PartPlace, cells: readonly Cell[]): boolean {
-    return place.member === undefined || this.#member(place, cells) !== undefined
+  /** True when there is something; of a member, when it is text. */
+  isThere(place: PartPlace, cells: readonly Cell[]): boolean {
+    return this.#cell(place, cells) !== null
+  }
+
+  /** The texts of a JSON object in a column, or in a member of one, by name. */
+  membersOf(place: PartPlace, cells: readonly Cell[]): ReadonlyMap<string, string> {
+    const object =
+      place.member === undefined
+        ? this.#object(place.column, cells)
+        : this.#object(place.column, cells)?.[place.member]
+    const texts = isObject(object) ? Object.entries(object) : []
+    return new Map(texts.filter((pair): pair is [string, string] => typeof pair[1] === 'string'))
+  }
+
+  /** Whether the bytes of a part begin so; only its first characters are decoded. */
+  startsWith(place: PartPlace, cells: readonly Cell[], start: Uint8Array): boolean {
+    const cell = this.#cell(place, cells)
+    const isBytes = cell instanceof Uint8Array && place.encoding === 'binary'
+    if (isBytes) return start.every((byte, index) => cell[index] === byte)
+    if (place.encoding === 'binary') return false
+    const text = cell instanceof Uint8Array ? Buffer.from(cell.subarray(0, 64)).toString('latin1') : cell
+    if (typeof text !== 'string') return false
+    // Four characters of base64 are three bytes, and Node's decoder skips line ends.
+    const head = Buffer.from(text.slice(0, 64), place.encoding)
+    return start.every((byte, index) => head[index] === byte)
   }
 
   textOf(place: PartPlace, cells: readonly Cell[]): string | undefined {
@@ -64,6 +87,12 @@ export class Parts {
   }
 
   #member({ column, member = '' }: PartPlace, cells: readonly Cell[]): string | undefined {
+    const object = this.#object(column, cells)
+    const value = object !== undefined && Object.hasOwn(object, member) ? object[member] : undefined
+    return typeof value === 'string' ? value : undefined
+  }
+
+  #object(column: string, cells: readonly Cell[]): Readonly<Record<string, unknown>> | undefined {
     const cell = cells[this.#indexOf(column)]
     if (typeof cell !== 'string' && !(cell instanceof Uint8Array)) return undefined
     // Several parts of one record stand in one text: it is parsed once.
@@ -71,9 +100,7 @@ export class Parts {
       this.#parsed = parseObject(typeof cell === 'string' ? cell : new TextDecoder().decode(cell))
       this.#parsedCell = cell
     }
-    const object = this.#parsed
-    const value = object !== undefined && Object.hasOwn(object, member) ? object[member] : undefined
-    return typeof value === 'string' ? value : undefined
+    return this.#parsed
   }
 }
 

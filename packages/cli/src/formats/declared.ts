@@ -6,77 +6,15 @@
 import { createHash } from 'node:crypto'
 
 import { parseStrictJson } from '../json-text.ts'
-import { cbcIvBytes, gcmIvBytes, gcmTagBytes, openCbc, openGcm } from './aes.ts'
+import { prepareBody, saltedMark } from './declared-body.ts'
+import type { OpenBody } from './declared-body.ts'
+import { isTold, layoutColumns, ownPlaces, wrappedKeyPlaces } from './declared-layout.ts'
+import type { DeclaredLayout } from './declared-layout.ts'
 import { Parts } from './declared-parts.ts'
-import type { PartPlace } from './declared-parts.ts'
+import { decodeText } from './encodings.ts'
+import { fernetVersion } from './fernet.ts'
 import { cannotOpen, LegacyError, malformed, maxPlaintextBytes, tooLarge } from './legacy-format.ts'
-import type {
-  Cell,
-  LegacyFormat,
-  LegacyValue,
-  OaepParameters,
-  PrivateKey,
-  PrivateKeys,
-} from './legacy-format.ts'
-
-/** `front`: the first 12 bytes of the ciphertext part, 16 for CBC. */
-export type IvPlace = PartPlace | 'front'
-/** `end`: the last 16 bytes of the ciphertext part. `none`: the cipher has no tag. */
-export type TagPlace = PartPlace | 'end' | 'none'
-
-export type AadPart = PartPlace | { readonly bytes: Uint8Array }
-
-/** What tells a right plaintext from a wrong one where the cipher does not. */
-export type Witness =
-  | { readonly kind: 'sha256'; readonly place: PartPlace }
-  | { readonly kind: 'starts-with'; readonly bytes: Uint8Array }
-  | { readonly kind: 'json' }
-
-interface CipherFacts {
-  readonly mode: 'gcm' | 'cbc'
-  readonly keyBytes: number
-}
-
-const ciphers = {
-  'aes-128-gcm': { mode: 'gcm', keyBytes: 16 },
-  'aes-192-gcm': { mode: 'gcm', keyBytes: 24 },
-  'aes-256-gcm': { mode: 'gcm', keyBytes: 32 },
-  'aes-128-cbc': { mode: 'cbc', keyBytes: 16 },
-  'aes-192-cbc': { mode: 'cbc', keyBytes: 24 },
-  'aes-256-cbc': { mode: 'cbc', keyBytes: 32 },
-} as const satisfies Record<string, CipherFacts>
-
-export type BodyCipher = keyof typeof ciphers
-
-/** What a layout must say about its tag: a tag with GCM, none with CBC. */
-export function modeOf(cipher: string): 'gcm' | 'cbc' | undefined {
-  return Object.hasOwn(ciphers, cipher) ? ciphers[cipher as BodyCipher].mode : undefined
-}
-
-/** Plain data, so that it can go to a worker. */
-export interface DeclaredLayout {
-  readonly name: string
-  readonly wrappedKey: PartPlace
-  readonly iv: IvPlace
-  readonly ciphertext: PartPlace
-  readonly tag: TagPlace
-  readonly keyId: PartPlace | undefined
-  readonly oaep: OaepParameters
-  readonly cipher: BodyCipher
-  readonly witness: Witness | undefined
-  /** Joined without anything between. Empty: none. */
-  readonly aad: readonly AadPart[]
-}
-
-/** The columns that a layout occupies, which are replaced, and those that it only reads. */
-export function layoutColumns(layout: DeclaredLayout): { own: readonly string[]; read: readonly string[] } {
-  const own = new Set([layout.ciphertext.column, layout.wrappedKey.column])
-  for (const place of [layout.iv, layout.tag]) if (typeof place !== 'string') own.add(place.column)
-  const read = layout.aad.flatMap((part) => ('column' in part ? [part.column] : []))
-  if (layout.keyId !== undefined) read.push(layout.keyId.column)
-  if (layout.witness?.kind === 'sha256') read.push(layout.witness.place.column)
-  return { own: [...own], read: [...new Set(read)].filter((column) => !own.has(column)) }
-}
+import type { Cell, LegacyFormat, LegacyValue, PrivateKey, PrivateKeys } from './legacy-format.ts'
 
 /**
  * @param columns Names of the cells that `recognize` will be given; the value to be replaced is the first.
@@ -89,125 +27,212 @@ export function declaredFormat(layout: DeclaredLayout, columns: readonly string[
     return index
   }
   const { own, read } = layoutColumns(layout)
-  const ownAt = own.map(indexOf)
-  read.forEach(indexOf)
+  for (const column of [...own, ...read]) indexOf(column)
+  const needed = ownPlaces(layout)
   const parts = new Parts(indexOf)
   return {
     name: layout.name,
     recognize(cells) {
-      if (ownAt.some((index) => (cells[index] ?? null) === null)) return undefined
-      // Other JSON in the column is not taken for it.
-      const places = [layout.wrappedKey, layout.ciphertext, layout.iv, layout.tag]
-      if (!places.every((place) => typeof place === 'string' || parts.hasMember(place, cells)))
-        return undefined
-      return valueOf(layout, parts, cells)
+      // Other JSON in the column is not taken for it, nor is a body that begins differently.
+      if (!needed.every((place) => parts.isThere(place, cells))) return undefined
+      if (!hasWrappedKey(layout, parts, cells)) return undefined
+      return beginsRightly(layout, parts, cells) ? valueOf(layout, parts, cells) : undefined
     },
   }
 }
 
+function hasWrappedKey({ wrappedKey }: DeclaredLayout, parts: Parts, cells: readonly Cell[]): boolean {
+  if (wrappedKey === undefined) return true
+  if ('byKeyId' in wrappedKey) return parts.membersOf(wrappedKey.byKeyId, cells).size > 0
+  return wrappedKeyPlaces(wrappedKey).some((place) => parts.isThere(place, cells))
+}
+
+/** Of ciphers whose bodies begin with the same bytes. */
+function beginsRightly(layout: DeclaredLayout, parts: Parts, cells: readonly Cell[]): boolean {
+  const start =
+    layout.cipher === 'fernet'
+      ? Buffer.from([fernetVersion])
+      : layout.password === undefined
+        ? undefined
+        : saltedMark
+  return start === undefined || parts.startsWith(layout.ciphertext, cells, start)
+}
+
 function valueOf(layout: DeclaredLayout, parts: Parts, cells: readonly Cell[]): LegacyValue {
-  const { hash, mgf1Hash } = layout.oaep
-  const id = layout.keyId === undefined ? undefined : parts.textOf(layout.keyId, cells)
   return {
-    keyId: id,
-    wrapping: `RSA-OAEP ${hash}${mgf1Hash === hash ? '' : `, MGF1 ${mgf1Hash}`}`,
-    body: layout.cipher + (layout.witness === undefined ? '' : `, witness ${layout.witness.kind}`),
+    keyId: keyIdOf(layout, parts, cells),
+    wrapping: wrappingOf(layout),
+    body: bodyOf(layout),
     isAuthenticated: isTold(layout),
-    open: (keys) => open(layout, parts, cells, keys, id),
+    open: (keys) => open(layout, parts, cells, keys),
   }
 }
 
-/** True when a wrong key or an altered body cannot pass. */
-function isTold({ cipher, witness }: DeclaredLayout): boolean {
-  return ciphers[cipher].mode === 'gcm' || witness !== undefined
+function wrappingOf({ padding }: DeclaredLayout): string {
+  if (padding === 'pkcs1') return 'RSA pkcs1'
+  const { hash, mgf1Hash } = padding
+  return `RSA-OAEP ${hash}${mgf1Hash === hash ? '' : `, MGF1 ${mgf1Hash}`}`
 }
 
-function open(
-  layout: DeclaredLayout,
-  parts: Parts,
-  cells: readonly Cell[],
-  keys: PrivateKeys,
-  keyId: string | undefined,
-): Uint8Array {
-  const wrappedKey = parts.bytesOf(layout.wrappedKey, cells, 'wrapped key')
-  const openBody =
-    ciphers[layout.cipher].mode === 'gcm' ? gcmBody(layout, parts, cells) : cbcBody(layout, parts, cells)
-  for (const key of meantKeys(layout, keys, keyId, wrappedKey.length)) {
-    const dataKey = key.unwrapOaep(wrappedKey, layout.oaep)
-    if (dataKey === undefined) continue
-    const plaintext = dataKey.length === ciphers[layout.cipher].keyBytes ? openBody(dataKey) : undefined
-    dataKey.fill(0)
+function bodyOf({ cipher, password, mac, witness, tagBytes = 16 }: DeclaredLayout): string {
+  return [
+    cipher === 'rsa' ? 'RSA over the data' : cipher,
+    ...(password === undefined ? [] : ['password']),
+    ...(tagBytes === 16 ? [] : [`tag of ${tagBytes} bytes`]),
+    ...(mac === undefined ? [] : [`HMAC ${mac.hash}`]),
+    ...(witness === undefined ? [] : [`witness ${witness.kind}`]),
+  ].join(', ')
+}
+
+/** One wrapping of the data key, or of the data. */
+interface Wrapped {
+  readonly keyId: string | undefined
+  readonly bytes: () => Uint8Array
+}
+
+/** Of all recipients that a value has. */
+function wrappedIn(layout: DeclaredLayout, parts: Parts, cells: readonly Cell[]): readonly Wrapped[] {
+  const { wrappedKey } = layout
+  const keyId = layout.keyId === undefined ? undefined : parts.textOf(layout.keyId, cells)
+  if (wrappedKey === undefined) return [{ keyId, bytes: () => new Uint8Array() }]
+  if ('column' in wrappedKey) {
+    return [{ keyId, bytes: () => parts.bytesOf(wrappedKey, cells, 'wrapped key') }]
+  }
+  if ('byKeyId' in wrappedKey) {
+    const { encoding } = wrappedKey.byKeyId
+    return [...parts.membersOf(wrappedKey.byKeyId, cells)].map(([name, text]) => ({
+      keyId: name,
+      bytes() {
+        const bytes = encoding === 'binary' ? undefined : decodeText(text, encoding)
+        if (bytes === undefined) throw malformed(`the wrapped key is not ${encoding}`)
+        return bytes
+      },
+    }))
+  }
+  return wrappedKey
+    .filter(({ place }) => parts.isThere(place, cells))
+    .map((one) => ({ keyId: one.keyId, bytes: () => parts.bytesOf(one.place, cells, 'wrapped key') }))
+}
+
+function keyIdOf(layout: DeclaredLayout, parts: Parts, cells: readonly Cell[]): string | undefined {
+  return wrappedIn(layout, parts, cells)[0]?.keyId
+}
+
+function open(layout: DeclaredLayout, parts: Parts, cells: readonly Cell[], keys: PrivateKeys): Uint8Array {
+  const wrapped = wrappedIn(layout, parts, cells)
+  if (layout.cipher === 'rsa') return openBlocks(layout, parts, cells, keys, wrapped)
+  const openBody = prepareBody(layout, parts, cells)
+  for (const [key, bytes] of meantKeys(layout, keys, wrapped)) {
+    const unwrapped = unwrapWith(layout, key, bytes)
+    if (unwrapped === undefined) continue
+    const plaintext = openWith(layout, unwrapped, key, openBody)
     if (plaintext !== undefined && isWitnessed(layout, parts, cells, plaintext)) return plaintext
     plaintext?.fill(0)
   }
   throw cannotOpen()
 }
 
-/** Several keys are tried only where a wrong one cannot pass. */
+function unwrapWith({ padding }: DeclaredLayout, key: PrivateKey, bytes: Uint8Array): Uint8Array | undefined {
+  return padding === 'pkcs1' ? key.unwrapPkcs1(bytes) : key.unwrapOaep(bytes, padding)
+}
+
+/** Wipes what was unwrapped. */
+function openWith(
+  layout: DeclaredLayout,
+  unwrapped: Uint8Array,
+  key: PrivateKey,
+  openBody: OpenBody,
+): Uint8Array | undefined {
+  const dataKey = spelt(layout, unwrapped)
+  try {
+    return dataKey === undefined ? undefined : openBody(dataKey, (bytes) => unwrapWith(layout, key, bytes))
+  } finally {
+    unwrapped.fill(0)
+    dataKey?.fill(0)
+  }
+}
+
+/** The data key, where it was wrapped as text; programs leave a line end behind it. */
+function spelt({ dataKeyEncoding }: DeclaredLayout, unwrapped: Uint8Array): Uint8Array | undefined {
+  if (dataKeyEncoding === undefined) return unwrapped
+  const text = Buffer.from(unwrapped)
+    .toString('latin1')
+    .replace(/\r?\n$/, '')
+  return decodeText(text, dataKeyEncoding)
+}
+
+/** Several keys, or recipients, are tried only where a wrong one cannot pass. */
 function meantKeys(
   layout: DeclaredLayout,
   keys: PrivateKeys,
-  keyId: string | undefined,
-  wrappedBytes: number,
-): readonly PrivateKey[] {
-  const candidates = keys.candidates(keyId)
-  if (candidates.length === 0) {
+  wrapped: readonly Wrapped[],
+): readonly (readonly [PrivateKey, Uint8Array])[] {
+  const pairs = wrapped.flatMap(({ keyId, bytes }) =>
+    keys.candidates(keyId).map((key) => [key, bytes()] as const),
+  )
+  if (pairs.length === 0) {
     throw new LegacyError('no_private_key', 'no private key is meant by its key id')
   }
+  if (pairs.length > 1 && !isTold(layout)) {
+    throw new LegacyError(
+      'unauthenticated',
+      'several private keys could be meant, and nothing would tell a wrong one',
+    )
+  }
+  const fitting = pairs.filter(([key, bytes]) => key.modulusBytes === bytes.length)
+  if (fitting.length === 0) {
+    const sizes = [...new Set(pairs.map(([{ modulusBytes }]) => modulusBytes))].join(' or ')
+    throw malformed(`the wrapped key has ${pairs[0]?.[1].length ?? 0} bytes, the private key wants ${sizes}`)
+  }
+  return fitting
+}
+
+/** RSA over the data itself: blocks as long as the key, one after the other. */
+function openBlocks(
+  layout: DeclaredLayout,
+  parts: Parts,
+  cells: readonly Cell[],
+  keys: PrivateKeys,
+  wrapped: readonly Wrapped[],
+): Uint8Array {
+  const ciphertext = parts.bytesOf(layout.ciphertext, cells, 'ciphertext')
+  const candidates = wrapped.flatMap(({ keyId }) => keys.candidates(keyId))
+  if (candidates.length === 0)
+    throw new LegacyError('no_private_key', 'no private key is meant by its key id')
   if (candidates.length > 1 && !isTold(layout)) {
     throw new LegacyError(
       'unauthenticated',
       'several private keys could be meant, and nothing would tell a wrong one',
     )
   }
-  if (candidates.every(({ modulusBytes }) => modulusBytes !== wrappedBytes)) {
-    const sizes = [...new Set(candidates.map(({ modulusBytes }) => modulusBytes))].join(' or ')
-    throw malformed(`the wrapped key has ${wrappedBytes} bytes, the private key wants ${sizes}`)
+  const fits = ({ modulusBytes }: PrivateKey) =>
+    ciphertext.length > 0 && ciphertext.length % modulusBytes === 0
+  if (!candidates.some(fits)) throw malformed('the ciphertext is not a number of whole RSA blocks')
+  if (ciphertext.length > 2 * maxPlaintextBytes) throw tooLarge()
+  for (const key of candidates.filter(fits)) {
+    const plaintext = openWithKey(layout, key, ciphertext)
+    if (plaintext !== undefined && isWitnessed(layout, parts, cells, plaintext)) return plaintext
+    plaintext?.fill(0)
   }
-  return candidates
+  throw cannotOpen()
 }
 
-type OpenBody = (dataKey: Uint8Array) => Uint8Array | undefined
-
-function gcmBody(layout: DeclaredLayout, parts: Parts, cells: readonly Cell[]): OpenBody {
-  const { iv, rest } = splitIv(layout, parts, cells, gcmIvBytes)
-  let ciphertext = rest
-  let tag: Uint8Array
-  if (layout.tag === 'end') {
-    if (rest.length < gcmTagBytes) throw malformed('the ciphertext is shorter than the tag at its end')
-    tag = rest.subarray(rest.length - gcmTagBytes)
-    ciphertext = rest.subarray(0, rest.length - gcmTagBytes)
-  } else if (layout.tag === 'none') throw malformed('the tag is missing')
-  else tag = parts.bytesOf(layout.tag, cells, 'tag')
-  // 96 bits are the rule; other lengths are allowed by SP 800-38D §5.2.1.1 and do occur (16 bytes).
-  if (iv.length < gcmIvBytes || iv.length > 64) {
-    throw malformed('the initialization vector has not 12 to 64 bytes')
-  }
-  if (tag.length !== gcmTagBytes) throw malformed('the authentication tag has not 16 bytes')
-  if (ciphertext.length > maxPlaintextBytes) throw tooLarge()
-  const aad = parts.joined(layout.aad, cells)
-  return (key) => openGcm({ key, iv, ciphertext, tag, aad })
-}
-
-function cbcBody(layout: DeclaredLayout, parts: Parts, cells: readonly Cell[]): OpenBody {
-  const { iv, rest } = splitIv(layout, parts, cells, cbcIvBytes)
-  if (iv.length !== cbcIvBytes) throw malformed('the initialization vector has not 16 bytes')
-  if (rest.length === 0 || rest.length % 16 !== 0)
-    throw malformed('the ciphertext is not a number of whole blocks')
-  if (rest.length > maxPlaintextBytes + 16) throw tooLarge()
-  return (key) => openCbc(key, iv, rest)
-}
-
-function splitIv(
+function openWithKey(
   layout: DeclaredLayout,
-  parts: Parts,
-  cells: readonly Cell[],
-  ivBytes: number,
-): { iv: Uint8Array; rest: Uint8Array } {
-  const ciphertext = parts.bytesOf(layout.ciphertext, cells, 'ciphertext')
-  if (layout.iv !== 'front') return { iv: parts.bytesOf(layout.iv, cells, 'iv'), rest: ciphertext }
-  if (ciphertext.length < ivBytes) throw malformed('the ciphertext is shorter than the vector in front of it')
-  return { iv: ciphertext.subarray(0, ivBytes), rest: ciphertext.subarray(ivBytes) }
+  key: PrivateKey,
+  ciphertext: Uint8Array,
+): Uint8Array | undefined {
+  const blocks: Uint8Array[] = []
+  try {
+    for (let at = 0; at < ciphertext.length; at += key.modulusBytes) {
+      const block = unwrapWith(layout, key, ciphertext.subarray(at, at + key.modulusBytes))
+      if (block === undefined) return undefined
+      blocks.push(block)
+    }
+    return Buffer.concat(blocks)
+  } finally {
+    for (const block of blocks) block.fill(0)
+  }
 }
 
 function isWitnessed(

@@ -2,8 +2,9 @@ import { createCipheriv, createHash, randomBytes } from 'node:crypto'
 
 import { describe, expect, test } from 'vitest'
 
-import { declaredFormat, layoutColumns } from '../../src/formats/declared.ts'
-import type { DeclaredLayout } from '../../src/formats/declared.ts'
+import { layoutColumns } from '../../src/formats/declared-layout.ts'
+import type { DeclaredLayout } from '../../src/formats/declared-layout.ts'
+import { declaredFormat } from '../../src/formats/declared.ts'
 import { LegacyError } from '../../src/formats/legacy-format.ts'
 import type { Cell } from '../../src/formats/legacy-format.ts'
 import {
@@ -85,7 +86,7 @@ describe('a layout of several columns', () => {
   })
 
   test('the MGF1 hash must be the declared one', () => {
-    const assumed = { ...javaLayout, oaep: { ...javaOaep, mgf1Hash: 'sha256' } } as const
+    const assumed = { ...javaLayout, padding: { ...javaOaep, mgf1Hash: 'sha256' } } as const
     expect(attempt(assumed, javaCells)).toBe('cannot_open')
   })
 })
@@ -163,7 +164,7 @@ describe('other places and spellings', () => {
     const sealed = sealParts('labelled', 'v1:ann:7', { oaep })
     const labelled: DeclaredLayout = {
       ...layout,
-      oaep,
+      padding: oaep,
       aad: [
         { bytes: Buffer.from('v1:') },
         { column: 'owner', encoding: 'utf8' },
@@ -174,7 +175,7 @@ describe('other places and spellings', () => {
     const body = text(Buffer.concat([sealed.iv, sealed.ciphertext, sealed.tag]))
     const cells: Cell[] = [body, text(sealed.wrappedKey), null, 7n, 'ann']
     expect(attempt(labelled, cells)).toBe('opened labelled')
-    expect(attempt({ ...labelled, oaep: javaOaep }, cells)).toBe('cannot_open')
+    expect(attempt({ ...labelled, padding: javaOaep }, cells)).toBe('cannot_open')
   })
 
   test('members of JSON in one column', () => {

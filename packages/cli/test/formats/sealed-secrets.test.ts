@@ -1,4 +1,4 @@
-import { createCipheriv, createPublicKey, publicEncrypt, randomBytes } from 'node:crypto'
+import { randomBytes } from 'node:crypto'
 
 import { AlgorithmSuiteIdentifier } from '@aws-crypto/material-management-node'
 import { describe, expect, test } from 'vitest'
@@ -10,6 +10,7 @@ import type { Cell, PrivateKeys } from '../../src/formats/legacy-format.ts'
 import { sealedSecretsFormat } from '../../src/formats/sealed-secrets.ts'
 import { awsEncrypt } from '../support/aws-encrypt.ts'
 import { keySet, makeJwe, oldKey, openNow, otherKey } from '../support/legacy-values.ts'
+import { sealSecret as seal } from '../support/seal-secret.ts'
 
 const columns = ['body', 'namespace', 'name']
 const strict: SealedSecretsSettings = {
@@ -31,19 +32,6 @@ function attempt(
     if (error instanceof LegacyError) return error.code
     throw error
   }
-}
-
-/** An independent generator after `HybridEncrypt` of bitnami-labs/sealed-secrets. */
-function seal(plaintext: string, label: string, key = oldKey): Buffer {
-  const sessionKey = randomBytes(32)
-  const wrapped = publicEncrypt(
-    { key: createPublicKey(key), oaepHash: 'sha256', oaepLabel: Buffer.from(label) },
-    sessionKey,
-  )
-  const length = Buffer.alloc(2)
-  length.writeUInt16BE(wrapped.length)
-  const cipher = createCipheriv('aes-256-gcm', sessionKey, Buffer.alloc(12))
-  return Buffer.concat([length, wrapped, cipher.update(plaintext), cipher.final(), cipher.getAuthTag()])
 }
 
 const base64 = (bytes: Uint8Array) => Buffer.from(bytes).toString('base64')

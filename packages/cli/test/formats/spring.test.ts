@@ -1,11 +1,4 @@
-import {
-  constants,
-  createCipheriv,
-  createPublicKey,
-  pbkdf2Sync,
-  publicEncrypt,
-  randomBytes,
-} from 'node:crypto'
+import { randomBytes } from 'node:crypto'
 
 import { describe, expect, test } from 'vitest'
 
@@ -16,6 +9,7 @@ import { springFormat } from '../../src/formats/spring.ts'
 import { PrivateKeySet } from '../../src/legacy-keys/private-key-set.ts'
 import { hasJava, javaValues } from '../support/java-values.ts'
 import { keySet, makeJwe, oldKey, openNow, otherKey } from '../support/legacy-values.ts'
+import { sealSpring as seal } from '../support/seal-spring.ts'
 
 type Given = Parameters<typeof springSettings.parse>[0]
 
@@ -30,35 +24,6 @@ function attempt(cell: Cell, given: Given = {}, keys: PrivateKeys = keySet(oldKe
     if (error instanceof LegacyError) return error.code
     throw error
   }
-}
-
-/** An independent generator after spring-security's `RsaSecretEncryptor` and `AesBytesEncryptor`. */
-function seal(
-  plaintext: string,
-  {
-    prefix = '',
-    isOaep = false,
-    isStrong = false,
-    salt = Buffer.from('deadbeef', 'hex'),
-    secretBytes = 16,
-  } = {},
-): string {
-  const secret = randomBytes(secretBytes)
-  const padding = isOaep ? constants.RSA_PKCS1_OAEP_PADDING : constants.RSA_PKCS1_PADDING
-  const wrapped = publicEncrypt({ key: createPublicKey(oldKey), padding }, secret)
-  const key = pbkdf2Sync(secret.toString('hex'), salt, 1024, 32, 'sha1')
-  const iv = randomBytes(16)
-  const length = Buffer.alloc(2)
-  length.writeUInt16BE(wrapped.length)
-  const bodyOf = () => {
-    if (!isStrong) {
-      const cipher = createCipheriv('aes-256-cbc', key, iv)
-      return [cipher.update(plaintext), cipher.final()]
-    }
-    const cipher = createCipheriv('aes-256-gcm', key, iv)
-    return [cipher.update(plaintext), cipher.final(), cipher.getAuthTag()]
-  }
-  return `{cipher}${prefix}${Buffer.concat([length, wrapped, iv, ...bodyOf()]).toString('base64')}`
 }
 
 const text = 'a password'

@@ -13,7 +13,7 @@ import type { KeyObject } from 'node:crypto'
 
 import { CompactEncrypt } from 'jose'
 
-import type { DeclaredLayout } from '../../src/formats/declared.ts'
+import type { DeclaredLayout } from '../../src/formats/declared-layout.ts'
 import type { LegacyValue, OaepHash, OaepParameters, PrivateKeys } from '../../src/formats/legacy-format.ts'
 import { hashBytes } from '../../src/legacy-keys/oaep.ts'
 import { PrivateKeySet } from '../../src/legacy-keys/private-key-set.ts'
@@ -79,7 +79,7 @@ export const javaLayout: DeclaredLayout = {
   ciphertext: { column: 'body', encoding: 'base64' },
   tag: 'end',
   keyId: undefined,
-  oaep: javaOaep,
+  padding: javaOaep,
   cipher: 'aes-256-gcm',
   witness: undefined,
   aad: [{ column: 'owner', encoding: 'utf8' }],
