@@ -8,6 +8,7 @@ import { LegacyError } from '../../src/formats/legacy-format.ts'
 import type { PrivateKeys } from '../../src/formats/legacy-format.ts'
 import { headBytes } from '../../src/formats/legacy-stream.ts'
 import { ageEncrypt, hasAge, sshKey, sshKeySet } from '../support/age.ts'
+import { Workspace } from '../support/cli.ts'
 import { keySet, makeJwe, otherKey, openNow } from '../support/legacy-values.ts'
 import { Directory } from '../support/migration.ts'
 import { runTool } from '../support/tools.ts'
@@ -141,6 +142,22 @@ describe.skipIf(!hasAge)('what age writes', () => {
       expect(codeOf(() => read(one))).toBe('cannot_open')
       await expect(stream(one, 10_000)).rejects.toMatchObject({ code: 'cannot_open' })
     }
+  })
+
+  test('lines of NDJSON: run and verify', async () => {
+    using space = new Workspace()
+    const lines = ['a', 'b', 'c'].map((id) => {
+      return { id, secret: ageEncrypt(`secret ${id}`, [mine.recipient], ['--armor']).toString() }
+    })
+    space.write('notes.ndjson', lines.map((line) => `${JSON.stringify(line)}\n`).join(''))
+    await space.cli(['keygen', '--output', 'identity.txt'])
+    space.write('recipients.txt', /lhrecipient1-\S+/u.exec(space.read('identity.txt'))?.[0] ?? '')
+    const target = ['notes.ndjson', '--column', 'secret', '--id', 'id']
+    const keys = ['--private-key', mine.file, '--identity', 'identity.txt', '-R', 'recipients.txt']
+    const run = await space.cli(['reencrypt', 'run', ...target, ...keys, '--execute'])
+    expect(run.stdout + run.stderr).toMatch(/migrated +3\n/)
+    const verify = await space.cli(['reencrypt', 'verify', ...target, '--identity', 'identity.txt'])
+    expect(verify.stdout).toMatch(/opened +3/)
   })
 
   test('neighbours are not recognised', async () => {

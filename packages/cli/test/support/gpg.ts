@@ -36,14 +36,21 @@ export class GpgHome implements Disposable {
   /** An RSA key for signing with a subkey for encryption. */
   makeKey(name: string, { passphrase = '', type = 'RSA', subkeyType = 'RSA' } = {}): void {
     const size = (kind: string, of: string): string =>
-      of === 'RSA' ? `${kind}-Length: 2048\n` : `${kind}-Curve: ${of === 'ECDH' ? 'cv25519' : 'ed25519'}\n`
-    const protection = passphrase === '' ? '%no-protection\n' : `Passphrase: ${passphrase}\n`
-    const main = `Key-Type: ${type}\n${size('Key', type)}Key-Usage: sign\n`
-    const sub = `Subkey-Type: ${subkeyType}\n${size('Subkey', subkeyType)}Subkey-Usage: encrypt\n`
-    this.run(
-      ['--pinentry-mode', 'loopback', '--gen-key'],
-      `${protection}${main}${sub}Name-Real: ${name}\nExpire-Date: 0\n%commit\n`,
-    )
+      of === 'RSA' ? `${kind}-Length: 2048` : `${kind}-Curve: ${of === 'ECDH' ? 'cv25519' : 'ed25519'}`
+    const lines = [
+      ...(passphrase === '' ? ['%no-protection'] : []),
+      `Key-Type: ${type}`,
+      size('Key', type),
+      'Key-Usage: sign',
+      `Subkey-Type: ${subkeyType}`,
+      size('Subkey', subkeyType),
+      'Subkey-Usage: encrypt',
+      ...(passphrase === '' ? [] : [`Passphrase: ${passphrase}`]),
+      `Name-Real: ${name}`,
+      'Expire-Date: 0',
+      '%commit',
+    ]
+    this.run(['--pinentry-mode', 'loopback', '--gen-key'], `${lines.join('\n')}\n`)
   }
 
   exportKey(name: string, { passphrase = '', isArmored = false } = {}): Buffer {
