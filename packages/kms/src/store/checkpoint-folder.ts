@@ -40,17 +40,23 @@ export class CheckpointFolder implements CheckpointCopies {
  *
  * @param path Of one file, or of a folder of them.
  * @param maxLines Of a folder, at most so many, 10 KiB or so each.
- * @throws ServiceError `bad_config` when it cannot be read, or holds none.
+ * @throws ServiceError `bad_config` when it cannot be read, holds none, or one under the name of another: whoever may add
+ * files could hide the newest behind older ones.
  */
 export async function readCheckpointLines(path: string, maxLines: number): Promise<string[]> {
   try {
     if (!(await stat(path)).isDirectory()) return [(await readFile(path, 'utf8')).trim()]
     const names = (await readdir(path)).filter((name) => namePattern.test(name)).toSorted(byTime)
     const lines = await Promise.all(
-      names.slice(0, maxLines).map(async (name) => (await readFile(join(path, name), 'utf8')).trim()),
+      names.slice(0, maxLines).map(async (name) => {
+        const line = (await readFile(join(path, name), 'utf8')).trim()
+        if (nameIn(line) !== name) throw misnamed(join(path, name))
+        return line
+      }),
     )
     if (lines.length > 0) return lines
   } catch (error) {
+    if (error instanceof ServiceError) throw error
     throw new ServiceError('bad_config', `${path} cannot be read (${fileCode(error)})`, {
       hint: 'give a checkpoint of the service, or the folder it keeps them in',
     })
@@ -60,9 +66,26 @@ export async function readCheckpointLines(path: string, maxLines: number): Promi
   })
 }
 
-function nameOf({ checkpoint, createdAt }: CheckpointRow): string {
+function nameOf({ checkpoint, createdAt }: Pick<CheckpointRow, 'checkpoint' | 'createdAt'>): string {
   const time = new Date(createdAt).toISOString().replaceAll(/[-:.]/gu, '')
   return `checkpoint-${String(checkpoint).padStart(8, '0')}-${time}.json`
+}
+
+/** What the file of a line is called; whether somebody signed it, whoever has the key looks at. */
+function nameIn(line: string): string | undefined {
+  try {
+    const { body } = JSON.parse(line) as { body: string }
+    const { number, at } = JSON.parse(body) as { number: number; at: string }
+    return nameOf({ checkpoint: number, createdAt: Date.parse(at) })
+  } catch {
+    return undefined
+  }
+}
+
+function misnamed(path: string): ServiceError {
+  return new ServiceError('bad_config', `${path} is not the checkpoint that its name says`, {
+    hint: 'look at who writes there, and take the file away',
+  })
 }
 
 function byTime(a: string, b: string): number {

@@ -11,7 +11,9 @@ import { dirname } from 'node:path'
 export async function writeWholeFile(path: string, text: string, mode: number): Promise<void> {
   const beside = `${path}.new`
   try {
-    const file = await open(beside, 'w', mode)
+    await removeLeftOver(beside)
+    // Never through a link: whoever may write there has no say in where this goes.
+    const file = await open(beside, 'wx', mode)
     try {
       await file.writeFile(text)
       await file.sync()
@@ -28,6 +30,15 @@ export async function writeWholeFile(path: string, text: string, mode: number): 
   } catch (error) {
     await unlink(beside).catch(() => undefined)
     throw error
+  }
+}
+
+/** What a process left that ended, or somebody put there. */
+async function removeLeftOver(path: string): Promise<void> {
+  try {
+    await unlink(path)
+  } catch (error) {
+    if (fileCode(error) !== 'ENOENT') throw error
   }
 }
 

@@ -1,4 +1,13 @@
-import { copyFileSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import {
+  copyFileSync,
+  lstatSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
 import { join } from 'node:path'
 
 import { KmsClient } from '@longhold/core/kms'
@@ -8,7 +17,7 @@ import { initService } from '../../src/server/init.ts'
 import { startService } from '../../src/server/start.ts'
 import type { ServiceConfig } from '../../src/server/start.ts'
 import { verifyAudit } from '../../src/server/verify-audit.ts'
-import { readCheckpointLines } from '../../src/store/checkpoint-folder.ts'
+import { CheckpointFolder, readCheckpointLines } from '../../src/store/checkpoint-folder.ts'
 import { temporaryDirectory } from '../support/files.ts'
 import { readToken } from '../support/service.ts'
 
@@ -64,6 +73,33 @@ describe('checkpoints that are copied off the host', () => {
       await audit.checkpoint()
       expect(files()).toHaveLength((await audit.listCheckpoints()).length)
     })
+  })
+
+  test('an old one cannot take the place of the newest by a later name', async () => {
+    const { folder, serving, files } = await setUp()
+    await serving(async ({ audit }) => {
+      await audit.checkpoint()
+      await audit.checkpoint()
+    })
+    const [oldest = ''] = files()
+    copyFileSync(join(folder, oldest), join(folder, 'checkpoint-00000099-20990101T000000000Z.json'))
+    await expect(readCheckpointLines(folder, 1)).rejects.toMatchObject({
+      code: 'bad_config',
+      message: expect.stringContaining('is not the checkpoint that its name says') as string,
+    })
+  })
+
+  test('are not written through a link that somebody put there', async () => {
+    const place = temporaryDirectory()
+    const folder = new CheckpointFolder(place)
+    const other = join(place, 'elsewhere')
+    writeFileSync(other, 'kept')
+    const name = 'checkpoint-00000001-20261125T000000000Z.json'
+    symlinkSync(other, join(place, `${name}.new`))
+    await folder.write({ checkpoint: 1, line: 'a line', createdAt: Date.UTC(2026, 10, 25) })
+    expect(readFileSync(other, 'utf8')).toBe('kept')
+    expect(readFileSync(join(place, name), 'utf8')).toBe('a line\n')
+    expect(lstatSync(join(place, name)).mode & 0o777).toBe(0o600)
   })
 
   test('show that database and anchor were put back together, which nothing else does', async () => {

@@ -348,7 +348,7 @@ describe('what is on record', () => {
     ])
     writeFileSync(join(folder, 'checkpoint-99999999-20990101T000000000Z.json'), '{}')
     expect(await checkpoints()).toMatchObject([
-      finding('error', /is no checkpoint of this service/u, /who writes/u),
+      finding('error', /is not the checkpoint that its name says/u, /who writes/u),
     ])
   })
 

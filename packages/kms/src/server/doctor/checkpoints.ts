@@ -1,6 +1,6 @@
 /** Whether checkpoints leave the machine, and whether the database still knows the newest of them. */
 
-import { existsSync } from 'node:fs'
+import { existsSync, readdirSync } from 'node:fs'
 import { relative } from 'node:path'
 
 import { toHex } from '@longhold/core'
@@ -38,7 +38,8 @@ export async function examineCheckpoints(
     line = (await readCheckpointLines(folder, 1))[0]
   } catch (error) {
     if (!(error instanceof ServiceError)) throw error
-    return warning(check, error.message, none)
+    if (readdirSync(folder).length === 0) return warning(check, error.message, none)
+    return failure(check, error.message, error.hint ?? none)
   }
   const newest = bodyOf(line ?? '')
   if (newest === undefined || newest.cluster_id !== toHex(clusterId)) {
