@@ -66,11 +66,12 @@ CREATE TABLE IF NOT EXISTS longhold_run_dead (
   PRIMARY KEY (run_id, locator)
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS longhold_run_originals (
+  id INTEGER PRIMARY KEY,
   run_id TEXT NOT NULL REFERENCES longhold_run (run_id),
   place TEXT NOT NULL,
   cells TEXT NOT NULL,
-  PRIMARY KEY (run_id, place)
-) WITHOUT ROWID`
+  UNIQUE (run_id, place)
+)`
 
 /** The columns that are read or written. A table of the same name made by somebody else has others. */
 const columnsOf: Readonly<Record<string, readonly string[]>> = {
@@ -210,7 +211,9 @@ export class Journal extends JournalReader {
        ON CONFLICT (run_id) DO UPDATE SET ${runColumns.map((name) => `${name} = excluded.${name}`).join(', ')}`,
     )
     this.#insertDead = database.prepare('INSERT OR REPLACE INTO longhold_run_dead VALUES (?, ?, ?, ?, ?)')
-    this.#keepOriginal = database.prepare('INSERT OR REPLACE INTO longhold_run_originals VALUES (?, ?, ?)')
+    this.#keepOriginal = database.prepare(
+      'INSERT OR REPLACE INTO longhold_run_originals (run_id, place, cells) VALUES (?, ?, ?)',
+    )
     this.#countMessages = database.prepare(
       'UPDATE longhold_data_keys SET messages = messages + ?, bytes = bytes + ?, updated_at = ? WHERE key_id = ?',
     )
