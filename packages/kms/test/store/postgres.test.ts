@@ -79,6 +79,19 @@ await describePostgres('PostgreSQL', (makeDatabase) => {
     expect((failure as Error).cause).toBeUndefined()
   })
 
+  test('a trigger that swallows entries of the log: nothing is done', async () => {
+    const { url, pool } = await makeDatabase()
+    const store = await openStore(url)
+    await pool.query(
+      'create function swallow() returns trigger language plpgsql as $$ begin return null; end $$',
+    )
+    await pool.query(
+      'create trigger swallow before insert on longhold_kms.audit_entries for each row execute function swallow()',
+    )
+    expect(await new TestWriter(store).write(newKey('a'))).toBe('chain_moved')
+    expect(await store.row('keys', { key: 'a' })).toBeUndefined()
+  })
+
   test('a connection that the server ends is made anew', async () => {
     const { url, pool } = await makeDatabase()
     const store = await openStore(url)

@@ -164,6 +164,16 @@ describe('when the database cannot be written', () => {
     expect((failure as Error).cause).toBeUndefined()
   })
 
+  test('because a trigger swallows entries of the log: nothing is done', async () => {
+    const path = join(temporaryDirectory(), 'kms.db')
+    const store = openStore(path)
+    const other = new Database(path)
+    other.exec('create trigger swallow before insert on audit_entries begin select raise(ignore); end')
+    other.close()
+    expect(await new TestWriter(store).write(newKey('a'))).toBe('chain_moved')
+    expect(await store.row('keys', { key: 'a' })).toBeUndefined()
+  })
+
   test('after it was closed', async () => {
     const store = SqliteStore.open({ path: join(temporaryDirectory(), 'kms.db') })
     await store.close()

@@ -44,7 +44,13 @@ async function makeCommit(tx: Transaction, commit: Commit): Promise<void> {
   const { head: row, expectedSeq: expected } = audit
   const isNext = await makeWrite(tx, { table: 'audit_heads', row, expected })
   if (!isNext) throw new Refusal('chain_moved')
-  if (audit.entries.length > 0) await tx.insert(auditEntries).values([...audit.entries])
+  if (audit.entries.length === 0) return
+  const written = await tx
+    .insert(auditEntries)
+    .values([...audit.entries])
+    .returning({ seq: auditEntries.seq })
+  // Somebody's trigger can swallow them, and nothing may be answered that is not in the log.
+  if (written.length !== audit.entries.length) throw new Refusal('chain_moved')
 }
 
 /** False where the rows are not as it expects. */

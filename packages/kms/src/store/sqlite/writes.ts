@@ -113,7 +113,10 @@ function makeCommit(writes: Writes, commit: Commit): void {
   const { head: row, expectedSeq } = audit
   const isNext = makeWrite(writes, { table: 'audit_heads', row, expected: expectedSeq })
   if (!isNext) throw new Refusal('chain_moved')
-  for (const entry of audit.entries) writes.insertEntry.run({ ...entry })
+  for (const entry of audit.entries) {
+    // Somebody's trigger can swallow it, and nothing may be answered that is not in the log.
+    if (writes.insertEntry.run({ ...entry }).changes !== 1) throw new Refusal('chain_moved')
+  }
 }
 
 /** False where the rows are not as it expects. */
