@@ -2,8 +2,8 @@
 
 import { LongholdError, equalBytes, toHex } from '@longhold/core'
 
-import { nativeBackend } from '../../packages/core/src/primitives/backend-native.ts'
-import { backend, roundTrips, testingUseBackend } from '../../packages/core/src/primitives/backend.ts'
+import { workingNativeBackend } from '../../packages/core/src/primitives/backend-native.ts'
+import { backend, testingUseBackend } from '../../packages/core/src/primitives/backend.ts'
 import { chunkNonce } from '../../packages/core/src/primitives/cobblestone.ts'
 import { keySchedule } from '../../packages/core/src/primitives/hpke.ts'
 import { operations, suites } from './operations.ts'
@@ -22,8 +22,7 @@ const both: readonly BackendName[] = ['native', 'noble']
 
 /** Those this runtime has: the portable one, and the platform's where it can do all that is asked of it. */
 export function backendsHere(): readonly BackendName[] {
-  const native = nativeBackend()
-  return native !== undefined && roundTrips(native) ? both : ['noble']
+  return workingNativeBackend() === undefined ? ['noble'] : both
 }
 
 /** The names the vectors have for our codes, where they differ by more than a hyphen. */

@@ -1,4 +1,7 @@
-/** Byte helpers, once for the whole library: joining, comparing, integers, text forms. Imports nothing. */
+/** Byte helpers, once for the whole library: joining, comparing, integers, text forms. */
+
+import { nativeBase64url } from './base64-native.ts'
+import type { Base64url } from './base64-native.ts'
 
 const utf8Encoder = new TextEncoder()
 const utf8Decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
@@ -15,7 +18,8 @@ export function isShared({ buffer }: Uint8Array): boolean {
   return !(buffer instanceof ArrayBuffer) && tagOf(buffer) === 'SharedArrayBuffer'
 }
 
-function tagOf(value: object): string {
+/** What `Object.prototype.toString` calls a value: `Uint8Array`, `Null`, or what its class says. */
+export function tagOf(value: unknown): string {
   return Object.prototype.toString.call(value).slice(8, -1)
 }
 
@@ -104,11 +108,6 @@ const alphabet = utf8('ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz01234
 const digits = new Int8Array(128).fill(-1)
 alphabet.forEach((code, value) => (digits[code] = value))
 
-interface Base64url {
-  readonly encode: (bytes: Uint8Array) => string
-  readonly decode: (text: string) => Uint8Array<ArrayBuffer> | undefined
-}
-
 const portable: Base64url = {
   encode(bytes) {
     const text = new Uint8Array(Math.ceil((bytes.length * 4) / 3))
@@ -144,38 +143,7 @@ const portable: Base64url = {
   },
 }
 
-/** Newer than the types and than some runtimes (ES2026). */
-interface NativeBase64 {
-  readonly fromBase64?: (text: string, options: object) => Uint8Array<ArrayBuffer>
-  readonly prototype: { readonly toBase64?: (options: object) => string }
-}
-
-/** The engine's own, some fifteen times as quick; `undefined` where there is none, or one that does something else. */
-function nativeBase64url({ fromBase64, prototype: { toBase64 } }: NativeBase64): Base64url | undefined {
-  if (fromBase64 === undefined || toBase64 === undefined) return undefined
-  const encoding = { alphabet: 'base64url', omitPadding: true }
-  // Strict is right about unused bits alone, and wants the padding.
-  const decoding = { alphabet: 'base64url', lastChunkHandling: 'strict' }
-  const native: Base64url = {
-    // Called so for a Buffer, and for bytes of another realm.
-    encode: (bytes) => toBase64.call(bytes, encoding),
-    decode(text) {
-      if (text.length % 4 === 1) return undefined
-      try {
-        const bytes = fromBase64.call(Uint8Array, text + '='.repeat(-text.length & 3), decoding)
-        // It skips white space and takes padding: there are fewer bytes then than the characters stand for.
-        return bytes.length === Math.floor((text.length * 3) / 4) ? bytes : undefined
-      } catch {
-        return undefined
-      }
-    },
-  }
-  const sample = Uint8Array.of(0xfb, 0xff, 0xfe, 0x00)
-  const works = native.encode(sample) === '-__-AA' && equalBytes(native.decode('-__-AA') ?? alphabet, sample)
-  return works && native.decode('AB') === undefined ? native : undefined
-}
-
-const native = nativeBase64url(Uint8Array as NativeBase64) // the type says what may be there
+const native = nativeBase64url()
 const base64url = native ?? portable
 
 /** Both, for the test that they agree. Not exported by the package. */

@@ -7,10 +7,9 @@
  * - Decrypting in the column type: works while the data key happens to be at hand, cannot know the row's id, and gives a
  *   value one time and something else another time, with one type for both.
  * - Wrapping the database object: sees rows, but has to follow every way Drizzle builds a query, now and later.
- * - An opaque value in between, which is this one. A select always returns `Encrypted<T>`, whether the data key is at hand
- *   or not; `await enc.open(rows)` loads the data keys, takes the row's id from the row, and gives plain rows. An insert
- *   takes what `await enc.row(table, values)` makes, and nothing else: a plain value is an error of types, and at run
- *   time one that names the column. So is comparing the column with anything, which would silently match nothing.
+ * - An opaque value in between, which is this one. A select always returns `Encrypted<T>`; `await enc.open(rows)` loads the
+ *   data keys, takes the row's id from the row, and gives plain rows. An insert takes what `await enc.row(table, values)`
+ *   makes: a plain value is an error of types, and at run time one that names the column. So is comparing the column.
  *
  * What Drizzle does not pass through the column cannot be refused here: comparisons with NULL or with another column,
  * patterns (`like`), placeholders and raw SQL. They match nothing, as ciphertexts do.

@@ -1,6 +1,6 @@
 /** Typed values: a type byte and a payload with one spelling for each value (SPEC §9). */
 
-import { concat, fromUtf8, isBytes, u8, utf8 } from '../bytes.ts'
+import { concat, fromUtf8, isBytes, tagOf, toHex, u8, utf8 } from '../bytes.ts'
 import { LongholdError } from '../errors.ts'
 import { checkBytes } from '../options.ts'
 
@@ -98,28 +98,21 @@ function encodeJson(value: unknown): Uint8Array | undefined {
   }
 }
 
+/** No Map, Set, Promise, function, symbol or bytes. An object of a class is what its properties say, and `JSON.stringify` unwraps
+ *  a Number, a String and a Boolean. */
+const jsonTags = ['Array', 'Boolean', 'Null', 'Number', 'Object', 'String', 'Undefined']
+
 /** `JSON.stringify` writes null or {} for what it cannot hold, and the value would be gone without a word. */
 function keptByJson(this: { readonly [name: string]: unknown }, name: string, value: unknown): unknown {
+  const tag = tagOf(value)
   const isLost =
+    !jsonTags.includes(tag) ||
     (value === null && this[name] instanceof Date) || // an invalid one
-    typeof value === 'function' ||
-    typeof value === 'symbol' ||
-    (typeof value === 'number' && !Number.isFinite(value)) ||
-    (value === undefined && Array.isArray(this)) ||
-    (typeof value === 'object' && value !== null && !isPlain(value))
+    (tag === 'Number' && !Number.isFinite(Number(value))) ||
+    (value === undefined && Array.isArray(this))
   if (isLost) throw badValue('JSON cannot hold it')
   return value
 }
-
-/** An array, an object, or one of a class that says what it is by its properties; no Map, Set, Promise, or bytes. */
-function isPlain(value: object): boolean {
-  if (Array.isArray(value)) return true
-  const tag = Object.prototype.toString.call(value)
-  return tag === '[object Object]' || boxed.has(tag)
-}
-
-/** `JSON.stringify` unwraps them. */
-const boxed: ReadonlySet<string> = new Set(['[object Number]', '[object String]', '[object Boolean]'])
 
 function decodeJson(payload: Uint8Array): unknown {
   const text = fromUtf8(payload)
@@ -137,7 +130,7 @@ const canonicalNan = 0x7ff8000000000000n
 function encodeNumber(value: number): Uint8Array | undefined {
   if (typeof value !== 'number') return undefined
   const payload = new Uint8Array(doubleBytes)
-  const view = new DataView(payload.buffer)
+  const view = viewOf(payload)
   if (Number.isNaN(value)) view.setBigUint64(0, canonicalNan)
   else view.setFloat64(0, value)
   return payload
@@ -168,9 +161,7 @@ function decodeBigint(payload: Uint8Array): bigint | undefined {
   // A leading byte that only repeats the sign is redundant.
   if (second !== undefined && ((first === 0 && second < 0x80) || (first === 0xff && second >= 0x80)))
     return undefined
-  let digits = ''
-  for (const byte of payload) digits += byte.toString(16).padStart(2, '0')
-  return BigInt.asIntN(payload.length * 8, BigInt(`0x${digits}`))
+  return BigInt.asIntN(payload.length * 8, BigInt(`0x${toHex(payload)}`))
 }
 
 const dateBytes = 8

@@ -244,7 +244,7 @@ export function checkPlaintextLength(length: number): void {
       'limit_exceeded',
       `${length} bytes of plaintext, at most ${maxPlaintextBytes} (64 MiB) at once`,
       {
-        hint: 'take a stream: encryptStream and decryptStream, those of a keyring too, have no such limit',
+        hint: 'take a stream: those have no such limit',
       },
     )
   }

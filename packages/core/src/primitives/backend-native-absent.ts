@@ -12,6 +12,10 @@ export function nativeBackend(): Backend | undefined {
   return undefined
 }
 
+export function workingNativeBackend(): Backend | undefined {
+  return undefined
+}
+
 /** Never called: `nativeCrypto` gives nothing to call it with. */
 export function nativeMlKem(crypto: NodeCryptoModule): MlKem {
   return crypto

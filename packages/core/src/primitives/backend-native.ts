@@ -10,6 +10,7 @@ import type { KeyObject } from 'node:crypto'
 import { concat, copyBytes, wipe } from '../bytes.ts'
 import type { AeadKey, Backend, DhGroup, DhPrivateKey, MlKem } from './backend-interface.ts'
 import { hmacFrom } from './hmac-native.ts'
+import { roundTrips } from './round-trips.ts'
 
 // PKCS#8 in front of raw private keys (RFC 5958, RFC 8410, RFC 9935): less than half the price of `raw-seed`,
 // for which OpenSSL tests the pair.
@@ -35,6 +36,12 @@ export function nativeCrypto(): NodeCryptoModule | undefined {
 export function nativeBackend(): Backend | undefined {
   const crypto = nativeCrypto()
   return crypto === undefined ? undefined : backendFrom(crypto)
+}
+
+/** `undefined` where there is no node:crypto, or one that cannot do all that is asked. */
+export function workingNativeBackend(): Backend | undefined {
+  const native = nativeBackend()
+  return native !== undefined && roundTrips(native) ? native : undefined
 }
 
 function backendFrom(crypto: NodeCryptoModule): Backend {

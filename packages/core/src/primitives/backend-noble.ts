@@ -2,18 +2,20 @@
 
 import { gcm } from '@noble/ciphers/aes.js'
 import { hmac } from '@noble/hashes/hmac.js'
-import { sha256, sha384, sha512 } from '@noble/hashes/sha2.js'
+import { sha256, sha512 } from '@noble/hashes/sha2.js'
 import { sha3_256, shake256 } from '@noble/hashes/sha3.js'
 import { ml_kem768 } from '@noble/post-quantum/ml-kem.js'
 import type { KEMPrepared } from '@noble/post-quantum/ml-kem.js'
 
 import { copyBytes, wipe } from '../bytes.ts'
-import type { AeadKey, Backend, DhGroup, DhPrivateKey, Hmac, MlKem } from './backend-interface.ts'
+import type { AeadKey, Backend, DhGroup, DhPrivateKey, HashName, Hmac, MlKem } from './backend-interface.ts'
 import { expandByMac } from './kdf.ts'
 import { randomBytes } from './random.ts'
 import { x25519 } from './x25519-noble.ts'
 
-const hashes = { sha256, sha384, sha512 }
+type NobleHash = typeof sha256 | typeof sha512
+/** What HMAC is made of. A suite with another hash adds it, so that who does not use the suite does not ship it. */
+export const nobleHashes = { sha256, sha512 } as Record<HashName, NobleHash> // nobody asks for SHA-384 but its suite
 
 export const nobleBackend: Backend = {
   name: 'noble',
@@ -21,7 +23,7 @@ export const nobleBackend: Backend = {
   x25519: x25519Group(),
   aes256gcm: nobleAes256gcm,
   hmac: (hash, key) => {
-    const keyed = hmac.create(hashes[hash], key)
+    const keyed = hmac.create(nobleHashes[hash], key)
     const mac: Hmac['mac'] = (...message) => {
       const running = keyed.clone()
       for (const part of message) running.update(part)

@@ -1,16 +1,17 @@
 /**
  * MLKEM1024-P384 (HPKE KEM 0x0051; SPEC §1.2), on both backends. A module of its own, so that who does not use it
- * does not ship its curve.
+ * does not ship its curve and its hash.
  */
 
 import { p384 } from '@noble/curves/nist.js'
+import { sha384 } from '@noble/hashes/sha2.js'
 import { ml_kem1024 } from '@noble/post-quantum/ml-kem.js'
 
 import { copyBytes, utf8 } from '../bytes.ts'
 import type { Backend, DhGroup, DhPrivateKey, MlKem } from './backend-interface.ts'
 import { nativeCrypto, nativeMlKem } from './backend-native.ts'
 import type { NodeCryptoModule } from './backend-native.ts'
-import { nobleMlKem } from './backend-noble.ts'
+import { nobleHashes, nobleMlKem } from './backend-noble.ts'
 import { hybridKem } from './hybrid-kem.ts'
 import type { Kem } from './kem.ts'
 import { randomBytes } from './random.ts'
@@ -26,6 +27,8 @@ const mlKemSizes = { publicKeyBytes: 1568, ciphertextBytes: 1568 }
 
 /** The cofactor is 1, and infinity has no encoding of this form: every point on the curve will do. */
 const checkPublicKey = (): void => undefined
+
+nobleHashes.sha384 = sha384
 
 export const mlKem1024P384: Kem = hybridKem({
   id: 0x0051,

@@ -85,6 +85,7 @@ test.each([
   ['a bigint as JSON', { type: 'json', value: 1n }],
   ['a cycle as JSON', { type: 'json', value: cycle }],
   ['NaN in JSON', { type: 'json', value: { dose: Number.NaN } }],
+  ['a boxed NaN in JSON', { type: 'json', value: [Object(Number.NaN)] }],
   ['infinity as JSON', { type: 'json', value: Number.POSITIVE_INFINITY }],
   ['a Map in JSON', { type: 'json', value: [new Map([['a', 1]])] }],
   ['a Set in JSON', { type: 'json', value: { some: new Set([1]) } }],

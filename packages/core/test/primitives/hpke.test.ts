@@ -7,6 +7,7 @@ import { chunkNonce } from '../../src/primitives/cobblestone.ts'
 import { keySchedule, openBase, sealBase } from '../../src/primitives/hpke.ts'
 import type { HpkeSuite } from '../../src/primitives/hpke.ts'
 import { mlKem768X25519 } from '../../src/primitives/hybrid-kem.ts'
+import '../../src/primitives/mlkem1024-p384.ts' // with SHA-384 for the portable backend
 import { describeBackends } from '../backends.ts'
 import { filled, flipped, hex } from '../samples.ts'
 import { readVectors } from '../vectors.ts'

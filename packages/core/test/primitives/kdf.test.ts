@@ -5,6 +5,7 @@ import { expect, test } from 'vitest'
 import { toHex } from '../../src/bytes.ts'
 import { backend } from '../../src/primitives/backend.ts'
 import { hkdfExpand } from '../../src/primitives/kdf.ts'
+import '../../src/primitives/mlkem1024-p384.ts' // with SHA-384 for the portable backend
 import { describeBackends } from '../backends.ts'
 import { filled, hex, patterned } from '../samples.ts'
 import { casesOf, tally } from '../vectors.ts'
