@@ -7,7 +7,7 @@ import type { Log, LogEntry } from '../http/env.ts'
 /** Characters of log that wait for a reader; later lines are lost. */
 const maxLogBacklog = 4 * 1024 * 1024
 /** Lines are written together, so many bytes at once, and the rest so soon: a write for each takes longer than the line. */
-const minWriteBytes = 4096
+const minWriteBytes = 12 * 1024
 const flushEveryMs = 100
 /** A tenth of a second apart. */
 const maxLastRetries = 10

@@ -141,9 +141,11 @@ export class AuditLog {
   }
 
   async #run(): Promise<void> {
-    // One turn of the event loop: what is decided in it is written together.
-    await new Promise((resolve) => setImmediate(resolve))
-    for (let group = this.#nextGroup(); group.length > 0; group = this.#nextGroup()) {
+    for (;;) {
+      // One turn of the event loop: what is decided in it is written together.
+      await new Promise((resolve) => setImmediate(resolve))
+      const group = this.#nextGroup()
+      if (group.length === 0) break
       const result = await this.#writeGroup(group)
       for (const job of group) job.settle(result)
     }

@@ -25,7 +25,8 @@ export function hmacSha256(key: Secret, message: Uint8Array): Uint8Array {
   inner.fill(0x36, 0, blockBytes)
   outer.fill(0x5c, 0, blockBytes)
   key.use((bytes) => {
-    for (const [index, byte] of bytes.entries()) {
+    for (let index = 0; index < bytes.length; index++) {
+      const byte = bytes[index] ?? 0
       inner[index] = byte ^ 0x36
       outer[index] = byte ^ 0x5c
     }

@@ -83,6 +83,11 @@ export class Ledger implements RowReads {
     if (this.#fault !== undefined) throw this.#fault
   }
 
+  /** For a request that begins: what it reads in this turn of the event loop is at least as new as now. */
+  look(): void {
+    this.#fresh.look()
+  }
+
   async row<T extends TableName>(table: T, key: KeyOf<T>): Promise<Stored<Rows[T]> | undefined> {
     this.requireSound()
     return await this.#fresh.get(nameOf(table, key), async () => {
@@ -154,6 +159,7 @@ export class Ledger implements RowReads {
       const commit = { ...planned, head: sealHead(this.#macs, after), expectedEpoch: before.epoch }
       this.#head = undefined
       const outcome = await this.#store.commit(commit)
+      this.#fresh.written()
       if (outcome === 'head_moved') {
         this.#events.onDoubt?.()
         continue

@@ -14,6 +14,7 @@ import { mayHandOn } from './grants.ts'
 import type { Grants } from './grants.ts'
 import { hmacSha256 } from './hmac.ts'
 import type { Page } from './key-store.ts'
+import { KnownSecrets } from './known-secrets.ts'
 import type { Ledger } from './ledger.ts'
 import type { OwnKey, OwnKeys } from './own-keys.ts'
 import type { Caller, Principal } from './policy.ts'
@@ -77,6 +78,7 @@ export class Tokens {
   readonly #options: TokensOptions
   /** Since this process began. */
   readonly #revoked = new Set<string>()
+  readonly #secrets = new KnownSecrets()
 
   constructor(options: TokensOptions) {
     this.#options = options
@@ -90,11 +92,14 @@ export class Tokens {
   async authenticate(text: string | undefined, address?: string): Promise<Principal> {
     const { ledger, ownKeys, now } = this.#options
     const [, id = '', secret = ''] = tokenPattern.exec(text ?? '') ?? []
+    if (id !== '') ledger.look()
     const row = id === '' ? undefined : await ledger.row('tokens', { token: id })
     // The same work whether or not the id exists.
     const pepper = ownKeys.version('token-pepper', row?.pepperVersion ?? 0) ?? ownKeys.newest('token-pepper')
     const expected = row?.secretMac.length === 32 ? row.secretMac : noMac
-    const isRight = timingSafeEqual(tokenMac(pepper, id, secret), expected)
+    const isRight = this.#secrets.check(id, secret, row?.secretMac, () =>
+      timingSafeEqual(tokenMac(pepper, id, secret), expected),
+    )
     const at = now()
     if (row === undefined || !isRight || row.revokedAt !== null || hasExpired(row, at)) {
       throw unauthenticated()

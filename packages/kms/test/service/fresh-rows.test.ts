@@ -36,6 +36,31 @@ test('a row that was read while the database changed is not kept for what came t
   expect(await rows.get('a', async () => ({ of: 2 }))).toEqual({ of: 2 })
 })
 
+test('whoever looked is not asked again in this turn of the event loop, unless something is written', async () => {
+  let [stamp, looks] = [1, 0]
+  const rows = new FreshRows({
+    stamp: () => {
+      looks += 1
+      return stamp
+    },
+  })
+  const read = async () => ({ of: stamp })
+  rows.look()
+  expect(await rows.get('a', read)).toEqual({ of: 1 })
+  expect(await rows.get('b', read)).toEqual({ of: 1 })
+  expect(looks).toBe(1)
+  stamp = 2
+  rows.look()
+  expect(await rows.get('a', read)).toEqual({ of: 2 })
+  stamp = 3
+  rows.written()
+  expect(await rows.get('a', read)).toEqual({ of: 3 })
+  rows.look()
+  stamp = 4
+  await new Promise((resolve) => setImmediate(resolve))
+  expect(await rows.get('a', read)).toEqual({ of: 4 })
+})
+
 test('a store that cannot say whether it changed is asked each time', async () => {
   let reads = 0
   const rows = new FreshRows({ stamp: () => undefined })

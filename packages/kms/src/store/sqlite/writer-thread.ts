@@ -5,6 +5,7 @@ import { Worker } from 'node:worker_threads'
 import { ServiceError } from '../../service/errors.ts'
 import type { Commit, Outcome } from '../../service/key-store.ts'
 import { storageUnavailable } from './connection.ts'
+import { pack } from './writer-messages.ts'
 import type { Forgetting, WriteReply, WriteRequest, WriterOptions } from './writer-messages.ts'
 
 export class WriterThread {
@@ -41,7 +42,7 @@ export class WriterThread {
   /** @throws ServiceError `storage_unavailable`. */
   async write(commit: Commit): Promise<Outcome> {
     // What the writer answers to a commit.
-    return (await this.#ask((id) => ({ id, commit }))) as Outcome
+    return (await this.#ask((id) => ({ id, packed: pack(commit) }))) as Outcome
   }
 
   /** @returns How many entries there were. Throws as `write`. */

@@ -6,6 +6,7 @@ import type { Commit } from '../../service/key-store.ts'
 import { openConnection, storageError } from './connection.ts'
 import type { Connection } from './connection.ts'
 import type { WriteReply, WriteRequest, WriterOptions } from './writer-messages.ts'
+import { unpack } from './writer-messages.ts'
 import { prepareWrites, runCommit, runForgetting } from './writes.ts'
 
 if (parentPort !== null) {
@@ -27,8 +28,9 @@ if (parentPort !== null) {
     try {
       if ('forget' in request) reply = { id, outcome: runForgetting(writes, request.forget) }
       else {
-        reply = { id, outcome: runCommit(writes, request.commit) }
-        hasRemains ||= reply.outcome === 'done' && destroys(request.commit)
+        const commit = unpack(request.packed)
+        reply = { id, outcome: runCommit(writes, commit) }
+        hasRemains ||= reply.outcome === 'done' && destroys(commit)
       }
     } catch (error) {
       const { message, hint } = storageError(error)
