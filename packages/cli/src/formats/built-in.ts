@@ -79,6 +79,8 @@ export const builtInFormats = {
     columns: (settings) => ({ own: [], read: contextColumns(awsSettings.parse(settings ?? {})) }),
     load: async (settings, columns) =>
       (await import('./aws.ts')).awsFormat(awsSettings.parse(settings ?? {}), columns),
+    loadStream: async (settings) =>
+      (await import('./aws-stream.ts')).awsStreamFormat(awsSettings.parse(settings ?? {})),
   },
   s3: {
     summary: 'S3 client-side encryption, versions 1 to 3: objects, or bodies beside their metadata',

@@ -4,6 +4,7 @@ import { AlgorithmSuiteIdentifier as suites } from '@aws-crypto/material-managem
 import { describe, expect, test } from 'vitest'
 
 import { looksLikeAwsMessage, readAwsMessage } from '../../src/formats/aws-message.ts'
+import { awsStreamFormat } from '../../src/formats/aws-stream.ts'
 import { awsFormat } from '../../src/formats/aws.ts'
 import type { AwsSettings } from '../../src/formats/built-in-settings.ts'
 import { LegacyError } from '../../src/formats/legacy-format.ts'
@@ -26,6 +27,25 @@ function attempt(cells: readonly Cell[] | Cell, keys: PrivateKeys = keySet(oldKe
   }
 }
 
+/** The same message as a whole object, in pieces of 11 bytes. */
+async function attemptStream(message: Buffer, keys: PrivateKeys = keySet(oldKey)): Promise<string> {
+  const stream = awsStreamFormat({ context: {}, padding: undefined })
+  const found = stream.recognize(message, { name: 'a/b' })
+  if (found === undefined) return 'not recognised'
+  const parts: Uint8Array[] = []
+  try {
+    for await (const part of found.open(piecesOf(message), keys)) parts.push(part)
+    return `opened ${Buffer.concat(parts).toString()}`
+  } catch (error) {
+    if (error instanceof LegacyError) return error.code
+    throw error
+  }
+}
+
+async function* piecesOf(message: Buffer) {
+  for (let at = 0; at < message.length; at += 11) yield message.subarray(at, at + 11)
+}
+
 const all = Object.values(suites).filter((id): id is suites => typeof id === 'number')
 const text = 'a secret of several frames'
 
@@ -40,6 +60,7 @@ describe('what the SDK writes', () => {
         const message = await awsEncrypt(plaintext, { suiteId, frameLength })
         expect(attempt(message)).toBe(`opened ${plaintext}`)
         expect(attempt(message.toString('base64'))).toBe(`opened ${plaintext}`)
+        expect(await attemptStream(message)).toBe(`opened ${plaintext}`)
       }
     }
   })
@@ -116,6 +137,43 @@ function wholeBody(plaintext: string): Buffer {
   return Buffer.concat([header, Buffer.alloc(12), headerTag, iv, length, seal(iv, aad, plaintext)])
 }
 
+describe('whole objects', () => {
+  test('of many frames, in base64, and with a body in one piece', async () => {
+    const long = 'z'.repeat(50_000)
+    const message = await awsEncrypt(long, { frameLength: 1000 })
+    expect(await attemptStream(message)).toBe(`opened ${long}`)
+    expect(await attemptStream(message, keySet(otherKey))).toBe('cannot_open')
+    expect(await attemptStream(Buffer.from(message.toString('base64')))).toBe(`opened ${long}`)
+    expect(await attemptStream(wholeBody(text))).toBe(`opened ${text}`)
+    expect(awsStreamFormat({ context: {} }).recognize(message, { name: 'x' })?.keyId).toBe('orders/2019')
+  })
+
+  test('every byte counts, and the signature', async () => {
+    const signed = await awsEncrypt(text, {
+      suiteId: suites.ALG_AES256_GCM_IV12_TAG16_HKDF_SHA384_ECDSA_P384,
+      frameLength: 10,
+    })
+    for (let at = 0; at < signed.length; at += 13) {
+      const altered = Buffer.from(signed)
+      altered[at] = (altered[at] ?? 0) ^ 0x01
+      expect(await attemptStream(altered), `byte ${at}`).not.toMatch(/^opened/)
+    }
+    const last = Buffer.from(signed)
+    last[last.length - 1] = (last.at(-1) ?? 0) ^ 0x01
+    expect(await attemptStream(last)).toBe('cannot_open')
+  })
+
+  test('other objects are not taken for it, and one that changes is refused', async () => {
+    expect(await attemptStream(Buffer.from('a text'))).toBe('not recognised')
+    expect(await attemptStream(randomBytes(500).fill(0, 0, 4))).toBe('not recognised')
+    const [one, other] = [await awsEncrypt(text), await awsEncrypt(text)]
+    const found = awsStreamFormat({ context: {} }).recognize(one, { name: 'x' })
+    const read = async () => await Array.fromAsync(found?.open(piecesOf(other), keySet(oldKey)) ?? [])
+    await expect(read()).rejects.toThrow('it changed while it was read')
+    expect(() => awsStreamFormat({ context: { tenant: { column: 'owner' } } })).toThrow(RangeError)
+  })
+})
+
 describe('which key', () => {
   test('is named by namespace and name, by name, or by nothing', async () => {
     const message = await awsEncrypt(text)
@@ -189,6 +247,9 @@ describe('bad input', () => {
     for (let length = 40; length < message.length; length += 7)
       expect(attempt(message.subarray(0, length))).toBe('malformed')
     expect(attempt(Buffer.concat([message, Buffer.alloc(1)]))).toBe('malformed')
+    for (let length = 40; length < message.length; length += 31)
+      expect(await attemptStream(message.subarray(0, length))).toBe('malformed')
+    expect(await attemptStream(Buffer.concat([message, Buffer.alloc(1)]))).toBe('malformed')
   })
 
   test('a signed message without its signature, or with that of another', async () => {
