@@ -73,9 +73,11 @@ async function* compressed(body: Pieces, layer: number): Pieces {
   yield* contentOf(new PieceReader(content), layer + 1)
 }
 
+const chunkSize = 64 * 1024
+
 function inflaterFor(algorithm: number): Transform {
-  if (algorithm === 1) return createInflateRaw()
-  if (algorithm === 2) return createInflate()
+  if (algorithm === 1) return createInflateRaw({ chunkSize })
+  if (algorithm === 2) return createInflate({ chunkSize })
   throw cannotOpen()
 }
 
@@ -105,7 +107,7 @@ async function* inflated(reader: PieceReader, inflater: Transform): Pieces {
 
 async function* rest(reader: PieceReader): Pieces {
   for (;;) {
-    const piece = await reader.upTo(64 * 1024)
+    const piece = await reader.upTo(chunkSize)
     if (piece === undefined) return
     yield piece
   }

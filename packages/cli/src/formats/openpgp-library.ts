@@ -31,7 +31,7 @@ export async function openWithLibrary(packet: Uint8Array, { cipher, key }: Sessi
     data = (await decrypt({ message, sessionKeys, format: 'binary', config })).data
   } catch (error) {
     // Only what does not depend on a secret is told apart.
-    const isLarge = error instanceof Error && error.message.includes('Maximum decompressed message size')
+    const isLarge = error instanceof Error && error.message.includes('Maximum decompressed')
     throw isLarge ? tooLarge() : cannotOpen()
   }
   if (!(data instanceof Uint8Array)) throw cannotOpen()

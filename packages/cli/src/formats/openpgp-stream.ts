@@ -93,10 +93,27 @@ async function* open(source: AsyncIterable<Uint8Array>, keys: PrivateKeys, how: 
     if (describePgp(message).isAuthenticated !== how.isAuthenticated)
       throw malformed('it changed while it was read')
     if (how.gpg !== undefined) yield* streamWithGpg(rest(start, pieces), message.container, how.gpg)
-    else if (isWhole) yield await openPgp(start, message, keys)
-    else yield* openLarge(rest(start.subarray(message.at), pieces), message, keys)
+    else {
+      const plaintext = isWhole ? await openSmall(start, message, keys) : undefined
+      if (plaintext !== undefined) yield plaintext
+      else yield* openLarge(rest(start.subarray(message.at), pieces), message, keys)
+    }
   } finally {
     await pieces.return?.()
+  }
+}
+
+/** Undefined when its plaintext does not fit into memory: a few bytes can stand for gigabytes. */
+async function openSmall(
+  bytes: Uint8Array,
+  message: PgpMessage,
+  keys: PrivateKeys,
+): Promise<Uint8Array | undefined> {
+  try {
+    return await openPgp(bytes, message, keys)
+  } catch (error) {
+    if (error instanceof LegacyError && error.code === 'limit_exceeded') return undefined
+    throw error
   }
 }
 

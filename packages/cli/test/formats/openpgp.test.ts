@@ -114,6 +114,16 @@ describe.skipIf(!hasGpg)('what gpg writes', async () => {
     expect((await streamLarge(small, 1)).toString()).toBe(text)
   })
 
+  test('more plaintext than fits into memory: streamed, and refused as a value', async () => {
+    const plaintext = Buffer.alloc(65 * 1024 * 1024, 'all the same')
+    const one = home.encrypt(plaintext, ['Old'], ['--compress-algo', 'ZIP'])
+    expect(one.length).toBeLessThan(1_000_000)
+    expect((await stream(one, 65_536)).equals(plaintext)).toBe(true)
+    expect(await codeOf(() => read(one))).toBe('limit_exceeded')
+    const exact = home.encrypt(plaintext.subarray(0, 64 * 1024 * 1024), ['Old'])
+    expect(await read(exact)).toHaveLength(64 * 1024 * 1024)
+  })
+
   test('compression BZIP2, in memory', async () => {
     for (const plaintext of compressible.slice(1)) {
       const one = home.encrypt(plaintext, ['Old'], ['--compress-algo', 'BZIP2'])
