@@ -5,7 +5,7 @@
 
 import { createPublicKey, publicEncrypt, constants, generateKeyPairSync } from 'node:crypto'
 
-import { createMessage, encrypt, enums, readMessage } from 'openpgp'
+import { createMessage, encrypt, readMessage } from 'openpgp'
 import { describe, expect, test } from 'vitest'
 
 import { LegacyError } from '../../src/formats/legacy-format.ts'
@@ -16,10 +16,17 @@ const openpgp = openPgpFormat()
 const algorithms = { aes128: 16, aes192: 24, aes256: 32 } as const
 type Algorithm = keyof typeof algorithms
 
+interface SealOptions {
+  readonly mode?: string
+  readonly algorithm?: Algorithm
+  /** Of the version and fingerprint of the key: 0 hides it. */
+  readonly idBytes?: number
+}
+
 /** The encrypted data with a session key in front, of version 6, anonymous (§5.1.2). */
 async function sealed(
   text: string,
-  { mode = 'ocb', algorithm = 'aes256' as Algorithm, idBytes = 0, version = 6, key = oldKey } = {},
+  { mode = 'ocb', algorithm = 'aes256', idBytes = 0 }: SealOptions = {},
 ): Promise<Buffer> {
   const data = Buffer.alloc(algorithms[algorithm], 7)
   const binary = await encrypt({
@@ -29,18 +36,16 @@ async function sealed(
     config: { aeadProtect: true, aeadChunkSizeByte: 0 },
   } as never)
   const sum = data.reduce((total, byte) => total + byte, 0)
-  const front = version === 3 ? [enums.write(enums.symmetric, algorithm)] : []
-  const message = Buffer.concat([Buffer.from(front), data, Buffer.from([sum >> 8, sum & 0xff])])
-  const wrapped = publicEncrypt({ key: createPublicKey(key), padding: constants.RSA_PKCS1_PADDING }, message)
+  const message = Buffer.concat([data, Buffer.from([sum >> 8, sum & 0xff])])
+  const wrapped = publicEncrypt(
+    { key: createPublicKey(oldKey), padding: constants.RSA_PKCS1_PADDING },
+    message,
+  )
   const zeros = wrapped.findIndex((byte) => byte !== 0)
   const bits = (wrapped.length - zeros) * 8 - Math.clz32(wrapped[zeros] ?? 0) + 24
   const number = Buffer.concat([Buffer.from([bits >> 8, bits & 0xff]), wrapped.subarray(zeros)])
-  const id =
-    version === 3
-      ? Buffer.alloc(8)
-      : Buffer.from([idBytes, ...(idBytes === 0 ? [] : [idBytes === 21 ? 4 : 6])])
-  const fingerprint = Buffer.alloc(version === 3 || idBytes === 0 ? 0 : idBytes - 1, 0xab)
-  const body = Buffer.concat([Buffer.from([version]), id, fingerprint, Buffer.from([1]), number])
+  const id = idBytes === 0 ? [] : [idBytes === 21 ? 4 : 6, ...Buffer.alloc(idBytes - 1, 0xab)]
+  const body = Buffer.concat([Buffer.from([6, idBytes, ...id, 1]), number])
   const length = Buffer.alloc(6)
   length[0] = 0xc1
   length[1] = 0xff
