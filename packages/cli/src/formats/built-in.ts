@@ -94,8 +94,10 @@ export const builtInFormats = {
       const { witness, ...known } = s3Settings.parse(settings ?? {})
       return withWitness((await import('./s3.ts')).s3Format(known, columns), { witness })
     },
-    loadStream: async (settings) =>
-      (await import('./s3.ts')).s3StreamFormat(s3Settings.parse(settings ?? {})),
+    async loadStream(settings) {
+      const { witness, ...known } = s3Settings.parse(settings ?? {})
+      return withStreamWitness((await import('./s3.ts')).s3StreamFormat(known), { witness })
+    },
   },
   openpgp: {
     summary: 'OpenPGP messages for RSA keys, binary and armored: files of gpg, columns of pgcrypto',

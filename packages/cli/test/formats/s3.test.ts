@@ -1,8 +1,9 @@
 import { describe, expect, test } from 'vitest'
 
+import { builtInFormats } from '../../src/formats/built-in.ts'
 import { LegacyError } from '../../src/formats/legacy-format.ts'
 import type { Cell, PrivateKeys } from '../../src/formats/legacy-format.ts'
-import { isInstructionFile, withInstructions } from '../../src/formats/s3-metadata.ts'
+import { instructionSuffix, isInstructionFile, withInstructions } from '../../src/formats/s3-metadata.ts'
 import { s3Format, s3StreamFormat } from '../../src/formats/s3.ts'
 import { PrivateKeySet } from '../../src/legacy-keys/private-key-set.ts'
 import { hasJava, javaValues } from '../support/java-values.ts'
@@ -116,6 +117,23 @@ describe('objects', () => {
       expect(await attempt({ metadata, body: Buffer.from(body, 'base64') }), name).toBe(`opened ${text}`)
     }
   })
+})
+
+test('a witness makes version 1 tell, as a whole object too', async () => {
+  const settings = { witness: { 'starts-with': 'a secret' } }
+  const stream = await builtInFormats.s3.loadStream(settings)
+  const { metadata, body } = s3v1(text)
+  const found = stream.recognize(body, { name: 'a', metadata })
+  expect(found?.isAuthenticated).toBe(true)
+  const read = async (keys: PrivateKeys) => await Array.fromAsync(found?.open(piecesOf(body), keys) ?? [])
+  expect(Buffer.concat(await read(keySet(oldKey))).toString()).toBe(text)
+  await expect(read(keySet(otherKey))).rejects.toThrow(LegacyError)
+  const value = await builtInFormats.s3.load({ ...settings, metadata: 'meta' }, columns)
+  expect(attemptCells([body, JSON.stringify(metadata), null], keySet(oldKey), value)).toBe(`opened ${text}`)
+  const other = s3v1('another text')
+  expect(attemptCells([other.body, JSON.stringify(other.metadata), null], keySet(oldKey), value)).toBe(
+    'cannot_open',
+  )
 })
 
 describe('which key', () => {
@@ -252,6 +270,10 @@ describe('instruction files', () => {
     expect(await attempt({ metadata: { ...withInstructions(own, file) }, body })).toBe(`opened ${text}`)
     expect(attemptCells([body, JSON.stringify(own), file], keySet(oldKey), withFile)).toBe(`opened ${text}`)
     expect(await attempt({ metadata: own, body })).toBe('malformed')
+  })
+
+  test('are kept beside the object, under a name of the clients', () => {
+    expect(`a/b${instructionSuffix}`).toBe('a/b.instruction')
   })
 
   test('that contradict the object, or are none', () => {
