@@ -8,7 +8,7 @@ import { expect, test } from 'vitest'
 
 import { awsEncrypt } from '../support/aws-encrypt.ts'
 import { Workspace } from '../support/cli.ts'
-import { oldKey, oldPem } from '../support/legacy-values.ts'
+import { oldKey, oldPem, sealParts } from '../support/legacy-values.ts'
 import { s3v3 } from '../support/s3-encrypt.ts'
 import { sealSecret } from '../support/seal-secret.ts'
 import { sealSpring } from '../support/seal-spring.ts'
@@ -135,4 +135,52 @@ test('each by its own format; what others read waits for them, and what nothing 
     [null, null],
   ])
   database.close()
+})
+
+test('a file of lines: metadata as an object, several recipients in one object', async () => {
+  using space = new Workspace()
+  space.write('old.pem', oldPem)
+  await space.ok(['keygen', '--output', 'id.txt'])
+  const recipient = /lhrecipient1-\S+/.exec(space.read('id.txt'))?.[0] ?? ''
+  space.write(
+    'longhold.yaml',
+    `recipient: ${recipient}
+identity: id.txt
+reencrypt:
+  id: id
+  column: body
+  private-keys: [{ file: old.pem, key-ids: [old] }]
+  formats:
+    bucket: { type: s3, metadata: headers, key-id: kid }
+    shared:
+      wrapped-key: { by-key-id: { column: keys, encoding: base64 } }
+      oaep: { hash: sha256, mgf1-hash: sha1 }
+      iv: { column: iv, encoding: base64 }
+      tag: { column: tag, encoding: base64 }
+      ciphertext: { encoding: base64 }
+      cipher: aes-256-gcm
+`,
+  )
+  const { metadata, body } = s3v3('secret of s3', { description: '{"kid":"old"}' })
+  const { wrappedKey, iv, tag, ciphertext } = sealParts('secret of many', '')
+  const keys = { old: base64(wrappedKey), other: base64(randomBytes(256)) }
+  const lines = [
+    { id: 1, headers: metadata, body: base64(body) },
+    { id: 2, keys, iv: base64(iv), tag: base64(tag), body: base64(ciphertext) },
+  ]
+  space.write('lines.ndjson', `${lines.map((line) => JSON.stringify(line)).join('\n')}\n`)
+  const run = [
+    'reencrypt',
+    'run',
+    'lines.ndjson',
+    '--execute',
+    '--workers',
+    '1',
+    '--consumer-ready',
+    '--json',
+  ]
+  // What --json answers.
+  expect(JSON.parse((await space.ok(run)).stdout) as Answer).toMatchObject({ found: 2, migrated: 2, dead: 0 })
+  const verified = await space.ok(['reencrypt', 'verify', 'lines.ndjson', '--json'])
+  expect(JSON.parse(verified.stdout)).toMatchObject({ values: 2, opened: 2, failed: 0 })
 })
