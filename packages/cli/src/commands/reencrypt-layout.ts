@@ -73,9 +73,13 @@ export const layoutEntry = z.strictObject({
   witness: z
     .union([
       z.strictObject({ sha256: place }),
+      z.strictObject({ sha512: place }),
+      z.strictObject({ sha1: place }),
+      z.strictObject({ md5: place }),
       z.strictObject({ 'starts-with': z.string().min(4) }),
       z.strictObject({ 'starts-with-hex': hex.min(8) }),
       z.strictObject({ json: z.literal(true) }),
+      z.strictObject({ text: z.literal(true) }),
     ])
     .optional(),
   aad: z.array(z.union([z.strictObject({ text: z.string() }), z.strictObject({ hex }), place])).default([]),
@@ -246,7 +250,11 @@ function checkCipher(name: string, declared: Entry): BodyCipher {
 function toWitness(declared: Entry['witness'], at: At): Witness | undefined {
   if (declared === undefined) return undefined
   if ('json' in declared) return { kind: 'json' }
+  if ('text' in declared) return { kind: 'text' }
   if ('sha256' in declared) return { kind: 'sha256', place: at(declared.sha256) }
+  if ('sha512' in declared) return { kind: 'sha512', place: at(declared.sha512) }
+  if ('sha1' in declared) return { kind: 'sha1', place: at(declared.sha1) }
+  if ('md5' in declared) return { kind: 'md5', place: at(declared.md5) }
   const bytes =
     'starts-with' in declared
       ? Buffer.from(declared['starts-with'])

@@ -42,11 +42,15 @@ export interface PasswordLine {
   readonly iterations: number | undefined
 }
 
+/** A bare digest of the plaintext, as old applications keep it. */
+export type DigestName = 'md5' | 'sha1' | 'sha256' | 'sha512'
+
 /** What tells a right plaintext from a wrong one where the cipher does not. */
 export type Witness =
-  | { readonly kind: 'sha256'; readonly place: PartPlace }
+  | { readonly kind: DigestName; readonly place: PartPlace }
   | { readonly kind: 'starts-with'; readonly bytes: Uint8Array }
   | { readonly kind: 'json' }
+  | { readonly kind: 'text' }
 
 export type CipherMode = 'gcm' | 'cbc' | 'ctr' | 'fernet' | 'rsa'
 
@@ -145,6 +149,6 @@ export function layoutColumns(layout: DeclaredLayout): { own: readonly string[];
   const own = new Set(places.flatMap((place) => (place === undefined ? [] : [place.column])))
   const read = layout.aad.flatMap((part) => ('column' in part ? [part.column] : []))
   if (layout.keyId !== undefined) read.push(layout.keyId.column)
-  if (layout.witness?.kind === 'sha256') read.push(layout.witness.place.column)
+  if (layout.witness !== undefined && 'place' in layout.witness) read.push(layout.witness.place.column)
   return { own: [...own], read: [...new Set(read)].filter((column) => !own.has(column)) }
 }

@@ -5,7 +5,6 @@
 
 import { createHash } from 'node:crypto'
 
-import { parseStrictJson } from '../json-text.ts'
 import { prepareBody, saltedMark } from './declared-body.ts'
 import type { OpenBody } from './declared-body.ts'
 import { isTold, layoutColumns, ownPlaces, wrappedKeyPlaces } from './declared-layout.ts'
@@ -15,6 +14,7 @@ import { decodeText } from './encodings.ts'
 import { fernetVersion } from './fernet.ts'
 import { cannotOpen, LegacyError, malformed, maxPlaintextBytes, tooLarge } from './legacy-format.ts'
 import type { Cell, LegacyFormat, LegacyValue, PrivateKey, PrivateKeys } from './legacy-format.ts'
+import { fitsWitness } from './witness.ts'
 
 /**
  * @param columns Names of the cells that `recognize` will be given; the value to be replaced is the first.
@@ -242,19 +242,11 @@ function isWitnessed(
   plaintext: Uint8Array,
 ): boolean {
   if (witness === undefined) return true
-  if (witness.kind === 'json') return isJson(plaintext)
+  if (witness.kind === 'json') return fitsWitness({ json: true }, plaintext)
+  if (witness.kind === 'text') return fitsWitness({ text: true }, plaintext)
   if (witness.kind === 'starts-with') {
     return Buffer.from(witness.bytes).equals(plaintext.subarray(0, witness.bytes.length))
   }
   const expected = parts.bytesOf(witness.place, cells, 'witness')
-  return createHash('sha256').update(plaintext).digest().equals(expected)
-}
-
-function isJson(plaintext: Uint8Array): boolean {
-  try {
-    parseStrictJson(new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(plaintext))
-    return true
-  } catch {
-    return false
-  }
+  return createHash(witness.kind).update(plaintext).digest().equals(expected)
 }

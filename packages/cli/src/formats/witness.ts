@@ -78,14 +78,19 @@ function openChecked(
   keys: PrivateKeys,
 ): Uint8Array | Promise<Uint8Array> {
   const checked = (plaintext: Uint8Array): Uint8Array => {
-    const check = checkOf(witness)
-    check.push(plaintext)
-    if (check.fits()) return plaintext
+    if (fitsWitness(witness, plaintext)) return plaintext
     plaintext.fill(0)
     throw cannotOpen()
   }
   const opened = value.open(keys)
   return opened instanceof Uint8Array ? checked(opened) : opened.then(checked)
+}
+
+/** Whether a plaintext that is there as a whole is what somebody knows of it. */
+export function fitsWitness(witness: Witness, plaintext: Uint8Array): boolean {
+  const check = checkOf(witness)
+  check.push(plaintext)
+  return check.fits()
 }
 
 async function* checkedPieces(

@@ -81,6 +81,15 @@ describe('a layout', () => {
     })
   })
 
+  test('with a witness of any kind', () => {
+    for (const kind of ['md5', 'sha1', 'sha256', 'sha512'])
+      expect(read(`${base}witness: { ${kind}: { column: d, encoding: hex } }`).witness).toEqual({
+        kind,
+        place: { column: 'd', encoding: 'hex' },
+      })
+    expect(read(`${base}witness: { text: true }`).witness).toEqual({ kind: 'text' })
+  })
+
   test('with a short tag', () => {
     const gcm = `${base.replace('cbc', 'gcm')}tag: end\ntag-bytes: 12`
     expect(read(gcm)).toMatchObject({ tagBytes: 12, tag: 'end' })

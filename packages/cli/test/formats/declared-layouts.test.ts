@@ -3,6 +3,7 @@
 import {
   constants,
   createCipheriv,
+  createHash,
   createHmac,
   createPublicKey,
   privateDecrypt,
@@ -152,6 +153,30 @@ describe('encryption key and MAC key', () => {
 
   test('a data key without a MAC key', () => {
     expect(attempt(layout, [base64(value), base64(wrapOaep(key, sha256))])).toBe('cannot_open')
+  })
+})
+
+describe('witnesses', () => {
+  const [key, iv] = [randomBytes(32), randomBytes(16)]
+  const wrapped = base64(wrapOaep(key, sha256))
+  const body = encrypt('aes-256-cbc', key, iv, text)
+
+  test.each(['md5', 'sha1', 'sha256', 'sha512'] as const)('a digest by %s', (kind) => {
+    const layout: DeclaredLayout = { ...cbc, witness: { kind, place: at('tag', 'hex') } }
+    const digest = createHash(kind).update(text).digest('hex')
+    const cells = [base64(body), wrapped, base64(iv), digest]
+    expect(attempt(layout, cells)).toBe(`opened ${text}`)
+    expect(attempt(layout, cells.with(0, base64(flipped(body, 0))))).toBe('cannot_open')
+    expect(attempt(layout, cells.with(2, base64(flipped(iv, 0))))).toBe('cannot_open')
+  })
+
+  test('being text', () => {
+    const layout: DeclaredLayout = { ...cbc, witness: { kind: 'text' } }
+    const cells = [base64(body), wrapped, base64(iv)]
+    expect(isAuthenticated(layout, cells)).toBe(true)
+    expect(attempt(layout, cells)).toBe(`opened ${text}`)
+    const control = encrypt('aes-256-cbc', key, iv, 'a\u0000b')
+    expect(attempt(layout, cells.with(0, base64(control)))).toBe('cannot_open')
   })
 })
 
