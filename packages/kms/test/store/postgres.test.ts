@@ -104,6 +104,21 @@ await describePostgres('PostgreSQL', (makeDatabase) => {
     expect(await store.row('keys', { key: 'a' })).toBeDefined()
   })
 
+  test('a connection that the server ends in the middle of a transaction is an error of who asks next', async () => {
+    const { url, pool } = await makeDatabase()
+    const store = await openStore(url)
+    await new TestWriter(store).write(newKey('a'))
+    const snapshot = await store.snapshot()
+    await pool.query('select pg_terminate_backend(pid) from pg_stat_activity where application_name = $1', [
+      'longhold-kms',
+    ])
+    await expect(snapshot.head()).rejects.toMatchObject({ code: 'storage_unavailable' })
+    await snapshot.close()
+    // One that was idle may be handed out before its end is known.
+    await store.head().catch(() => undefined)
+    expect(await store.head()).toBeDefined()
+  })
+
   test('two nodes write to one cluster, and both see that all rows fit', async () => {
     const { url } = await makeDatabase()
     const stores = [await openStore(url), await openStore(url)] as const

@@ -48,6 +48,9 @@ export function openPool(url: string, maxConnections: number): Connection {
   })
   // A connection that is lost while nobody uses it: the next one to be needed is made anew.
   pool.on('error', () => undefined)
+  // And one that is lost in a transaction, while nothing is asked in it: whoever asks next is told. Unheard, it would end
+  // the process.
+  pool.on('connect', (client) => client.on('error', () => undefined))
   return { pool, db: drizzle({ client: pool }) }
 }
 
