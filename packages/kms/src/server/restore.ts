@@ -111,9 +111,9 @@ export async function restoreService(options: RestoreServiceOptions): Promise<Re
     await claimToken(tokenFile)
     return { report, ...places }
   } finally {
-    // Of a run that only failed, nothing is left for a later one to find.
-    if (!isRestored) rmSync(pendingOf(tokenFile), { force: true })
     for (const close of closing.toReversed()) await close()
+    // Of a run that only failed, nothing is left for a later one to find.
+    if (!isRestored && (await isEmpty(paths))) rmSync(pendingOf(tokenFile), { force: true })
   }
 }
 
@@ -174,6 +174,18 @@ async function clusterIn({ database, databaseUrl }: ResolvedPaths): Promise<Uint
       return undefined
     }
     throw error
+  }
+}
+
+/** Where nobody can say, it may be restored: only the answer was lost, and the token on the disk is the only one. */
+async function isEmpty({ database, databaseUrl }: ResolvedPaths): Promise<boolean> {
+  try {
+    if (databaseUrl !== undefined) await inspectPostgres(databaseUrl)
+    else if (existsSync(database)) inspectDatabase(database)
+    else return true
+    return false
+  } catch (error) {
+    return error instanceof ServiceError && error.code === 'not_initialised'
   }
 }
 

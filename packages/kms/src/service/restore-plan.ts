@@ -36,8 +36,6 @@ export class RestorePlan {
   readonly #options: PlanOptions
   readonly #finals: ReadonlyMap<string, FinalVersion['state']>
   readonly #progress: ReadonlyMap<string, KeyProgress>
-  /** Keys whose primary is final: the version that takes its place. */
-  readonly #replaced = new Map<string, number>()
   readonly #seen = new Set<string>()
   readonly merged: FinalVersion[] = []
   /** Versions that were made after the backup: nobody has their seeds any more. */
@@ -118,7 +116,6 @@ export class RestorePlan {
     if (!this.#finals.has(nameOf(key, row.primaryVersion)))
       return [{ table: 'keys', row: goesOn, generation }]
     const version = latest + 1
-    this.#replaced.set(key, version)
     const made = createVersion(root, { key, version, state: 'primary', now: at })
     return [
       {

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto'
 import { chmodSync, existsSync, mkdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
+import { connect, createServer } from 'node:net'
 import { join } from 'node:path'
 
 import { concat, DataKey, unwrapDataKey, wrapDataKey } from '@longhold/core'
@@ -278,4 +279,48 @@ await describePostgres('backups on PostgreSQL', (makeDatabase) => {
       restoreService(optionsFor(second, join(temporaryDirectory(), 'other'), to)),
     ).rejects.toMatchObject({ code: 'already_initialised' })
   })
+
+  test('when the answer to the commit is lost, the same command again has the token', async () => {
+    const there = await makeDatabase()
+    const from = await original()
+    await using cut = await cuttingProxy(there.url)
+    const to = { database: cut.url, anchor: 'none' }
+    const options = optionsFor(from, join(temporaryDirectory(), 'cut'), to)
+    await expect(restoreService(options)).rejects.toMatchObject({ code: 'storage_unavailable' })
+    const again = { ...options, database: there.url }
+    const { report, tokenFile } = await restoreService(again)
+    expect(report).toBeUndefined()
+    const service = await startService({ ...again, adminSocket: 'none', port: 0 })
+    await expect(personOf(service, tokenFile)).resolves.toBeInstanceOf(KmsClient)
+    await service.close()
+  })
 })
+
+/** In front of a database: passes a restoration's commit on, and hangs up when it is answered. */
+async function cuttingProxy(url: string) {
+  const proxied = new URL(url)
+  const socket = '.s.PGSQL.5432'
+  const upstreamPath = join(proxied.searchParams.get('host') ?? '', socket)
+  const folder = temporaryDirectory()
+  proxied.searchParams.set('host', folder)
+  const server = createServer((client) => {
+    const upstream = connect(upstreamPath)
+    let isFilling = false
+    client.on('error', () => upstream.destroy()).on('close', () => upstream.destroy())
+    upstream.on('error', () => client.destroy()).on('close', () => client.destroy())
+    upstream.pipe(client)
+    client.on('data', (bytes) => {
+      isFilling ||= bytes.includes('in exclusive mode')
+      if (isFilling && bytes.includes('commit\0')) {
+        server.close()
+        upstream
+          .unpipe(client)
+          .once('data', () => client.destroy())
+          .resume()
+      }
+      upstream.write(bytes)
+    })
+  })
+  await new Promise<void>((resolve) => server.listen(join(folder, socket), resolve))
+  return { url: proxied.toString(), [Symbol.asyncDispose]: async () => void server.close() }
+}
