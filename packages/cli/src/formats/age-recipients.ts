@@ -1,6 +1,13 @@
-/** Who can open an age file, and the file key for whoever can: ssh-rsa of age's own SSH recipients. */
+/** Who can open an age file, and the file key for whoever can: ssh-rsa, and X25519 where its identity was given. */
 
-import { createHash, createHmac, createPublicKey, hkdfSync, timingSafeEqual } from 'node:crypto'
+import {
+  createDecipheriv,
+  createHash,
+  createHmac,
+  createPublicKey,
+  hkdfSync,
+  timingSafeEqual,
+} from 'node:crypto'
 
 import type { AgeHeader, AgeStanza } from './age-header.ts'
 import { decodeText } from './encodings.ts'
@@ -9,6 +16,7 @@ import type { OaepParameters, PrivateKey, PrivateKeys } from './legacy-format.ts
 
 const fileKeyBytes = 16
 const sshRsa = 'ssh-rsa'
+const x25519 = 'X25519'
 const oaep: OaepParameters = {
   hash: 'sha256',
   mgf1Hash: 'sha256',
@@ -16,7 +24,7 @@ const oaep: OaepParameters = {
 }
 
 /** Known by name; what else there is comes from plug-ins. */
-const knownTypes = new Set([sshRsa, 'ssh-ed25519', 'X25519', 'scrypt', 'mlkem768x25519', 'p256tag'])
+const knownTypes = new Set([sshRsa, 'ssh-ed25519', x25519, 'scrypt', 'mlkem768x25519', 'p256tag'])
 
 /** What is said of a file without a key. */
 export interface AgeDescription {
@@ -35,23 +43,51 @@ export function describeRecipients({ stanzas }: AgeHeader): AgeDescription {
  * @throws LegacyError
  */
 export function unwrapFileKey(header: AgeHeader, keys: PrivateKeys): Uint8Array {
-  const recipients = header.stanzas.filter(isRsa)
-  if (recipients.length === 0) throw notForRsa(header)
-  if (keys.all.length === 0) throw new LegacyError('no_private_key', 'no private key was given')
+  const recipients = header.stanzas.filter((stanza) => isRsa(stanza) || isX25519(stanza))
+  if (recipients.length === 0) throw notOpened(header)
   let isOurs = false
-  for (const { args, body } of recipients) {
-    for (const key of keys.all) {
-      if (tagOf(key) !== args[0]) continue
+  for (const stanza of recipients) {
+    const fileKeys = stanza.type === sshRsa ? byRsa(stanza, keys) : byX25519(stanza, keys)
+    for (const fileKey of fileKeys) {
       isOurs = true
-      const fileKey = key.unwrapOaep(body, oaep)
-      if (fileKey === undefined) continue
-      if (fileKey.length === fileKeyBytes && isMacRight(header, fileKey)) return fileKey
-      fileKey.fill(0)
+      if (fileKey?.length === fileKeyBytes && isMacRight(header, fileKey)) return fileKey
+      fileKey?.fill(0)
     }
   }
-  throw isOurs
-    ? cannotOpen()
-    : new LegacyError('no_private_key', 'no private key is that of one of its ssh-rsa recipients')
+  // Whose an X25519 recipient is cannot be told from one that was altered.
+  const isTried = recipients.some(isX25519) && (keys.x25519 ?? []).length > 0
+  if (isOurs || isTried) throw cannotOpen()
+  throw recipients.some(isRsa)
+    ? new LegacyError('no_private_key', 'no private key is that of one of its ssh-rsa recipients')
+    : notOpened(header)
+}
+
+/** One for each key whose tag it is; undefined where it does not unwrap. */
+function byRsa({ args, body }: AgeStanza, keys: PrivateKeys): (Uint8Array | undefined)[] {
+  return keys.all.filter((key) => tagOf(key) === args[0]).map((key) => key.unwrapOaep(body, oaep))
+}
+
+/** It does not say whose it is: those that open it, since its tag tells. */
+function byX25519({ args: [share = ''], body }: AgeStanza, keys: PrivateKeys): Uint8Array[] {
+  const theirs = decodeText(share, 'base64')
+  return (keys.x25519 ?? []).flatMap((key) => {
+    const secret = theirs === undefined ? undefined : key.agree(theirs)
+    if (theirs === undefined || secret === undefined) return []
+    const salt = Buffer.concat([theirs, key.publicKey])
+    const wrapKey = new Uint8Array(hkdfSync('sha256', secret, salt, 'age-encryption.org/v1/X25519', 32))
+    try {
+      const decipher = createDecipheriv('chacha20-poly1305', wrapKey, Buffer.alloc(12), { authTagLength: 16 })
+      decipher.setAuthTag(body.subarray(-16))
+      const fileKey = decipher.update(body.subarray(0, -16))
+      decipher.final()
+      return [fileKey]
+    } catch {
+      return []
+    } finally {
+      secret.fill(0)
+      wrapKey.fill(0)
+    }
+  })
 }
 
 function isRsa({ type, args: [tag = '', ...more] }: AgeStanza): boolean {
@@ -63,13 +99,21 @@ function isRsa({ type, args: [tag = '', ...more] }: AgeStanza): boolean {
   return true
 }
 
-/** A passphrase stands alone; an X25519 key is a target of who records today, and no RSA. */
-function notForRsa({ stanzas }: AgeHeader): LegacyError {
+function isX25519({ type, args: [share = '', ...more], body }: AgeStanza): boolean {
+  if (type !== x25519) return false
+  if (more.length > 0 || decodeText(share, 'base64')?.length !== 32 || body.length !== fileKeyBytes + 16) {
+    throw malformed('an X25519 recipient has not its sizes')
+  }
+  return true
+}
+
+/** A passphrase stands alone. */
+function notOpened({ stanzas }: AgeHeader): LegacyError {
   const types = [...new Set(stanzas.map(({ type }) => shown(type)))].slice(0, 4)
   const what = types.includes('scrypt')
     ? 'a passphrase protects it (scrypt)'
     : `it is for ${types.join(', ')}`
-  return new LegacyError('unsupported', `${what}: only files with an ssh-rsa recipient are read`)
+  return new LegacyError('unsupported', `${what}: only ssh-rsa is read, and X25519 with its AGE-SECRET-KEY`)
 }
 
 function isMacRight({ covered, mac }: AgeHeader, fileKey: Uint8Array): boolean {

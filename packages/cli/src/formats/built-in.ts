@@ -66,7 +66,7 @@ export const builtInFormats = {
     load: async (settings) => withWitness((await import('./eyaml.ts')).eyaml, settings),
   },
   age: {
-    summary: 'age files with an ssh-rsa recipient, binary and armored',
+    summary: 'age files with an ssh-rsa or X25519 recipient, binary and armored',
     foreignReader: undefined,
     settings: undefined,
     load: async () => (await import('./age.ts')).age,

@@ -58,6 +58,18 @@ export interface PrivateKeys {
   candidates(keyId: string | undefined): readonly PrivateKey[]
   /** For formats that name a key by its certificate or its public key. */
   readonly all: readonly PrivateKey[]
+  /** Absent: none. */
+  readonly x25519?: readonly X25519PrivateKey[]
+}
+
+/** A key of another kind that some formats know beside RSA. */
+export interface X25519PrivateKey {
+  /** As reports name it. */
+  readonly name: string
+  /** 32 bytes. */
+  readonly publicKey: Uint8Array
+  /** @returns The shared secret, 32 bytes, which the caller wipes; undefined when the public key is none. */
+  agree(theirPublicKey: Uint8Array): Uint8Array | undefined
 }
 
 export interface PrivateKey {

@@ -3,11 +3,12 @@
 import { createPrivateKey, X509Certificate } from 'node:crypto'
 import type { KeyObject } from 'node:crypto'
 
+import { hasAgeIdentity, readAgeIdentities } from './age-identity.ts'
 import { readOpensshKey } from './openssh-key.ts'
 import { isPkcs12, readPkcs12 } from './pkcs12.ts'
 import { PrivateKeyError } from './private-key-error.ts'
 
-/** An RSA private key, and what its file says of it. */
+/** A private key, RSA or an identity of age, and what its file says of it. */
 export interface FoundKey {
   readonly key: KeyObject
   /** A JWK's `kid`, a store's alias. */
@@ -19,7 +20,7 @@ export interface FoundKey {
 }
 
 /**
- * The RSA private keys of a file; keys of other kinds beside them are left out. Those of OpenPGP are read by
+ * The RSA private keys of a file, or its identities of age; keys of other kinds beside them are left out. Those of OpenPGP are read by
  * openpgp-key.ts.
  *
  * @param bytes The content of the file.
@@ -29,6 +30,7 @@ export interface FoundKey {
  */
 export function readKeyFile(bytes: Uint8Array, passphrase: string | undefined): FoundKey[] {
   const text = Buffer.from(bytes).toString('latin1')
+  if (hasAgeIdentity(text)) return readAgeIdentities(text).map((key) => withCertificates(key, []))
   const found = /^\s*\{/u.test(text)
     ? fromJson(text)
     : text.includes('-----BEGIN ')

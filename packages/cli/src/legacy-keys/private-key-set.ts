@@ -2,10 +2,11 @@
 
 import type { KeyObject } from 'node:crypto'
 
-import type { PrivateKey, PrivateKeys } from '../formats/legacy-format.ts'
+import type { PrivateKey, PrivateKeys, X25519PrivateKey } from '../formats/legacy-format.ts'
 import { ExternalPrivateKey } from './external-private-key.ts'
 import type { KeyCommandFacts } from './key-command.ts'
 import { RsaPrivateKey } from './rsa-private-key.ts'
+import { X25519Key } from './x25519-private-key.ts'
 
 /** A private key as it goes to a worker. */
 export type PrivateKeyEntry = NamedKey & (KeyInHand | KeyElsewhere)
@@ -31,16 +32,22 @@ interface KeyElsewhere extends KeyCommandFacts {
 
 export class PrivateKeySet implements PrivateKeys {
   readonly all: readonly PrivateKey[]
+  readonly x25519: readonly X25519PrivateKey[]
   readonly #said = new Map<string, readonly PrivateKey[]>()
   readonly #known = new Map<string, readonly PrivateKey[]>()
   readonly #others: readonly PrivateKey[]
 
-  /** @throws PrivateKeyError when one is no RSA key. */
+  /** @throws PrivateKeyError when one is neither RSA nor X25519. */
   constructor(entries: readonly PrivateKeyEntry[]) {
     const all: PrivateKey[] = []
     const others: PrivateKey[] = []
+    const x25519: X25519PrivateKey[] = []
     for (const entry of entries) {
       const { name, keyIds, knownIds = [] } = entry
+      if ('key' in entry && entry.key.asymmetricKeyType === 'x25519') {
+        x25519.push(new X25519Key(name, entry.key))
+        continue
+      }
       const privateKey =
         'command' in entry
           ? new ExternalPrivateKey(name, entry.command, entry)
@@ -51,6 +58,7 @@ export class PrivateKeySet implements PrivateKeys {
       if (keyIds.length === 0) for (const keyId of knownIds) add(this.#known, keyId, privateKey)
     }
     this.all = all
+    this.x25519 = x25519
     this.#others = others
   }
 

@@ -7,6 +7,8 @@ import { jwe } from '../../src/formats/jwe.ts'
 import { LegacyError } from '../../src/formats/legacy-format.ts'
 import type { PrivateKeys } from '../../src/formats/legacy-format.ts'
 import { headBytes } from '../../src/formats/legacy-stream.ts'
+import { readKeyFile } from '../../src/legacy-keys/key-file.ts'
+import { PrivateKeySet } from '../../src/legacy-keys/private-key-set.ts'
 import { ageEncrypt, hasAge, sshKey, sshKeySet } from '../support/age.ts'
 import { Workspace } from '../support/cli.ts'
 import { keySet, makeJwe, otherKey, openNow } from '../support/legacy-values.ts'
@@ -82,6 +84,27 @@ describe.skipIf(!hasAge)('what age writes', () => {
       const key = sshKey(directory, ['-t', 'rsa', '-b', bits])
       expect(read(ageEncrypt(text, [key.recipient]), sshKeySet(key)).toString()).toBe(text)
     }
+  })
+
+  test('X25519, with its identity', async () => {
+    const identities = [x25519, runTool('age-keygen', []).toString()]
+    const setOf = (content: string) =>
+      new PrivateKeySet(
+        readKeyFile(Buffer.from(content), undefined).map((one) => ({ ...one, name: 'age', keyIds: [] })),
+      )
+    const message = ageEncrypt(text, [x25519Recipient])
+    expect(read(message, setOf(identities.join(''))).toString()).toBe(text)
+    expect((await stream(message, 50, setOf(x25519))).toString()).toBe(text)
+    expect(read(ageEncrypt(text, [other.recipient, x25519Recipient]), setOf(x25519)).toString()).toBe(text)
+    expect(codeOf(() => read(message, setOf(identities[1] ?? '')))).toBe('cannot_open')
+    for (let at = 30; at < message.length; at++) {
+      const altered = Buffer.from(message)
+      altered[at] = (altered[at] ?? 0) ^ 1
+      expect(codeOf(() => read(altered, setOf(x25519)))).toMatch(/^(?:malformed|cannot_open|unsupported)$/)
+    }
+    const mistyped = x25519.replace(/(AGE-SECRET-KEY-1.{10})./, (_, front: string) => `${front}B`)
+    expect(() => setOf(mistyped)).toThrow('no identity of age')
+    expect(() => setOf(x25519.replace(/(AGE-SECRET-KEY-1.{10}).{3}/, '$1'))).toThrow('no identity of age')
   })
 
   test('X25519, ssh-ed25519 and an unknown recipient are named', () => {
