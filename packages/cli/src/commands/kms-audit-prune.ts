@@ -39,7 +39,8 @@ export function exportCommand(terminal: Terminal) {
         throw usage('an export goes to a file', { hint: 'give its name: --output FILE' })
       const client = await needKmsClient(terminal, options)
       const { number, line } = await coveringCheckpoint(terminal, client, options)
-      await using output = await OutputFile.create(terminal, file)
+      // Contexts and names stand in it.
+      await using output = await OutputFile.create(terminal, file, { mode: 0o600 })
       const hash = createHash('sha256')
       let written = 0
       for await (const entries of client.audit.covered(line)) {

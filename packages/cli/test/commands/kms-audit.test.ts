@@ -1,3 +1,5 @@
+import { statSync } from 'node:fs'
+
 import { startService } from '@longhold/kms'
 import { expect, onTestFinished, test } from 'vitest'
 
@@ -67,6 +69,7 @@ test('longhold kms audit export and prune: what is kept elsewhere goes, and what
     'log.jsonl',
   ])
   expect(exported.stdout).toMatch(/^[34] entries up to checkpoint 1: log\.jsonl\nSHA-256 [0-9a-f]{64}\n$/u)
+  expect(statSync(space.file('log.jsonl')).mode & 0o777).toBe(0o600)
   const lines = space.read('log.jsonl').trim().split('\n')
   expect(lines.map((line) => Object.keys(JSON.parse(line) as object).join())).toEqual(
     lines.map(() => 'run,seq,body,mac'),
