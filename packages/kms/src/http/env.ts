@@ -16,6 +16,10 @@ export interface Env {
     problem: ProblemCode
     /** Of a batch, once it is answered. */
     outcomes: Outcomes
+    /** Of the body, as it came. */
+    text: string
+    /** The answer was made with its common headers: see `answers.ts`. */
+    isFramed: true
   }
 }
 

@@ -31,7 +31,7 @@ export function idempotent({ idempotency }: Service, route: string, rule: RouteR
     const begun = await idempotency.begin(caller.principal, {
       route,
       key,
-      content: await contentOf(c),
+      content: contentOf(c),
       isKept: rule.answersSecret !== true,
       isHarmless: rule.isHarmlessTwice === true,
     })
@@ -56,10 +56,9 @@ export function idempotent({ idempotency }: Service, route: string, rule: RouteR
 }
 
 /** All that another request under the same key could differ in. */
-async function contentOf(c: Context<Env>): Promise<readonly string[]> {
+function contentOf(c: Context<Env>): readonly string[] {
   const { pathname, search } = new URL(c.req.url)
-  const text = (await (c.req.bodyCache.text as Promise<string> | undefined)) ?? ''
-  return [pathname, search, c.req.header('if-match') ?? '', text]
+  return [pathname, search, c.req.header('if-match') ?? '', c.get('text') || '{}']
 }
 
 async function answerOf(response: Response): Promise<KeptAnswer> {

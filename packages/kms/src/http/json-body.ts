@@ -4,7 +4,6 @@ import type { Context } from 'hono'
 import { createMiddleware } from 'hono/factory'
 
 import { ServiceError } from '../service/errors.ts'
-import { sharerOf } from '../service/policy.ts'
 import type { BodyShare } from './body-budget.ts'
 import type { Env } from './env.ts'
 
@@ -16,25 +15,35 @@ const maxNames = 256
 const maxValues = 250_000
 const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 
+/** For a route that is open before anybody is known; the validator parses what is read. */
 export function jsonBody(maxBytes: number) {
   return createMiddleware<Env>(async (c, next) => {
-    if (c.req.header('content-encoding') !== undefined) {
-      throw malformed('the body must not be compressed')
-    }
-    // Before anybody is known, and where a service is sealed, bodies are few and small.
-    const { shared, caller } = c.var as Partial<Env['Variables']>
-    const share = shared?.bodyBudget.share(caller === undefined ? '' : sharerOf(caller.principal))
+    // Where a service is sealed nothing is shared: bodies are few and small there.
+    const shared: Env['Variables']['shared'] | undefined = c.get('shared')
+    const share = shared?.bodyBudget.share('')
     try {
-      const text = await readText(c, maxBytes, share)
-      checkJsonText(text)
-      // What the validator parses next. Hono keeps the promise of a text there, whatever its types say.
-      // None is an object without fields: the schema says whether that will do.
-      c.req.bodyCache.text = Promise.resolve(text === '' ? '{}' : text) as never
+      await readJsonText(c, maxBytes, share)
       await next()
     } finally {
       share?.free()
     }
   })
+}
+
+/**
+ * Reads the text of a body, and checks it.
+ *
+ * @param share What it takes of the memory for bodies; whoever gives it frees it.
+ * @throws ServiceError `malformed_request`, `body_too_large`, `rate_limited`.
+ */
+export async function readJsonText(c: Context<Env>, maxBytes: number, share?: BodyShare): Promise<void> {
+  if (c.req.header('content-encoding') !== undefined) throw malformed('the body must not be compressed')
+  const given = await readText(c, maxBytes, share)
+  checkJsonText(given)
+  c.set('text', given)
+  // What a validator parses next. Hono keeps the promise of a text there, whatever its types say. None is an object
+  // without fields: the schema says whether that will do.
+  c.req.bodyCache.text = Promise.resolve(given === '' ? '{}' : given) as never
 }
 
 async function readText(c: Context<Env>, maxBytes: number, share?: BodyShare): Promise<string> {
@@ -122,16 +131,20 @@ function endOfString(text: string, start: number): number {
 }
 
 function addName(names: Set<string> | undefined, literal: string): void {
-  let name: unknown
-  try {
-    name = JSON.parse(literal)
-  } catch {
-    return
-  }
-  if (typeof name !== 'string' || names === undefined) return
+  const name = nameIn(literal)
+  if (name === undefined || names === undefined) return
   if (names.has(name)) throw malformed(`the body names a field twice: ${name.slice(0, 64)}`)
   if (names.size === maxNames) throw malformed(`an object of the body has more than ${maxNames} names`)
   names.add(name)
+}
+
+function nameIn(literal: string): string | undefined {
+  if (!literal.includes('\\')) return literal.slice(1, -1)
+  try {
+    return String(JSON.parse(literal))
+  } catch {
+    return undefined
+  }
 }
 
 function malformed(message: string): ServiceError {

@@ -10,9 +10,13 @@ import type { Env } from './env.ts'
 // The library's own type for it: inputs and outputs differ from route to route.
 export const refuseInvalid: Hook<any, Env, any, any> = (result) => {
   if (result.success) return undefined
+  return refuse(result.target, result.error.issues)
+}
+
+/** @throws ServiceError always: `not_found`, `unknown_field`, `too_many_items`, `malformed_request`. */
+export function refuse(target: string, issues: readonly Issue[]): never {
   // A name that no key can have is a key that does not exist.
-  if (result.target === 'param') throw new ServiceError('not_found', 'there is no such thing')
-  const issues: readonly Issue[] = result.error.issues
+  if (target === 'param') throw new ServiceError('not_found', 'there is no such thing')
   const unknown = issues.find(({ code }) => code === 'unrecognized_keys')
   if (unknown !== undefined) {
     const names = (unknown.keys ?? []).map((key) => pathText([...unknown.path, key.slice(0, 64)]))
@@ -31,8 +35,9 @@ export const refuseInvalid: Hook<any, Env, any, any> = (result) => {
   )
 }
 
-interface Issue {
-  readonly code?: string
+/** Of zod. */
+export interface Issue {
+  readonly code?: string | undefined
   readonly path: readonly PropertyKey[]
   readonly message: string
   readonly keys?: readonly string[]

@@ -2,12 +2,15 @@
 
 import { randomUUID } from 'node:crypto'
 
+import type { ProblemCode } from '@longhold/core/kms'
 import { routePath } from 'hono/route'
 
-import type { App, Env, Log } from './env.ts'
+import type { Caller } from '../service/policy.ts'
+import { commonHeaders } from './answers.ts'
+import type { App, Log, Outcomes } from './env.ts'
 import type { Answered } from './metrics.ts'
 import { answerError, answerProblem } from './problems.ts'
-import { strictTarget } from './request-target.ts'
+import { requireStrictTarget } from './request-target.ts'
 
 export interface FrameOptions {
   readonly log: Log
@@ -27,14 +30,17 @@ export function frameRequests(app: App, { log, isDraining, onAnswered }: FrameOp
     const requestId = requestIdPattern.test(given) ? given : randomUUID()
     c.set('requestId', requestId)
     await next()
-    // Not by `c.header`, which makes the answer anew, as a stream that is read again to be sent.
-    const { headers } = c.res
-    headers.set('X-Request-Id', requestId)
-    headers.set('Cache-Control', 'no-store')
-    headers.set('X-Content-Type-Options', 'nosniff')
-    if (isDraining()) headers.set('Connection', 'close')
+    const isFramed: true | undefined = c.get('isFramed')
+    if (isFramed === undefined || isDraining()) {
+      // Not by `c.header`, which makes the answer anew, as a stream that is read again to be sent.
+      const { headers } = c.res
+      for (const [name, value] of Object.entries(commonHeaders(requestId))) headers.set(name, value)
+      if (isDraining()) headers.set('Connection', 'close')
+    }
     // Some requests end before there is a caller, most without a problem.
-    const { caller, problem, outcomes } = c.var as Partial<Env['Variables']>
+    const caller: Caller | undefined = c.get('caller')
+    const problem: ProblemCode | undefined = c.get('problem')
+    const outcomes: Outcomes | undefined = c.get('outcomes')
     const answered = {
       method: c.req.method,
       route: routePath(c, -1),
@@ -49,10 +55,9 @@ export function frameRequests(app: App, { log, isDraining, onAnswered }: FrameOp
   app.use(async (c, next) => {
     if (isDraining() && c.req.path !== '/livez')
       return answerProblem(c, 'draining', 'try again, or another node')
+    requireStrictTarget(c)
     return await next()
   })
-
-  app.use(strictTarget)
 
   app.onError((error, c) => answerError(error, c, log))
 }

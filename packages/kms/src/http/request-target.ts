@@ -5,7 +5,7 @@
  */
 
 import type { HttpBindings } from '@hono/node-server'
-import { createMiddleware } from 'hono/factory'
+import type { Context } from 'hono'
 
 import { ServiceError } from '../service/errors.ts'
 import type { Env } from './env.ts'
@@ -14,7 +14,7 @@ const segment = String.raw`(?!\.{1,2}(?:/|$))[\w.~-]+`
 const onlyOneWay = new RegExp(`^/(?:${segment}(?:/${segment})*)?$`, 'u')
 
 /** @throws ServiceError `malformed_request`. */
-export const strictTarget = createMiddleware<Env>(async (c, next) => {
+export function requireStrictTarget(c: Context<Env>): void {
   // As it came; `c.req.path` was put in order already. There is none where no socket is.
   const { incoming } = (c.env ?? {}) as Partial<HttpBindings>
   const [path = ''] = (incoming?.url ?? '/').split('?', 1)
@@ -27,5 +27,4 @@ export const strictTarget = createMiddleware<Env>(async (c, next) => {
   if ((incoming?.headersDistinct['host']?.length ?? 1) !== 1) {
     throw new ServiceError('malformed_request', 'there is more than one Host')
   }
-  await next()
-})
+}

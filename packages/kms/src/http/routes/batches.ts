@@ -7,6 +7,7 @@ import type { ItemProblem, ProblemCode, UnwrapAnswer } from '@longhold/core/kms'
 import { ServiceError } from '../../service/errors.ts'
 import type { Service } from '../../service/service.ts'
 import { rewrapRequest, rewrapResponse, unwrapRequest, unwrapResponse } from '../../wire.ts'
+import { jsonNow } from '../answers.ts'
 import { bytesOf, jsonAnswer, jsonRequest, problems } from '../documents.ts'
 import type { App, Outcomes } from '../env.ts'
 import { itemProblem } from '../problems.ts'
@@ -57,7 +58,7 @@ export function batchRoutes(app: App, service: Service): void {
       return { id, data_key: text, key, version }
     })
     c.set('outcomes', outcomesOf(answers))
-    return c.json({ items: answers }, 200)
+    return jsonNow(c, { items: answers })
   })
 
   route(rewrap, async (c) => {
@@ -78,7 +79,7 @@ export function batchRoutes(app: App, service: Service): void {
       return { id, wrapped_key: toBase64url(wrappedKey), key, version }
     })
     c.set('outcomes', outcomesOf(answers))
-    return c.json({ items: answers }, 200)
+    return jsonNow(c, { items: answers })
   })
 }
 
