@@ -36,6 +36,11 @@ export class KnownSecrets {
     return true
   }
 
+  /** For a service that closes: everything is asked of `isRight` again. */
+  forget(): void {
+    this.#known.clear()
+  }
+
   #keep(token: string, known: Known): void {
     const [oldest] = this.#known.keys()
     if (this.#known.size >= maxKnown && oldest !== undefined) this.#known.delete(oldest)

@@ -371,6 +371,7 @@ export class Service {
     await this.#audit.close()
     await this.#guarded.close()
     this.#identities.close()
+    this.tokens.close()
     this.#macs.close()
     this.#ownKeys.close()
     this.#root.close()

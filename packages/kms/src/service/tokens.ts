@@ -115,6 +115,11 @@ export class Tokens {
     }
   }
 
+  /** Without the service's own keys there is nobody to authenticate any more. */
+  close(): void {
+    this.#secrets.forget()
+  }
+
   /**
    * What a token may do: its own rule, and the grants of its principal.
    *

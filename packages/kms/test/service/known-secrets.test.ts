@@ -5,8 +5,7 @@ import { KnownSecrets } from '../../src/service/known-secrets.ts'
 const mac = (byte: number) => new Uint8Array(32).fill(byte)
 
 /** Counts how often the HMAC is asked for. */
-function counting(secret: string) {
-  const known = new KnownSecrets()
+function counting(secret: string, known = new KnownSecrets()) {
   let asked = 0
   const check = (token: string, given: string, secretMac: Uint8Array | null = mac(1)) =>
     known.check(token, given, secretMac ?? undefined, () => {
@@ -43,4 +42,13 @@ test('what is forgotten for others is asked for again', () => {
   expect(asked()).toBe(1001)
   expect(check('0', 'right')).toBe(true)
   expect(asked()).toBe(1002)
+})
+
+test('everything is forgotten at the end', () => {
+  const known = new KnownSecrets()
+  const { check, asked } = counting('right', known)
+  check('a', 'right')
+  known.forget()
+  expect(check('a', 'right')).toBe(true)
+  expect(asked()).toBe(2)
 })
