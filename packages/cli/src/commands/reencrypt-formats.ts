@@ -42,6 +42,15 @@ function builtInColumns({ type, settings }: BuiltInChoice) {
   return format.columns?.(settings) ?? { own: [], read: [] }
 }
 
+/** Whether one of the formats asks the private keys of the run. */
+export function needKeys(choices: readonly FormatChoice[]): boolean {
+  return choices.some((choice) => {
+    if (choice.kind === 'declared') return true
+    const format: BuiltInFormat = builtInFormats[choice.type]
+    return format.hasOwnKeys?.(choice.settings) !== true
+  })
+}
+
 /** Who else reads values of the formats that were chosen. */
 export function foreignReaders(choices: readonly FormatChoice[]): string[] {
   const readers = choices.flatMap((choice) => foreignReaderOf(choice) ?? [])

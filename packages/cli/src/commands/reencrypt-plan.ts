@@ -12,7 +12,7 @@ import { count, plural, table } from '../shell/text.ts'
 import type { TargetDescription } from '../sources/row-source.ts'
 import { withProblems } from './problems.ts'
 import type { PlanFlags } from './reencrypt-flags.ts'
-import { foreignReaders, makeFormats, nameOf } from './reencrypt-formats.ts'
+import { foreignReaders, makeFormats, nameOf, needKeys } from './reencrypt-formats.ts'
 import { resolveObjects } from './reencrypt-objects.ts'
 import { Pace } from './reencrypt-progress.ts'
 import { duration, honestJson, honestText } from './reencrypt-report.ts'
@@ -35,7 +35,7 @@ export async function planReencryption(
   }
   const target = await resolveTarget(terminal, targetPath, flags)
   const legacy = await resolveLegacy(terminal, target, flags)
-  const tryToOpen = legacy.privateKeys.length > 0
+  const tryToOpen = legacy.privateKeys.length > 0 || !needKeys(legacy.formats)
   await withProblems(async () => {
     const reader = await openReader(target, legacy.columns, 'old')
     const progress = new Progress(terminal)

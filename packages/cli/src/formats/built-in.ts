@@ -29,6 +29,8 @@ export interface BuiltInFormat {
   readonly foreignReader: string | undefined
   /** What `longhold.yaml` may say of it beside `type`; undefined: nothing. */
   readonly settings: z.ZodType | undefined
+  /** True: with these settings a program of the person's opens the values, with keys of its own. Absent: no. */
+  hasOwnKeys?(settings: unknown): boolean
   /**
    * The columns that it reads beside the value's own. Those of `own` are part of a value: they become NULL when it is
    * replaced. Absent: none.
@@ -103,6 +105,7 @@ export const builtInFormats = {
     summary: 'OpenPGP messages for RSA keys, binary and armored: files of gpg, columns of pgcrypto',
     foreignReader: undefined,
     settings: openPgpSettings,
+    hasOwnKeys: (settings) => openPgpSettings.parse(settings ?? {}).program !== undefined,
     async load(settings) {
       const { program, home, witness } = openPgpSettings.parse(settings ?? {})
       const gpg = program === undefined ? undefined : { program, home }
