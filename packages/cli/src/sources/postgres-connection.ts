@@ -50,6 +50,8 @@ export function openPool({ url }: PostgresPlace): Pool {
   })
   // A connection that is lost while nobody uses it: the next one to be needed is made anew.
   pool.on('error', () => undefined)
+  // And one that is lost in a transaction: whoever asks next is told. Unheard, it would end the process.
+  pool.on('connect', (client) => client.on('error', () => undefined))
   return pool
 }
 
