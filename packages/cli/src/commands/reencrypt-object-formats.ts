@@ -7,6 +7,7 @@ import type { LegacyStreamFormat } from '../formats/legacy-stream.ts'
 import type { PrivateKeyEntry } from '../legacy-keys/private-key-set.ts'
 import type { ObjectFormat } from '../reencrypt/object-formats.ts'
 import { usage } from '../shell/errors.ts'
+import type { BucketConnection } from '../sources/s3-signature.ts'
 import { chooseFormats } from './reencrypt-config.ts'
 import type { ReencryptConfig } from './reencrypt-config.ts'
 import { columnsOf, foreignReaders, makeFormats, nameOf } from './reencrypt-formats.ts'
@@ -22,6 +23,8 @@ export interface ObjectWorkerSettings {
   readonly acceptUnauthenticated: boolean
   readonly isConsumerReady: boolean
   readonly digestKey: Uint8Array
+  /** Of a bucket. */
+  readonly connection: BucketConnection | undefined
   /** Extended attributes of files are kept. */
   readonly withExtended: boolean
 }

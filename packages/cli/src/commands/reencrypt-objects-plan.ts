@@ -13,7 +13,7 @@ import { Progress } from '../shell/progress.ts'
 import { everySuite } from '../shell/suites.ts'
 import type { Terminal } from '../shell/terminal.ts'
 import { count, plural, table } from '../shell/text.ts'
-import { openObject } from '../sources/object-open.ts'
+import { objectOpener } from '../sources/object-open.ts'
 import type { ObjectReader } from '../sources/object-source.ts'
 import { withProblems } from './problems.ts'
 import type { PlanFlags, VerifyFlags } from './reencrypt-flags.ts'
@@ -86,6 +86,7 @@ export async function surveyTarget(
       acceptUnauthenticated: true,
       isConsumerReady: true,
       digestKey: Uint8Array.from(randomBytes(32)),
+      connection: target.bucket?.connection,
       withExtended: false,
     },
     workers,
@@ -233,7 +234,7 @@ export async function verifyObjectTarget(
       const pace = new Pace({ unit: 'MiB', total: mebibytes(await reader.size()) })
       const found = await verifyObjects({
         reader,
-        open: openObject,
+        open: objectOpener(target.bucket?.connection),
         formats: await makeObjectFormats(chooseObjectFormats(undefined, target.config), true),
         identities,
         suites: await everySuite(),

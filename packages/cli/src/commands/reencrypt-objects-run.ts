@@ -19,6 +19,7 @@ import type { RunState } from '../sources/run-state.ts'
 import { withProblems } from './problems.ts'
 import { replaceLetterFile } from './reencrypt-dead-letters.ts'
 import type { RunFlags } from './reencrypt-flags.ts'
+import { needKeys } from './reencrypt-formats.ts'
 import { chooseObjectFormats } from './reencrypt-object-formats.ts'
 import type { ObjectWorkerSettings } from './reencrypt-object-formats.ts'
 import {
@@ -54,16 +55,18 @@ export async function runObjects(
     })
   }
   const privateKeys = await readPrivateKeys(terminal, config, flags)
-  if (privateKeys.length === 0) {
+  const formats = chooseObjectFormats(flags.format, config)
+  if (privateKeys.length === 0 && needKeys(formats)) {
     throw usage('no private key to open the old objects with', { hint: 'give --private-key FILE' })
   }
   const digestKey = Uint8Array.from(randomBytes(32))
   const worker: ObjectWorkerSettings = {
-    formats: chooseObjectFormats(flags.format, config),
+    formats,
     privateKeys,
     acceptUnauthenticated: flags.acceptUnauthenticated ?? config['accept-unauthenticated'],
     isConsumerReady: flags.consumerReady ?? config['consumer-ready'],
     digestKey,
+    connection: target.bucket?.connection,
     withExtended: flags.xattrs !== false && config.xattrs,
   }
   const recipients = await resolveRecipients(terminal, flags)
@@ -210,7 +213,7 @@ async function writeLetters(
 ): Promise<string | undefined> {
   const asked = flags.deadLetters ?? target.deadLetters
   const name = target.shown.replace(/\/+$/u, '')
-  const shown = asked ?? `${name === '.' ? 'tree' : name}.dead.ndjson`
+  const shown = asked ?? `${target.bucket?.bucket ?? (name === '.' ? 'tree' : name)}.dead.ndjson`
   const lines = function* () {
     for (const { locator, format, keyId, code } of source.deadLetters(state.runId)) {
       yield `${JSON.stringify({ object: locator, format: format ?? null, key_id: keyId ?? null, code })}\n`

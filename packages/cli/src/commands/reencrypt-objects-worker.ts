@@ -7,17 +7,18 @@ import { PrivateKeySet } from '../legacy-keys/private-key-set.ts'
 import type { ObjectRequest, ObjectResponse } from '../reencrypt/object-pool.ts'
 import { workOn } from '../reencrypt/object-transform.ts'
 import type { ObjectAnswer } from '../reencrypt/object-transform.ts'
-import { dressObject, openObject } from '../sources/object-open.ts'
+import { dressObject, objectOpener } from '../sources/object-open.ts'
 import { makeObjectFormats } from './reencrypt-object-formats.ts'
 import type { ObjectWorkerSettings } from './reencrypt-object-formats.ts'
 
 // Only commands start this file, with settings of this type.
-const { formats, privateKeys, isConsumerReady, withExtended, ...rest } = workerData as ObjectWorkerSettings
+const { formats, privateKeys, isConsumerReady, withExtended, connection, ...rest } =
+  workerData as ObjectWorkerSettings
 const settings = {
   ...rest,
   formats: await makeObjectFormats(formats, isConsumerReady),
   keys: new PrivateKeySet(privateKeys),
-  open: openObject,
+  open: objectOpener(connection),
   dress: dressObject(withExtended),
 }
 

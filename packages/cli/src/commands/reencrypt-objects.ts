@@ -6,21 +6,30 @@ import { extname } from 'node:path'
 import { canonicalContext, LongholdError } from '@longhold/core'
 
 import { loadConfig } from '../shell/config.ts'
+import type { Config } from '../shell/config.ts'
 import { refused, usage } from '../shell/errors.ts'
 import { parseContext } from '../shell/keys.ts'
 import type { Terminal } from '../shell/terminal.ts'
 import { count, table } from '../shell/text.ts'
 import type { ObjectReader, ObjectSource } from '../sources/object-source.ts'
 import type { RunState } from '../sources/run-state.ts'
+import { openBucket } from '../sources/s3-bucket.ts'
+import { readBucket } from '../sources/s3-reader.ts'
+import type { BucketConnection } from '../sources/s3-signature.ts'
 import { openTree, readTree } from '../sources/tree.ts'
 import { withProblems } from './problems.ts'
+import { bucketAddress, connectionTo } from './reencrypt-bucket.ts'
+import type { BucketAddress } from './reencrypt-bucket.ts'
 import { parseReencryptConfig } from './reencrypt-config.ts'
 import type { ReencryptConfig } from './reencrypt-config.ts'
 import type { TargetFlags } from './reencrypt-flags.ts'
 
 export interface ObjectTargetSettings {
-  readonly kind: 'tree'
-  /** Absolute. */
+  /** Of a bucket. */
+  readonly bucket:
+    | (BucketAddress & { readonly connection: BucketConnection; readonly stateFile: string })
+    | undefined
+  /** Absolute, of a tree. */
   readonly path: string
   /** As the person named it. */
   readonly shown: string
@@ -41,6 +50,21 @@ export async function resolveObjects(
   const config = parseReencryptConfig(whole)
   const shown = target ?? config.target
   if (shown === undefined) return undefined
+  const address = bucketAddress(shown)
+  if (address !== undefined) {
+    checkNoRowFlags(shown, flags)
+    const connection = await connectionTo(terminal, address, flags.endpoint ?? config.endpoint)
+    const inConfig = config['state-file']
+    const stateFile =
+      flags.stateFile === undefined && inConfig !== undefined
+        ? whole.resolve(inConfig)
+        : terminal.path(flags.stateFile ?? `${address.bucket}.longhold.sqlite`)
+    return {
+      ...settingsOf(shown, flags, whole, config),
+      path: '',
+      bucket: { ...address, connection, stateFile },
+    }
+  }
   const path = target === undefined ? whole.resolve(shown) : terminal.path(shown)
   const isDirectory = await stat(path).then(
     (stats) => stats.isDirectory(),
@@ -51,10 +75,12 @@ export async function resolveObjects(
     return undefined
   }
   checkNoRowFlags(shown, flags)
+  return { ...settingsOf(shown, flags, whole, config), path, bucket: undefined }
+}
+
+function settingsOf(shown: string, flags: TargetFlags, whole: Config, config: ReencryptConfig) {
   const letters = config['dead-letters']
   return {
-    kind: 'tree',
-    path,
     shown,
     include: flags.include ?? config.include,
     exclude: flags.exclude ?? config.exclude,
@@ -67,8 +93,8 @@ function checkRowFlags(
   shown: string,
   flags: TargetFlags & { readonly context?: string[] | undefined },
 ): void {
-  for (const name of ['include', 'exclude', 'context'] as const) {
-    if (flags[name] !== undefined) {
+  for (const [name, value] of Object.entries(objectFlags(flags))) {
+    if (value !== undefined) {
       throw usage(`${shown} is no directory and no bucket, so --${name} means nothing`, {
         hint: 'leave it out',
       })
@@ -76,22 +102,32 @@ function checkRowFlags(
   }
 }
 
+function objectFlags({
+  include,
+  exclude,
+  context,
+  endpoint,
+  stateFile,
+}: TargetFlags & { readonly context?: string[] | undefined }) {
+  return { include, exclude, context, endpoint, 'state-file': stateFile }
+}
+
 function checkNoRowFlags(shown: string, flags: TargetFlags): void {
   for (const name of ['table', 'column', 'id', 'delimiter'] as const) {
     if (flags[name] !== undefined) {
-      throw usage(`${shown} is a directory, so --${name} means nothing`, { hint: 'leave it out' })
+      throw usage(`${shown} holds objects, so --${name} means nothing`, { hint: 'leave it out' })
     }
   }
 }
 
 /** To look at. */
 export function openObjectReader(target: ObjectTargetSettings): ObjectReader {
-  return readTree(target)
+  return target.bucket === undefined ? readTree(target) : readBucket({ ...target, ...target.bucket })
 }
 
 /** To work on: holds the target's lock until it is closed. */
 export function openObjectSource(target: ObjectTargetSettings): ObjectSource {
-  return openTree(target)
+  return target.bucket === undefined ? openTree(target) : openBucket({ ...target, ...target.bucket })
 }
 
 /** Beside this file, in the form this file runs in: source or compiled. */

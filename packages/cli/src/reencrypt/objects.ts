@@ -47,6 +47,8 @@ export interface ObjectRunSettings {
   /** @param bytes Of the objects that this pass has behind it. */
   readonly onProgress: (state: RunState, bytes: number) => void
   readonly throttle?: Throttle | undefined
+  /** Of what is committed at once. */
+  readonly testingPageLimits?: ObjectPageLimits
   /** Runs between the reading and the replacing of a page's objects. */
   readonly testingBeforeCommit?: (page: ObjectPage) => Awaitable<void>
 }
@@ -119,7 +121,7 @@ class ObjectRun {
             // What was read is committed first: it does not get older by waiting.
             if (queue.length > 0 || !(await throttle.turn())) break
           }
-          const page = await this.#source.list(after, pageLimits)
+          const page = await this.#source.list(after, this.#settings.testingPageLimits ?? pageLimits)
           after = page.position
           isRead = page.isLast
           const decided = this.#decide(page)

@@ -94,21 +94,18 @@ function metadataOf(headers: IncomingHttpHeaders): Record<string, string> {
 export interface BucketAttributes {
   readonly headers: Readonly<Record<string, string>>
   readonly etag: string
-  readonly versionId: string | undefined
 }
 
 /**
- * @param source Key, and the version that is meant where there are several.
  * @param isRestored False: for an envelope, without what encryption clients left.
  * @throws ObjectChanged, ObjectRefused `attributes`.
  */
 export async function attributesOf(
   client: BucketClient,
-  { key, versionId }: { readonly key: string; readonly versionId?: string | undefined },
+  key: string,
   isRestored: boolean,
 ): Promise<BucketAttributes> {
-  const query = versionId === undefined ? {} : { versionId }
-  const { status, headers } = await client.ask({ method: 'HEAD', key, query }, 200, 403, 404, 405)
+  const { status, headers } = await client.ask({ method: 'HEAD', key }, 200, 403, 404, 405)
   if (status === 404 || status === 405) throw new ObjectChanged('gone')
   if (status === 403)
     throw new ObjectRefused('attributes', 'the store does not tell what it has besides its bytes')
@@ -119,17 +116,12 @@ export async function attributesOf(
     const isClients = isOwn && clientSideNames.has(name.slice(metadataPrefix.length))
     if (keptHeaders.includes(name) || (isOwn && (isRestored || !isClients))) kept[name] = value
   }
-  const tags = await client.ask({ method: 'GET', key, query: { ...query, tagging: '' } }, 200, 403, 404, 501)
+  const tags = await client.ask({ method: 'GET', key, query: { tagging: '' } }, 200, 403, 404, 501)
   if (tags.status === 403) throw new ObjectRefused('attributes', 'the store does not tell its tags')
   const pairs = [...tags.text.matchAll(/<Tag>(.*?)<\/Tag>/gsu)].map(
     ([, tag = '']) =>
       `${encodeURIComponent(element(tag, 'Key') ?? '')}=${encodeURIComponent(element(tag, 'Value') ?? '')}`,
   )
   if (pairs.length > 0) kept['x-amz-tagging'] = pairs.join('&')
-  const id = headers['x-amz-version-id']
-  return {
-    headers: kept,
-    etag: headers.etag ?? '',
-    versionId: typeof id === 'string' && id !== 'null' ? id : undefined,
-  }
+  return { headers: kept, etag: headers.etag ?? '' }
 }
