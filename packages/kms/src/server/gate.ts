@@ -193,8 +193,14 @@ export class ServiceGate implements Gate {
 
   /** Absent while more shares are needed. */
   async #openerOf(attempt: Exclude<UnsealRequest, { forget_shares: true }>): Promise<SlotOpener | undefined> {
+    const slots = await this.#options.slots()
+    if (slots.length === 0 && this.#options.init !== undefined) {
+      throw new ServiceError('invalid_state', 'this key service is not set up yet', {
+        hint: 'longhold kms init does that',
+      })
+    }
     return 'share' in attempt
-      ? await this.#shares.add(attempt.share, sharesOf(await this.#options.slots()))
+      ? await this.#shares.add(attempt.share, sharesOf(slots))
       : openerOf(attempt, this.#options.sealService)
   }
 

@@ -49,6 +49,12 @@ describe('a service that waits to be set up', () => {
       expect.stringContaining('initialise it on its admin'),
     ])
 
+    for (const path of ['/v1/sys/unseal', '/v1/sys/accept-rollback']) {
+      expect(await ask('POST', path, { passphrase: 'of nothing' })).toMatchObject({
+        status: 409,
+        json: { code: 'invalid_state', detail: expect.stringContaining('longhold kms init') as string },
+      })
+    }
     const made = await ask('POST', '/v1/sys/init', { first_key: 'orders' })
     expect(made).toMatchObject({
       status: 201,
