@@ -28,7 +28,12 @@ interface Member {
 }
 
 /** Batches on their way to a worker that is busy, so that it never waits for the main thread. */
-const depth = 3
+const depth = 2
+/**
+ * Each value makes a dozen small buffers outside the heap, which are given back when their handles are collected: a small
+ * young generation is collected often.
+ */
+const resourceLimits = { maxYoungGenerationSizeMb: 4 }
 
 export class WorkerPool implements Transformer {
   readonly width: number
@@ -42,7 +47,7 @@ export class WorkerPool implements Transformer {
   constructor(url: URL, settings: object, workers: number) {
     this.width = workers * depth
     this.#members = Array.from({ length: workers }, () => {
-      const worker = new Worker(url, { workerData: settings })
+      const worker = new Worker(url, { workerData: settings, resourceLimits })
       const member: Member = { worker, waiting: [] }
       worker.on('message', (response: WorkerResponse) => {
         const waiting = member.waiting.shift()
