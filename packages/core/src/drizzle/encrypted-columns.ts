@@ -12,7 +12,7 @@
  *   makes: a plain value is an error of types, and at run time one that names the column. So is comparing the column.
  *
  * What Drizzle does not pass through the column cannot be refused here: comparisons with NULL or with another column,
- * patterns (`like`), placeholders and raw SQL. They match nothing, as ciphertexts do.
+ * patterns (`like`), placeholders and raw SQL, which match nothing, as ciphertexts do.
  */
 
 import { Column, Table, eq, getColumnTable, getTableColumns, inArray, is, sql } from 'drizzle-orm'
