@@ -56,6 +56,14 @@ export interface RunFlags extends TargetFlags, LegacyFlags, KeyOptions {
   readonly pauseQuery?: string | undefined
   readonly pauseAbove?: number | undefined
   readonly keyringKey?: string | undefined
+  readonly queue?: string | undefined
+  readonly onlyCoordinate?: true | undefined
+  readonly rangeRows?: number | undefined
+  readonly takeoverSeconds?: number | undefined
+}
+
+export interface FleetWorkerFlags extends RunFlags {
+  readonly queue: string
 }
 
 /** Of what changes data without private keys. */
@@ -189,6 +197,13 @@ export function workersOption() {
   return new Option('--workers <n>', 'threads that open the old values (default: one per core)').argParser(
     wholeNumber(1, 256),
   )
+}
+
+export function takeoverOption() {
+  return new Option(
+    '--takeover-seconds <n>',
+    'a range whose worker gives no sign of life for so long is given to another (default: 30)',
+  ).argParser(wholeNumber(10, 3600))
 }
 
 /** A parser of whole numbers for commander. */

@@ -1,42 +1,30 @@
 /** `longhold reencrypt run`. */
 
-import { randomBytes, randomUUID } from 'node:crypto'
-import { availableParallelism } from 'node:os'
-import { extname } from 'node:path'
+import { randomUUID } from 'node:crypto'
 
-import { LongholdError, openKeyringKey, parseKeyringKey, toHex } from '@longhold/core'
-import type { Identity, OpenKeyringKey, Suite } from '@longhold/core'
+import type { Identity } from '@longhold/core'
 
-import { defaultLife } from '../reencrypt/data-keys.ts'
-import { reencrypt } from '../reencrypt/run.ts'
-import { WorkerPool } from '../reencrypt/worker-pool.ts'
-import { loadConfig } from '../shell/config.ts'
-import { refused, stopped, usage } from '../shell/errors.ts'
-import { openKmsClient } from '../shell/key-service.ts'
-import { resolveIdentities, resolveRecipients } from '../shell/keys.ts'
-import type { KeyOptions } from '../shell/keys.ts'
+import { refused, usage } from '../shell/errors.ts'
+import { resolveRecipients } from '../shell/keys.ts'
 import { Progress } from '../shell/progress.ts'
-import { suitesOf } from '../shell/suites.ts'
 import type { Terminal } from '../shell/terminal.ts'
-import { count, plural, table } from '../shell/text.ts'
+import { plural } from '../shell/text.ts'
 import type { RowSource } from '../sources/row-source.ts'
-import { isUnfinished, newRunState } from '../sources/run-state.ts'
+import { inRanges, isUnfinished, newRunState, noCounts } from '../sources/run-state.ts'
 import type { RunState } from '../sources/run-state.ts'
 import { withProblems } from './problems.ts'
-import { readDeadLetters, writeDeadLetters } from './reencrypt-dead-letters.ts'
+import { readDeadLetters } from './reencrypt-dead-letters.ts'
+import { optionalIdentities, runEngine } from './reencrypt-engine.ts'
 import type { RetryFlags, RunFlags } from './reencrypt-flags.ts'
+import { needKeys } from './reencrypt-formats.ts'
 import { resolveObjects } from './reencrypt-objects.ts'
+import { reportRun } from './reencrypt-outcome.ts'
 import { Pace, runScreen } from './reencrypt-progress.ts'
-import { duration, honestJson, honestText, runJson, runRows } from './reencrypt-report.ts'
-import { columnsAsAsked, resolveLegacy, resolveTarget } from './reencrypt-settings.ts'
+import { resolveLegacy, resolveTarget } from './reencrypt-settings.ts'
 import type { LegacySettings, TargetSettings } from './reencrypt-settings.ts'
 import { openSource } from './reencrypt-target.ts'
 import { makeThrottle } from './reencrypt-throttle.ts'
 import { tryFirstValues } from './reencrypt-trial.ts'
-import type { WorkerSettings } from './reencrypt-worker.ts'
-
-const batchBytes = 4 * 1024 * 1024
-const hourMs = 3_600_000
 
 export async function runReencryption(
   terminal: Terminal,
@@ -107,8 +95,12 @@ async function execute(
     return await runObjects(terminal, objects, flags, () => optionalIdentities(terminal, flags))
   }
   const target = await resolveTarget(terminal, targetPath, flags)
+  if (flags.queue !== undefined) {
+    const { runFleet } = await import('./reencrypt-fleet.ts')
+    return await runFleet(terminal, target, flags, flags.queue)
+  }
   const legacy = await resolveLegacy(terminal, target, flags)
-  if (legacy.privateKeys.length === 0) {
+  if (legacy.privateKeys.length === 0 && needKeys(legacy.formats)) {
     throw usage('no private key to open the old values with', { hint: 'give --private-key FILE' })
   }
   const recipients = await resolveRecipients(terminal, flags)
@@ -123,20 +115,6 @@ async function execute(
       await source.close()
     }
   })
-}
-
-/** A run needs no identity; with one it proves that what it writes can be read. */
-async function optionalIdentities(terminal: Terminal, flags: KeyOptions): Promise<Identity[]> {
-  const { identity } = await loadConfig(terminal)
-  const hasFile = (flags.identity ?? identity).length > 0
-  if (!hasFile && (await openKmsClient(terminal, flags)) === undefined) {
-    terminal.warn(
-      'without an identity nothing proves that the recipients can open what is written',
-      'give --identity FILE, or --kms-url URL with --kms-token-file FILE, to have each data key tried first',
-    )
-    return []
-  }
-  return (await resolveIdentities(terminal, flags)).map((named) => named.identity)
 }
 
 class RunCommand {
@@ -171,8 +149,6 @@ class RunCommand {
     const flags = this.#flags
     const finished = await this.#source.finishedRun()
     if (finished !== undefined) return await this.#report(finished, 0, 0)
-    const suites = await suitesOf(recipients)
-    using keyringKey = await this.#keyringKey(identities, suites)
     const state = await this.#startState()
     // A later pass looks for the few values that an earlier one left.
     if (flags.skipTrial !== true && state.pass === 1 && this.#only === undefined) {
@@ -180,54 +156,24 @@ class RunCommand {
         source: this.#source,
         legacy: this.#legacy,
         state,
-        acceptUnauthenticated: this.#acceptUnauthenticated,
+        acceptUnauthenticated: flags.acceptUnauthenticated ?? config['accept-unauthenticated'],
       })
     }
-    const digestKey = Uint8Array.from(randomBytes(32))
-    const { table: tableName, column, columns } = this.#source.target
-    const settings: WorkerSettings = {
-      table: tableName,
-      column,
-      columns: columnsAsAsked(this.#legacy),
-      formats: this.#legacy.formats,
-      privateKeys: this.#legacy.privateKeys,
-      acceptUnauthenticated: this.#acceptUnauthenticated,
-      isConsumerReady: this.#flags.consumerReady ?? this.#target.config['consumer-ready'],
-      digestKey,
-    }
-    if (columns.length !== settings.columns.length)
-      throw new Error('the source has other columns than were asked for')
-    const pool = new WorkerPool(
-      workerUrl(),
-      settings,
-      flags.workers ?? config.workers ?? availableParallelism(),
-    )
     const progress = new Progress(this.#terminal)
     const pace = new Pace(await this.#source.size())
     const startMs = performance.now()
     let end: RunState
     try {
-      end = await reencrypt({
+      end = await runEngine({
+        terminal: this.#terminal,
+        target: this.#target,
+        legacy: this.#legacy,
+        flags: this.#flags,
         source: this.#source,
-        transformer: pool,
-        state,
-        dataset: state.dataset,
+        only: this.#only,
         recipients,
         identities,
-        suites,
-        keyringKey,
-        life: {
-          maxRecords: flags.dataKeyRecords ?? config['data-key-records'] ?? defaultLife.maxRecords,
-          maxBytes: flags.dataKeyBytes ?? config['data-key-bytes'] ?? defaultLife.maxBytes,
-          maxAgeMs:
-            (flags.dataKeyHours ?? config['data-key-hours'] ?? defaultLife.maxAgeMs / hourMs) * hourMs,
-        },
-        batchRows: flags.batchRows ?? config['batch-rows'] ?? 256,
-        batchBytes,
-        checkEvery: flags.checkEvery ?? config['check-every'] ?? 1000,
-        maxPasses: flags.maxPasses ?? config['max-passes'] ?? 10,
-        digestKey,
-        only: this.#only,
+        state,
         throttle: makeThrottle(this.#terminal, this.#source, flags, config),
         signal: this.#terminal.signal,
         onProgress: (now) => {
@@ -237,46 +183,8 @@ class RunCommand {
       })
     } finally {
       progress.done()
-      await pool.close()
     }
     await this.#report(end, end.migrated - state.migrated, (performance.now() - startMs) / 1000)
-  }
-
-  /** @throws CliError (exit 2) for a reference that leads to no keyring key in the target, or one that does not open. */
-  async #keyringKey(
-    identities: readonly Identity[],
-    suites: readonly Suite[],
-  ): Promise<OpenKeyringKey | undefined> {
-    const reference = this.#flags.keyringKey ?? this.#target.config['keyring-key']
-    if (reference === undefined) return undefined
-    if (identities.length === 0) {
-      throw usage('--keyring-key needs an identity that opens it', {
-        hint: 'give --identity FILE, or --kms-url URL with --kms-token-file FILE',
-      })
-    }
-    const { name } = this.#source.target
-    try {
-      const keyringKey = parseKeyringKey(reference)
-      const stored = await this.#source.dataKey(toHex(keyringKey.keyId))
-      if (stored === undefined) {
-        throw usage(`there is no such keyring key beside the rows of ${name}`, {
-          hint: 'makeKeyringKey of the library makes it there, and returns the reference',
-        })
-      }
-      return await openKeyringKey(keyringKey, stored.wrappedKey, { identities, suites })
-    } catch (error) {
-      if (!(error instanceof LongholdError) || error.code === 'unavailable') throw error
-      throw usage(`--keyring-key: ${error.message}`, {
-        hint:
-          error.hint ??
-          'is it the reference that the application is configured with, and the identity one of its recipients?',
-        cause: error,
-      })
-    }
-  }
-
-  get #acceptUnauthenticated(): boolean {
-    return this.#flags.acceptUnauthenticated ?? this.#target.config['accept-unauthenticated']
   }
 
   /** The unfinished run on this target, or a new one. */
@@ -305,71 +213,31 @@ class RunCommand {
       })
     }
     const behind = plural(latest.migrated, 'value')
+    if (latest.position === inRanges) return await this.#takenFromFleet(latest)
     this.#terminal.note(
       `going on with run ${latest.runId}: pass ${latest.pass}, ${behind} re-encrypted so far`,
     )
     return latest
   }
 
+  /** Its pass begins anew: nobody of the fleet is there, or the lock would not be ours. */
+  async #takenFromFleet(run: RunState): Promise<RunState> {
+    const state = { ...run, status: 'running' as const, position: undefined, counts: noCounts }
+    this.#terminal.note(
+      `going on alone with run ${run.runId}, which was a fleet's: pass ${run.pass} begins anew`,
+    )
+    await this.#source.store(state)
+    return state
+  }
+
   async #report(state: RunState, replaced: number, seconds: number): Promise<void> {
-    const deadLetters = await writeDeadLetters(this.#terminal, {
-      path: this.#flags.deadLetters ?? this.#target.deadLetters,
-      target: this.#target,
+    await reportRun(this.#terminal, {
+      settings: this.#target,
+      path: this.#flags.deadLetters,
       source: this.#source,
       state,
+      replaced,
+      seconds,
     })
-    const perSecond = seconds > 0 ? Math.round(replaced / seconds) : 0
-    const { target } = this.#source
-    await this.#terminal.answer({
-      text: [
-        table([
-          ['target', target.name],
-          ['run', state.status === 'finished' ? 'finished' : `${state.status} in pass ${state.pass}`],
-          ...runRows(state),
-          [
-            'this time',
-            `${plural(replaced, 'value')} in ${duration(seconds)}, ${count(perSecond)} per second`,
-          ],
-          ['data keys', `${count(state.dataKeys.length)} for the dataset ${state.dataset}`],
-          ...(deadLetters === undefined ? [] : [['dead letters in', deadLetters]]),
-        ]),
-        '',
-        honestText(target),
-      ].join('\n'),
-      json: {
-        ...runJson(state),
-        replaced_this_time: replaced,
-        seconds: Math.round(seconds * 1000) / 1000,
-        dead_letters: deadLetters ?? null,
-        ...honestJson(target),
-      },
-    })
-    this.#judge(state, deadLetters)
   }
-
-  #judge({ status, counts, pass }: RunState, deadLetters: string | undefined): void {
-    if (status !== 'finished' && this.#terminal.signal.aborted) {
-      throw stopped('interrupted at a safe point: everything counted above is written', {
-        hint: 'run the same command again to go on',
-      })
-    }
-    if (status !== 'finished') {
-      throw refused(
-        `old values kept appearing: pass ${pass} still found ${plural(counts.migrated + counts.conflict, 'one')}`,
-        {
-          hint: 'let the writers write records first, then run this again',
-        },
-      )
-    }
-    if (counts.dead > 0) {
-      throw refused(`${plural(counts.dead, 'value')} could not be re-encrypted and stayed as they were`, {
-        hint: `${deadLetters ?? 'the file of dead letters'} says which and why; once mended, run this again`,
-      })
-    }
-  }
-}
-
-/** Beside this file, in the form this file runs in: source or compiled. */
-function workerUrl(): URL {
-  return new URL(`./reencrypt-worker${extname(import.meta.url)}`, import.meta.url)
 }

@@ -19,28 +19,41 @@ export interface ThrottledSource {
   ask?(sql: string): Awaitable<number>
 }
 
-/** @throws CliError (exit 2) for a query where there is no database. */
+/**
+ * Whether a run must wait; undefined where nothing was said about it.
+ *
+ * @throws CliError (exit 2) for a query where there is no database.
+ */
+export function pauseCheck(
+  terminal: Terminal,
+  source: ThrottledSource,
+  flags: RunFlags,
+  config: ReencryptConfig,
+): (() => Promise<boolean>) | undefined {
+  const query = flags.pauseQuery ?? config['pause-query']
+  const bound = flags.pauseAbove ?? config['pause-above'] ?? 0
+  const pauseFile = flags.pauseFile ?? config['pause-file']
+  if (query !== undefined && source.ask === undefined) {
+    throw usage(`--pause-query: ${source.target.name} is no database`, { hint: 'use --pause-file' })
+  }
+  if (pauseFile === undefined && query === undefined) return undefined
+  return async () => {
+    if (pauseFile !== undefined && existsSync(terminal.path(pauseFile))) return true
+    return query !== undefined && source.ask !== undefined && (await source.ask(query)) > bound
+  }
+}
+
+/** @throws CliError (exit 2) as `pauseCheck`. */
 export function makeThrottle(
   terminal: Terminal,
   source: ThrottledSource,
   flags: RunFlags,
   config: ReencryptConfig,
 ): Throttle {
-  const query = flags.pauseQuery ?? config['pause-query']
-  const bound = flags.pauseAbove ?? config['pause-above'] ?? 0
-  const fromConfig = config['pause-file']
-  const pauseFile = flags.pauseFile ?? fromConfig
-  if (query !== undefined && source.ask === undefined) {
-    throw usage(`--pause-query: ${source.target.name} is no database`, { hint: 'use --pause-file' })
-  }
-  const isPaused = async (): Promise<boolean> => {
-    if (pauseFile !== undefined && existsSync(terminal.path(pauseFile))) return true
-    return query !== undefined && source.ask !== undefined && (await source.ask(query)) > bound
-  }
   return new Throttle({
     rowsPerSecond: flags.maxRowsPerSecond ?? config['max-rows-per-second'],
     bytesPerSecond: flags.maxBytesPerSecond ?? config['max-bytes-per-second'],
-    isPaused: pauseFile === undefined && query === undefined ? undefined : isPaused,
+    isPaused: pauseCheck(terminal, source, flags, config),
     latencyFactor: source.isStill ? undefined : latencyFactor,
     signal: terminal.signal,
     onPause: (paused) =>

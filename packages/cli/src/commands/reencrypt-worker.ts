@@ -23,7 +23,7 @@ export interface WorkerSettings {
   readonly digestKey: Uint8Array
 }
 
-// Only reencrypt-run.ts starts this file, with settings of this type.
+// Only reencrypt-engine.ts starts this file, with settings of this type.
 const { columns, formats, privateKeys, isConsumerReady, ...settings } = workerData as WorkerSettings
 const transform = createTransform({
   ...settings,

@@ -2,7 +2,7 @@ import { Command } from '@commander-js/extra-typings'
 
 import { examples } from '../shell/help.ts'
 import { kmsTokenFileOption, kmsUrlOption } from '../shell/key-service.ts'
-import { identityOption, recipientOption, recipientsFileOption } from '../shell/keys.ts'
+import { identityOption } from '../shell/keys.ts'
 import type { Terminal } from '../shell/terminal.ts'
 import {
   busyTimeoutOption,
@@ -18,13 +18,13 @@ import {
   privateKeyOption,
   stateFileOption,
   tableOption,
+  takeoverOption,
   templateOption,
   wholeNumber,
   workersOption,
 } from './reencrypt-flags.ts'
-
-const targetText =
-  'an SQLite database, postgres://…, a file of NDJSON or CSV, a directory, or s3://BUCKET/PREFIX; without it, what longhold.yaml says'
+import { pauseCommand, resumeCommand, workerCommand } from './reencrypt-fleet-commands.ts'
+import { targetText, withRunOptions } from './reencrypt-run-options.ts'
 
 /** `longhold reencrypt`: moves RSA-wrapped values to records, in bulk. */
 export function reencryptCommand(terminal: Terminal) {
@@ -38,6 +38,9 @@ export function reencryptCommand(terminal: Terminal) {
     .addCommand(planCommand(terminal))
     .addCommand(runCommand(terminal))
     .addCommand(retryCommand(terminal))
+    .addCommand(workerCommand(terminal))
+    .addCommand(pauseCommand(terminal))
+    .addCommand(resumeCommand(terminal))
     .addCommand(verifyCommand(terminal))
     .addCommand(rollbackCommand(terminal))
     .addCommand(finalizeCommand(terminal))
@@ -95,6 +98,10 @@ function runCommand(terminal: Terminal) {
           'listed in a file of dead letters.',
       ),
   )
+    .option('--queue <url>', 'with workers on other machines: the database of their queue, postgres://…')
+    .option('--only-coordinate', 'with --queue: leave the work to the workers')
+    .option('--range-rows <n>', 'with --queue: rows of a range (default: 10000)', wholeNumber(1))
+    .addOption(takeoverOption())
     .addHelpText(
       'after',
       examples(
@@ -131,58 +138,6 @@ function retryCommand(terminal: Terminal) {
       const { retryReencryption } = await import('./reencrypt-run.ts')
       await retryReencryption(terminal, target, options)
     })
-}
-
-/** What run and retry have in common. */
-function withRunOptions(command: Command) {
-  return command
-    .argument('[target]', targetText)
-    .option('--execute', 'really do it')
-    .addOption(tableOption())
-    .addOption(columnOption())
-    .addOption(idOption())
-    .addOption(delimiterOption())
-    .addOption(includeOption())
-    .addOption(excludeOption())
-    .addOption(endpointOption())
-    .addOption(stateFileOption())
-    .option('--dataset <name>', 'bound to the data keys as {dataset} (default: the table or file name)')
-    .addOption(formatOption())
-    .addOption(privateKeyOption())
-    .addOption(passphraseFileOption())
-    .addOption(passphraseEnvOption())
-    .addOption(recipientOption())
-    .addOption(recipientsFileOption())
-    .addOption(identityOption())
-    .addOption(kmsUrlOption())
-    .addOption(kmsTokenFileOption())
-    .addOption(workersOption())
-    .option('--batch-rows <n>', 'rows a worker gets at a time (default: 256)', wholeNumber(1, 100_000))
-    .option('--data-key-records <n>', 'records under one data key (default: 100000)', wholeNumber(1))
-    .option('--data-key-bytes <n>', 'bytes under one data key (default: 1073741824)', wholeNumber(1))
-    .option('--data-key-hours <n>', 'age of a data key (default: 24)', wholeNumber(1))
-    .option('--check-every <n>', 'open each n-th record with a real identity (default: 1000)', wholeNumber(1))
-    .option('--max-passes <n>', 'give up when old values keep appearing (default: 10)', wholeNumber(1))
-    .option('--dead-letters <file>', 'where to list what could not be opened')
-    .option('--accept-unauthenticated', 'take bodies where nothing tells a wrong key; they are counted')
-    .option(
-      '--keyring-key <reference>',
-      'the keyring key of the application, which is to take the data keys for its own',
-    )
-    .option(
-      '--consumer-ready',
-      'replace values that a controller or client reads too: it reads records by now',
-    )
-    .option('--skip-trial', 'go on although none of the first values opens')
-    .addOption(templateOption())
-    .option('--no-xattrs', 'in a tree: do not keep extended attributes, where nothing copies them')
-    .option('--no-originals', 'keep no old values in the database: the run cannot be rolled back')
-    .option('--max-rows-per-second <n>', 'read no more rows a second', wholeNumber(1))
-    .option('--max-bytes-per-second <n>', 're-encrypt no more bytes a second', wholeNumber(1))
-    .option('--pause-file <file>', 'wait as long as this file exists')
-    .option('--pause-query <sql>', 'wait as long as this query of the database gives more than --pause-above')
-    .option('--pause-above <n>', 'the bound of --pause-query (default: 0)', wholeNumber(0))
-    .addOption(busyTimeoutOption())
 }
 
 function rollbackCommand(terminal: Terminal) {

@@ -216,7 +216,8 @@ class Run {
   }
 
   async #decide(page: Page): Promise<Decided> {
-    const work = new PageWork(page, this.#source.target.ownColumns, this.#ours, this.#settings.only)
+    const ours = this.#source.dataKeysOfAll ?? this.#ours
+    const work = new PageWork(page, this.#source.target.ownColumns, ours, this.#settings.only)
     if (work.indices.length === 0) return { page: work.decided(undefined, undefined), lent: undefined }
     const rows = work.indices.map((index) => this.#batchRow(page.rows[index]))
     const { transformer } = this.#settings

@@ -230,6 +230,30 @@ export async function saveRun(client: ClientBase, state: RunState): Promise<void
   )
 }
 
+/** Until the transaction ends nobody else changes it. */
+export async function lockRun(client: ClientBase, runId: string): Promise<void> {
+  await client.query('SELECT 1 FROM longhold_run WHERE run_id = $1 FOR UPDATE', [runId])
+}
+
+/** Of a run that several processes work on. */
+export async function addKeyOfRun(client: ClientBase, runId: string, keyId: string): Promise<void> {
+  await client.query(
+    'UPDATE longhold_run SET data_keys = (data_keys::jsonb || to_jsonb($2::text))::text WHERE run_id = $1',
+    [runId, keyId],
+  )
+}
+
+export async function keepsOriginals(
+  client: ClientBase,
+  runId: string,
+): Promise<Pick<RunState, 'runId' | 'keepsOriginals'>> {
+  const { rows } = await client.query<{ keeps_originals: string }>(
+    'SELECT keeps_originals FROM longhold_run WHERE run_id = $1',
+    [runId],
+  )
+  return { runId, keepsOriginals: rows[0]?.keeps_originals !== '0' }
+}
+
 export async function addDead(
   client: ClientBase,
   runId: string,

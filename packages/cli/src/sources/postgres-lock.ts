@@ -10,6 +10,26 @@ import { Problem } from './problem.ts'
 
 /** For the two halves of an advisory lock: any number of ours, and the table's. */
 const lockSpace = 0x6c_68_72_31
+const coordinatorSpace = 0x6c_68_72_32
+
+/**
+ * - `alone`: nobody else
+ * - `member`: with the others of a fleet
+ * - `coordinator`: so too, and the only one that plans
+ */
+export type TableLockKind = 'alone' | 'member' | 'coordinator'
+
+const takes: Readonly<Record<TableLockKind, string>> = {
+  alone: 'pg_try_advisory_xact_lock($1, $2)',
+  member: 'pg_try_advisory_xact_lock_shared($1, $2)',
+  coordinator: `pg_try_advisory_xact_lock(${coordinatorSpace}, $2) AND pg_try_advisory_xact_lock_shared($1, $2)`,
+}
+
+const others: Readonly<Record<TableLockKind, string>> = {
+  alone: 'another run',
+  member: 'a run of one machine',
+  coordinator: 'another run, or the coordinator of a fleet,',
+}
 
 export class TableLock {
   readonly #client: PoolClient
@@ -26,21 +46,21 @@ export class TableLock {
   }
 
   /** @throws Problem `stopped` when another run holds it. */
-  static async take(pool: Pool, oid: number, shown: string): Promise<TableLock> {
+  static async take(pool: Pool, oid: number, kind: TableLockKind, shown: string): Promise<TableLock> {
     const client = await pool.connect()
     try {
       await client.query('BEGIN; SET LOCAL idle_in_transaction_session_timeout = 0')
-      const { rows } = await client.query<{ taken: boolean }>(
-        'SELECT pg_try_advisory_xact_lock($1, $2) AS taken',
-        [lockSpace, oid],
-      )
+      const { rows } = await client.query<{ taken: boolean }>(`SELECT ${takes[kind]} AS taken`, [
+        lockSpace,
+        oid,
+      ])
       if (rows[0]?.taken === true) return new TableLock(client)
     } catch (error) {
       client.release(true)
       throw error
     }
     client.release(true)
-    throw new Problem('stopped', `another run is at work on ${shown}`, {
+    throw new Problem('stopped', `${others[kind]} is at work on ${shown}`, {
       hint: 'longhold reencrypt status shows it; wait until it has ended',
     })
   }

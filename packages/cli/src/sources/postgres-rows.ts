@@ -35,12 +35,18 @@ export function rowOf(result: PostgresResult, columns: number): PostgresRow {
 const maxCellBytes = 136 * 1024 * 1024
 
 /**
- * A page: parameters are the most rows, the most bytes (one row may be larger), and the key that was last. The length of a
- * text or of bytes is known without reading them.
+ * A page: parameters are the most rows, the most bytes (one row may be larger), the key that was last, and the last one that is
+ * wanted, where there are. The length of a text or of bytes is known without reading them.
  */
-export function selectSql({ from, key, columns }: PostgresShape, which: 'first' | 'next'): string {
-  const order = key.map(({ name }) => quoted(name)).join(', ')
-  const after = key.map(({ type }, index) => fromKeyText(`$${index + 3}::text`, type)).join(', ')
+export function selectSql(
+  { from, key, columns }: PostgresShape,
+  { hasAfter, hasUntil }: { readonly hasAfter: boolean; readonly hasUntil: boolean },
+): string {
+  const order = orderOf(key)
+  const bounds = [
+    ...(hasAfter ? [`(${order}) > (${keyParameters(key, 3)})`] : []),
+    ...(hasUntil ? [`(${order}) <= (${keyParameters(key, 3 + (hasAfter ? key.length : 0))})`] : []),
+  ]
   const lengths = columns.map(({ name, kind }) => `coalesce(octet_length(${lengthOf(name, kind)}), 0)`)
   const cells = columns.map(({ name, kind }) => (kind === 'bytes' ? quoted(name) : `${quoted(name)}::text`))
   const names = cells.map((_, index) => `c${index}`)
@@ -56,12 +62,29 @@ export function selectSql({ from, key, columns }: PostgresShape, which: 'first' 
                    greatest(${lengths.join(', ')}) > ${maxCellBytes} AS is_large,
                    ${cells.map((cell, index) => `${cell} AS c${index}`).join(', ')}
               FROM ${from}
-             ${which === 'next' ? `WHERE (${order}) > (${after})` : ''}
+             ${bounds.length === 0 ? '' : `WHERE ${bounds.join(' AND ')}`}
              ORDER BY ${order}
              LIMIT $1::int8
           ) AS met_rows
       ) AS page
      WHERE before < $2::int8 ORDER BY place`
+}
+
+/** The key of the row that is so many rows further: parameters are how many, less one, and the key that was last. */
+export function boundarySql({ from, key }: PostgresShape, hasAfter: boolean): string {
+  const order = orderOf(key)
+  return `
+    SELECT ARRAY[${key.map(keyText).join(', ')}] AS key FROM ${from}
+     ${hasAfter ? `WHERE (${order}) > (${keyParameters(key, 2)})` : ''}
+     ORDER BY ${order} OFFSET $1::int8 LIMIT 1`
+}
+
+function orderOf(key: PostgresShape['key']): string {
+  return key.map(({ name }) => quoted(name)).join(', ')
+}
+
+function keyParameters(key: PostgresShape['key'], from: number): string {
+  return key.map(({ type }, index) => fromKeyText(`$${index + from}::text`, type)).join(', ')
 }
 
 /**

@@ -146,6 +146,8 @@ export interface RowReader {
 export interface RowSource extends RowReader {
   /** Nobody else writes it: one pass has seen everything. */
   readonly isStill: boolean
+  /** Key ids of the run's data keys, where other processes make some too. */
+  readonly dataKeysOfAll?: ReadonlySet<string>
   /** The run that left nothing to do here; undefined when there may be. */
   finishedRun(): Awaitable<RunState | undefined>
   /** Stores a new run, or the one that goes on, and makes everything ready for `commit`. */

@@ -36,7 +36,7 @@ export interface RunState {
   readonly keepsOriginals: boolean
   /** 1, 2, … */
   readonly pass: number
-  /** Where the pass goes on; undefined at its start. */
+  /** Where the pass goes on; undefined at its start, `inRanges` where a fleet is at it. */
   readonly position: string | undefined
   readonly counts: PassCounts
   /** Over all passes. */
@@ -64,6 +64,9 @@ export interface DeadLetter {
   readonly keyId: string | undefined
   readonly code: string
 }
+
+/** The position of a pass that is cut into ranges of keys, each with a position of its own. */
+export const inRanges = 'in ranges'
 
 /** True while the run may still go on re-encrypting. */
 export function isUnfinished({ status }: RunState): boolean {
@@ -133,11 +136,11 @@ export interface PageOutcome {
 export const noOutcome: PageOutcome = { migrated: 0, broken: 0, bytesBefore: 0, bytesAfter: 0 }
 
 /** The state once a page is committed. Replacements that were neither made nor refused met another value. */
-export function afterPage(
-  state: RunState,
+export function afterPage<Part extends Tally & Pick<RunState, 'position'>>(
+  state: Part,
   { page, seen, replacements, dead, kinds = [] }: CountedPage,
   { migrated, broken, bytesBefore, bytesAfter }: PageOutcome,
-): RunState {
+): Part {
   const conflict = replacements.size - migrated - broken
   return {
     ...state,
@@ -149,6 +152,35 @@ export function afterPage(
     kinds: addKinds(state.kinds, kinds),
     bytesBefore: state.bytesBefore + bytesBefore,
     bytesAfter: state.bytesAfter + bytesAfter,
+  }
+}
+
+/** What a part of a run adds to the whole. */
+export type Tally = Pick<
+  RunState,
+  'counts' | 'migrated' | 'conflicts' | 'unauthenticated' | 'kinds' | 'bytesBefore' | 'bytesAfter'
+>
+
+export const noTally: Tally = {
+  counts: noCounts,
+  migrated: 0,
+  conflicts: 0,
+  unauthenticated: 0,
+  kinds: {},
+  bytesBefore: 0,
+  bytesAfter: 0,
+}
+
+export function addTally(state: RunState, more: Tally): RunState {
+  return {
+    ...state,
+    counts: addCounts(state.counts, more.counts),
+    migrated: state.migrated + more.migrated,
+    conflicts: state.conflicts + more.conflicts,
+    unauthenticated: state.unauthenticated + more.unauthenticated,
+    kinds: addKinds(state.kinds, Object.entries(more.kinds)),
+    bytesBefore: state.bytesBefore + more.bytesBefore,
+    bytesAfter: state.bytesAfter + more.bytesAfter,
   }
 }
 
