@@ -1,10 +1,14 @@
+import { randomBytes } from 'node:crypto'
+import { mkdirSync } from 'node:fs'
+
 import { afterAll, describe, expect, test } from 'vitest'
 
+import { ageEncrypt, hasAge, sshKey } from '../support/age.ts'
 import { Workspace } from '../support/cli.ts'
 import { GpgHome, hasGpg } from '../support/gpg.ts'
 import { Directory } from '../support/migration.ts'
 
-describe.skipIf(!hasGpg)('reencrypt over OpenPGP', () => {
+describe.skipIf(!hasGpg || !hasAge)('reencrypt over OpenPGP', () => {
   const directory = new Directory()
   const home = new GpgHome(directory)
   afterAll(() => {
@@ -51,7 +55,7 @@ describe.skipIf(!hasGpg)('reencrypt over OpenPGP', () => {
     using space = new Workspace()
     await makeIdentity(space)
     makeLines(space, 'Curve')
-    const yaml = (settings: string): void =>
+    const yaml = (settings: string) =>
       space.write('longhold.yaml', `reencrypt:\n  formats:\n    mine: { type: openpgp, ${settings} }\n`)
     const run = ['reencrypt', 'run', ...target, ...keys, '--format', 'mine']
     yaml('program: /nowhere/gpg')
@@ -63,5 +67,24 @@ describe.skipIf(!hasGpg)('reencrypt over OpenPGP', () => {
     expect(done.stdout + done.stderr).toMatch(/migrated +3\n/)
     const verify = await space.cli(['reencrypt', 'verify', ...target, '--identity', 'identity.txt'])
     expect(verify.stdout).toMatch(/opened +3/)
+  })
+
+  test('a tree with files of gpg and of age, of more than fits into one read', async () => {
+    using space = new Workspace()
+    await makeIdentity(space)
+    const ssh = sshKey(directory)
+    const large = randomBytes(18 * 1024 * 1024)
+    mkdirSync(space.file('tree/inner'), { recursive: true })
+    space.write('tree/large.gpg', home.encrypt(large, ['Old']))
+    space.write('tree/inner/armored.asc', home.encrypt('text', ['Old'], ['--armor']))
+    space.write('tree/inner/large.age', ageEncrypt(large, [ssh.recipient]))
+    space.write('old.gpg', home.exportKey('Old', { passphrase: 'open sesame' }))
+    space.write('passphrase', 'open sesame\n')
+    const oldKeys = ['--private-key', 'old.gpg', '--private-key', ssh.file, '--passphrase-file', 'passphrase']
+    const run = await space.cli(['reencrypt', 'run', 'tree', ...keys, ...oldKeys])
+    expect(run.stdout + run.stderr).toMatch(/migrated +3\n/)
+    const verify = await space.cli(['reencrypt', 'verify', 'tree', '--identity', 'identity.txt'])
+    expect(verify.stdout + verify.stderr).toMatch(/opened +3/)
+    expect(verify.code).toBe(0)
   })
 })
