@@ -4,6 +4,7 @@ import { OpenAPIHono } from '@hono/zod-openapi'
 
 import type { Service } from '../service/service.ts'
 import type { App, Env } from './env.ts'
+import { FixedPaths } from './fixed-paths.ts'
 import type { Gate, SlotOpeners } from './gate.ts'
 import { answerProblem } from './problems.ts'
 import { refuseInvalid } from './refuse-invalid.ts'
@@ -38,7 +39,7 @@ export interface AppOptions extends FrameOptions {
 }
 
 export function createApp({ service, gate, openers, mayUnseal, limits, ...frame }: AppOptions): App {
-  const app = new OpenAPIHono<Env>({ defaultHook: refuseInvalid })
+  const app = new OpenAPIHono<Env>({ defaultHook: refuseInvalid, router: new FixedPaths() })
 
   frameRequests(app, frame)
   const shared = sharedOf(service, limits)

@@ -26,6 +26,8 @@ const fields = [
   'url',
 ] as const satisfies readonly (keyof LogEntry)[]
 
+const ranks = { info: 1, error: 2, silent: 3 } as const
+
 export interface Logger {
   readonly log: Log
   /** Writes what waits, for two seconds at most. */
@@ -45,15 +47,14 @@ export function openLogger(level: 'info' | 'error' | 'silent', fd: number = proc
   })
   // A log that cannot be written ends nothing: what must be on record is in the audit log.
   destination.on('error', () => undefined)
-  const options = {
-    level,
-    base: null,
-    timestamp: pino.stdTimeFunctions.isoTime,
-    formatters: { level: (label: string) => ({ level: label }) },
-  }
-  const logger = pino(options, destination)
+  const least = ranks[level]
   return {
-    log: (entry) => logger[entry.level](logLine(entry), entry.message),
+    log(entry) {
+      if (ranks[entry.level] < least) return
+      const time = new Date().toISOString()
+      const line = { level: entry.level, time, ...logLine(entry), msg: entry.message }
+      destination.write(`${JSON.stringify(line)}\n`)
+    },
     async close() {
       retries = maxLastRetries
       await new Promise<void>((resolve) => {

@@ -138,6 +138,7 @@ export interface AuditEvent {
 
 /** The JSON of an entry: fields in this order, absent ones left out. */
 export function encodeEvent(event: AuditEvent, at: number): string {
+  if (hasItemsAlone(event)) return encodeItems(event, at)
   return JSON.stringify({
     at: new Date(at).toISOString(),
     action: event.action,
@@ -182,19 +183,43 @@ export function encodeEvent(event: AuditEvent, at: number): string {
     failures: event.failures,
     root_version: event.rootVersion,
     rows: event.rows,
-    items: event.items?.map(({ result, key, version, context, keyIds, count, indices }) => ({
-      result,
-      key,
-      version,
-      count,
-      indices,
-      ...(typeof context === 'string' ? { context_sha256: context } : { context }),
-      key_ids: keyIds,
-    })),
+    items: event.items?.map(encodedItem),
     epoch: event.epoch,
     anchor_epoch: event.anchorEpoch,
     previous: event.previous?.map(({ run, seq, mac }) => ({ run, seq, mac })),
   })
+}
+
+const fieldsOfItems: ReadonlySet<string> = new Set<keyof AuditEvent>(['action', 'caller', 'items'])
+
+/** As those of unwraps, of which there are thousands a second: absent fields take as long to leave out as others to write. */
+function hasItemsAlone(event: AuditEvent): boolean {
+  for (const field in event) if (!fieldsOfItems.has(field)) return false
+  return true
+}
+
+function encodeItems({ action, caller, items }: AuditEvent, at: number): string {
+  return JSON.stringify({
+    at: new Date(at).toISOString(),
+    action,
+    principal: caller?.principal.token,
+    request_id: caller?.requestId,
+    items: items?.map(encodedItem),
+  })
+}
+
+function encodedItem({ result, key, version, context, keyIds, count, indices }: AuditItems): object {
+  const isDigest = typeof context === 'string'
+  return {
+    result,
+    key,
+    version,
+    count,
+    indices,
+    context_sha256: isDigest ? context : undefined,
+    context: isDigest ? undefined : context,
+    key_ids: keyIds,
+  }
 }
 
 /** What was said, under the names it has in requests. */

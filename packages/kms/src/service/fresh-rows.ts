@@ -12,26 +12,27 @@ export class FreshRows {
   readonly #store: Pick<KeyStore, 'stamp'>
   readonly #rows = new Map<string, object>()
   #stamp: number | undefined
-  /** Somebody looked in this turn, and nothing was written since. */
-  #isCurrent = false
+  /** In which turn of the event loop somebody looked, where nothing was written since. */
+  #lookedIn: number | undefined
 
   constructor(store: Pick<KeyStore, 'stamp'>) {
     this.#store = store
   }
 
-  /** Asks now. What is read until this turn of the event loop ends is at least as new as this. */
+  /**
+   * Asks now, once for all requests that were there when this turn of the event loop began: whoever sent one after a change
+   * comes in a later turn. What is read until it ends is at least as new.
+   */
   look(): void {
+    const turn = thisTurn()
+    if (this.#lookedIn === turn) return
     this.#see(this.#store.stamp())
-    if (this.#isCurrent || this.#stamp === undefined) return
-    this.#isCurrent = true
-    setImmediate(() => {
-      this.#isCurrent = false
-    })
+    this.#lookedIn = turn
   }
 
   /** Something was written: whoever reads next asks again. */
   written(): void {
-    this.#isCurrent = false
+    this.#lookedIn = undefined
   }
 
   /**
@@ -44,7 +45,7 @@ export class FreshRows {
     read: () => Promise<R | undefined>,
   ): Promise<R | undefined> {
     // Asked before the row is read: one that is newer than this is asked for again the next time.
-    if (!this.#isCurrent) this.#see(this.#store.stamp())
+    if (this.#lookedIn !== thisTurn()) this.#see(this.#store.stamp())
     const stamp = this.#stamp
     if (name === undefined || stamp === undefined) return await read()
     const known = this.#rows.get(name)
@@ -62,4 +63,9 @@ export class FreshRows {
     this.#rows.clear()
     this.#stamp = stamp
   }
+}
+
+/** Counted by libuv right before it asks which sockets have something to read. */
+function thisTurn(): number {
+  return performance.nodeTiming.uvMetricsInfo.loopCount
 }
