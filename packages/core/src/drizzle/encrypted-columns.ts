@@ -122,8 +122,7 @@ export class EncryptedColumns<D extends Dialect> {
   /**
    * What JSON can hold (SPEC §9). As `text`.
    *
-   * @throws LongholdError `bad_input`, as `text`; where values are written, `bad_value` for a Map, NaN, bytes or what else
-   * `JSON.stringify` would lose.
+   * @throws LongholdError `bad_input`, as `text`; `bad_value` when a Map, NaN or bytes are written, which it would lose.
    */
   json<T = unknown>(name: string, options: ColumnOptions<T> = {}): EncryptedBuilder<D, T> {
     return this.#column(name, 'json', options)

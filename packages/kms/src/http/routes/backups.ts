@@ -21,7 +21,7 @@ import { pageAnswer, pageRequest } from '../pages.ts'
 import { secured } from '../secured.ts'
 
 /** Which one it is, beside its bytes. */
-export const backupHeader = 'Longhold-Backup'
+const backupHeader = 'Longhold-Backup'
 
 const createBackup = createRoute({
   method: 'post',
