@@ -1,17 +1,35 @@
 import { createPrivateKey } from 'node:crypto'
-import { closeSync, fstatSync, openSync, readdirSync, readFileSync, readSync, watch } from 'node:fs'
+import {
+  closeSync,
+  fstatSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  readSync,
+  watch,
+  writeFileSync,
+} from 'node:fs'
 import { join } from 'node:path'
 
-import { DataKey, generateIdentity, unwrapDataKey, wrapDataKey } from '@longhold/core'
-import { KmsClient, KmsIdentity, kmsRecipient, tlsFetch } from '@longhold/core/kms'
+import { concat, DataKey, decrypt, generateIdentity, unwrapDataKey, wrapDataKey } from '@longhold/core'
+import {
+  auditExportLine,
+  KmsClient,
+  KmsIdentity,
+  kmsRecipient,
+  KmsSysClient,
+  tlsFetch,
+} from '@longhold/core/kms'
 import { expect, test } from 'vitest'
 
 import { KeyFile } from '../src/seal/key-file.ts'
+import { backupContext } from '../src/service/backup-format.ts'
 import { Identities } from '../src/service/identities.ts'
 import { everyRow } from '../src/service/key-store.ts'
 import { openRoot } from '../src/service/root-opening.ts'
 import { SlotSecret, unwrapRoot } from '../src/service/slot-secret.ts'
 import { SqliteStore } from '../src/store/sqlite/store.ts'
+import { offline } from './support/backups.ts'
 import { writeCertificate } from './support/certificate.ts'
 import { temporaryDirectory } from './support/files.ts'
 import { run, serveFrom } from './support/process.ts'
@@ -61,7 +79,7 @@ async function heapSnapshot({ process: { pid = 0 } }: Serving, directory: string
   return readFileSync(await written)
 }
 
-test('no secret is in the log, the metrics, the database or its write-ahead log, and no key in the heap', async () => {
+test('no secret is in the log, the metrics, the database, its write-ahead log, an export or a backup, and no key in the heap', async () => {
   const place = temporaryDirectory()
   const dataDir = join(place, 'data')
   const places = new Map<string, Buffer>()
@@ -72,10 +90,12 @@ test('no secret is in the log, the metrics, the database or its write-ahead log,
   const { certFile, keyFile: tlsKeyFile, certificate, privateKey } = writeCertificate(place)
   secrets.set('private key of the certificate', pemBytes(privateKey))
   const tls = ['--tls-cert', certFile, '--tls-key', tlsKeyFile, '--tls-require-pq']
+  const recipients = join(place, 'recipients.txt')
+  writeFileSync(recipients, `${offline.recipient.toString()}\n`)
   const serving = await serveFrom(
     place,
     ['--heapsnapshot-signal=SIGUSR2'],
-    ['--data-dir', dataDir, '--metrics-listen', '127.0.0.1:0', ...tls],
+    ['--data-dir', dataDir, '--metrics-listen', '127.0.0.1:0', '--backup-recipients', recipients, ...tls],
   )
   const fetch = tlsFetch({ ca: certificate.toString() })
   const adminText = readToken(join(dataDir, 'admin.token'))
@@ -117,6 +137,14 @@ test('no secret is in the log, the metrics, the database or its write-ahead log,
     headers: { authorization: `Bearer ${adminText}`, 'content-type': 'application/json' },
     body: JSON.stringify({ key: pasted.exportText(), [token]: 1 }),
   })
+  const taken = await new KmsSysClient({ url: serving.url, token: adminText, fetch }).takeBackup()
+  const pieces: Uint8Array[] = []
+  for await (const piece of taken.bytes) pieces.push(piece)
+  places.set('a backup', Buffer.from(concat(...pieces)))
+  const { line } = await admin.audit.checkpoint()
+  const exported: string[] = [line]
+  for await (const entries of admin.audit.covered(line)) exported.push(...entries.map(auditExportLine))
+  places.set('the export of the audit log', Buffer.from(exported.join('')))
   // While it runs, so that the write-ahead log is there.
   for (const name of readdirSync(dataDir)) {
     if (/^kms\.db|^anchor/u.test(name)) places.set(name, readFileSync(join(dataDir, name)))
@@ -159,6 +187,14 @@ test('no secret is in the log, the metrics, the database or its write-ahead log,
       expect(found, `${what} in ${where}`).toBe(false)
     }
   }
+  // To its recipients, a backup is the root key, and everything else as it stands in the database.
+  const opened = Buffer.from(
+    await decrypt(concat(...pieces), { identities: [offline], context: backupContext }),
+  )
+  for (const [what, secret] of secrets) {
+    const found = spellings(secret).some((spelling) => opened.includes(spelling))
+    expect(found, `${what} in the backup, opened`).toBe(what === 'root')
+  }
   const id = adminText.split('_')[1] ?? ''
   for (const [what, secret] of secrets) {
     if (!/key file|^root|^seed|private key/u.test(what)) continue
@@ -169,5 +205,7 @@ test('no secret is in the log, the metrics, the database or its write-ahead log,
   expect(heap.includes(id)).toBe(true)
   expect(metrics).toContain('longhold_kms_requests_total')
   expect(places.get('kms.db, closed')?.includes(id)).toBe(true)
+  expect(places.get('the export of the audit log')?.includes(id)).toBe(true)
+  expect(opened.includes(id)).toBe(true)
   expect(places.get('stdout and stderr of serve')?.includes(id)).toBe(true)
 })
