@@ -57,6 +57,7 @@ export async function* streamWithGpg(
 ): AsyncGenerator<Uint8Array, void, void> {
   const child = spawn(program, argumentsFor(container, home), { stdio: ['pipe', 'pipe', 'ignore', 'pipe'] })
   const ended = endOf(child)
+  ended.catch(() => {}) // awaited below, once its output has ended
   // Four were asked for, the last one to be read.
   const [input, output, , status] = child.stdio as unknown as [Writable, Readable, null, Readable]
   const statusText = textOf(status)
