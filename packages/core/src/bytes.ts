@@ -9,7 +9,8 @@ const asciiDecoder = new TextDecoder()
 
 /** Whether `value` is a Uint8Array, of this realm or another: of a frame, a vm context, the world around a test. */
 export function isBytes(value: unknown): value is Uint8Array {
-  return value instanceof Uint8Array || (ArrayBuffer.isView(value) && tagOf(value) === 'Uint8Array')
+  // A view first: what only inherits from Uint8Array, as a Proxy does, has no memory of its own.
+  return ArrayBuffer.isView(value) && (value instanceof Uint8Array || tagOf(value) === 'Uint8Array')
 }
 
 /** Whether other threads may write to the bytes. */

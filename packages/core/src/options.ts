@@ -22,12 +22,16 @@ export function checkOptions(options: object, known: readonly string[], where: s
 }
 
 /**
- * @throws LongholdError `bad_input` when `value` is not a Uint8Array, its memory was transferred away, or other threads
- * may write to it: what they change between the check of a tag and the decryption would pass for authentic.
+ * @throws LongholdError `bad_input` when `value` is not a Uint8Array, its memory was transferred away or shrunk below it, or
+ * other threads may write to it: what they change between the check of a tag and the decryption would pass for authentic.
  */
 export function checkBytes(value: unknown, what: string): asserts value is Uint8Array {
   if (!isBytes(value)) throw badInput(`${what} must be a Uint8Array`)
   if (isShared(value)) throw badInput(`${what} must not be in shared memory`, 'copy it first')
-  const { detached = false } = value.buffer as { readonly detached?: boolean } // ES2024: not in every runtime
-  if (detached) throw badInput(`${what} was transferred to another owner`)
+  if (value.length > 0) return
+  try {
+    value.values() // throws without the memory: nothing would be encrypted in place of what was there
+  } catch {
+    throw badInput(`${what} was transferred to another owner, or cut off`)
+  }
 }

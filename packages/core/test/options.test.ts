@@ -192,15 +192,48 @@ describe('memory that is not the caller’s alone', () => {
     structuredClone(copy, { transfer: [copy.buffer] })
     return copy
   }
+  const cutOff = (bytes: Uint8Array) => {
+    const buffer = new ArrayBuffer(bytes.length + 1, { maxByteLength: bytes.length + 1 })
+    const copy = new Uint8Array(buffer, 1)
+    copy.set(bytes)
+    buffer.resize(0)
+    return copy
+  }
 
   test.each([
     ['shared', shared],
     ['transferred', transferred],
+    ['cut off', cutOff],
+    ['none at all', (bytes: Uint8Array) => new Proxy(bytes, {})],
   ])('%s', async (_, into) => {
     expect(await codeOf(() => dataKey.encrypt(into(patterned(5)), bound))).toBe('bad_input')
     expect(await codeOf(() => dataKey.decrypt(into(record), bound))).toBe('bad_input')
     expect(await codeOf(() => decrypt(into(envelope), { identities }))).toBe('bad_input')
     expect(await codeOf(() => unwrapDataKey(into(wrappedKey), { identities }))).toBe('bad_input')
+  })
+
+  test('a record is bound to what was said, whatever a getter encrypts meanwhile', () => {
+    const interrupt = () => dataKey.encrypt(patterned(3), { recordContext: { another: 'context' } })
+    const plaintext = patterned(40)
+    Object.defineProperty(plaintext, 'length', { get: () => (interrupt(), 40) })
+    const context = {
+      get a() {
+        return interrupt() && '1'
+      },
+    }
+    const written = dataKey.encrypt(plaintext, { recordContext: context })
+    expect(dataKey.decrypt(written, { recordContext: { a: '1' } })).toEqual(patterned(40))
+  })
+
+  test('nothing is written in place of a plaintext that a getter takes away', async () => {
+    const plaintext = patterned(40)
+    const context = {
+      get a() {
+        structuredClone(plaintext, { transfer: [plaintext.buffer] })
+        return '1'
+      },
+    }
+    expect(await codeOf(() => dataKey.encrypt(plaintext, { recordContext: context }))).toBe('bad_input')
   })
 
   test('bytes of another realm are bytes, its other arrays are not', async () => {

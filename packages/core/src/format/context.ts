@@ -41,8 +41,7 @@ export function canonicalize(context: ContextInput | undefined): CanonicalContex
 /** As `canonicalize`, but the bytes are on loan: the next context is encoded into the same memory. */
 export function lendCanonical(context: ContextInput | undefined): CanonicalContext {
   if (context === undefined) return empty
-  if (typeof context !== 'object' || context === null)
-    throw badContext('a context is an object or a list of pairs')
+  if (typeof context !== 'object' || context === null) throw noContext()
   const given = entriesOf(context)
   if (given.length === 0) return empty
   if (given.length > maxPairs) throw badContext(`${given.length} pairs, at most ${maxPairs} are allowed`)
@@ -67,8 +66,7 @@ function entriesOf(context: ContextInput): readonly unknown[] {
   const prototype: unknown = Object.getPrototypeOf(context)
   if (prototype !== Object.prototype && prototype !== null) {
     // That of another realm is the prototype that has none itself.
-    if (Object.getPrototypeOf(prototype) !== null)
-      throw badContext('a context is a plain object or a list of pairs')
+    if (Object.getPrototypeOf(prototype) !== null) throw noContext()
   }
   const entries = Object.entries(context)
   // Cheaper than Reflect.ownKeys, which says both: this runs for each record.
@@ -167,6 +165,10 @@ function codePointOrder(unit: number): number {
 
 function tooLong(): LongholdError {
   return new LongholdError('limit_exceeded', `the context has more than ${maxCanonicalBytes} canonical bytes`)
+}
+
+function noContext(): LongholdError {
+  return badContext('a context is a plain object or a list of pairs')
 }
 
 function badContext(what: string): LongholdError {

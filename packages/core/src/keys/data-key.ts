@@ -204,11 +204,13 @@ export function sealContainer(
   context: ContextInput | undefined,
   options?: SealOptions,
 ): Uint8Array<ArrayBuffer> {
-  checkPlaintextLength(plaintext.length)
+  // Read before the context, which lies in memory that the next call uses, and never again: a getter could make one.
+  const { length } = plaintext
+  checkPlaintextLength(length)
   // Own properties alone: what somebody wrote onto Object.prototype must fix no salt.
   const { bodyKind, testingSalt } = options === undefined ? sealDefaults : { ...sealDefaults, ...options }
   const bound = bodyContext(bodyKind, keyIdOf(dataKey), lendCanonical(context))
-  const { container, body } = startContainer(kind, head, bodyLength(plaintext.length))
+  const { container, body } = startContainer(kind, head, bodyLength(length))
   const salt = testingSalt ?? randomBytes(saltBytes)
   sealBody(hmacOf(dataKey), { salt, context: bound, plaintext, out: body })
   return container

@@ -1,14 +1,14 @@
 /** Reading any part of a long body without reading the rest, and of the record it is in (SPEC §6.4). */
 
 import { copyBytes, wipe } from '../bytes.ts'
-import { LongholdError, badInput, cannotOpen, malformed } from '../errors.ts'
+import { badInput, cannotOpen, malformed } from '../errors.ts'
 import { checkPrefix, minBodyBytes, prefixBytes } from '../format/container.ts'
 import { canonicalize } from '../format/context.ts'
 import { keyIdBytes } from '../format/header.ts'
 import { checkBytes } from '../options.ts'
 import { chunkBytes, chunkOffset, plaintextLength, preambleBytes } from '../primitives/cobblestone.ts'
 import type { MessageCipher } from '../primitives/cobblestone.ts'
-import { DataKey, maxPlaintextBytes, recordContextOf } from './data-key.ts'
+import { DataKey, checkPlaintextLength, recordContextOf } from './data-key.ts'
 import type { RecordOptions } from './data-key.ts'
 import { openMessage } from './record-stream.ts'
 
@@ -63,15 +63,7 @@ export class EncryptedReader {
    */
   async slice(start = 0, end: number = this.size): Promise<Uint8Array<ArrayBuffer>> {
     this.#checkRange(start, end)
-    if (end - start > maxPlaintextBytes) {
-      throw new LongholdError(
-        'limit_exceeded',
-        `a slice of ${end - start} bytes, at most ${maxPlaintextBytes}`,
-        {
-          hint: 'read it as a stream',
-        },
-      )
-    }
+    checkPlaintextLength(end - start)
     if (start === end) return new Uint8Array()
     const first = Math.floor(start / chunkBytes)
     const opened = await this.#readChunks(first, Math.floor((end - 1) / chunkBytes))

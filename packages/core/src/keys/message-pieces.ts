@@ -52,9 +52,8 @@ export class MessageSealer {
 
   /** Whether the piece may be sealed; to be awaited only where it gives a promise. */
   admit(bytes: Uint8Array): Promise<void> | undefined {
-    if (this.#sealing.admit === undefined) return undefined
     checkBytes(bytes, 'a piece of the stream')
-    return this.#sealing.admit(bytes.length)
+    return this.#sealing.admit?.(bytes.length)
   }
 
   push(bytes: Uint8Array): Iterable<Uint8Array<ArrayBuffer>> {
@@ -140,9 +139,7 @@ export class MessageOpener {
 
 /** A Buffer's views cost four times as much. */
 function plain(bytes: Uint8Array): Uint8Array {
-  return bytes.constructor === Uint8Array
-    ? bytes
-    : new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.length)
+  return new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.length)
 }
 
 /** Bytes that come in pieces, perhaps one by one: room doubles, so that no byte is copied more than twice on average. */

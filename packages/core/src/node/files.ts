@@ -1,6 +1,6 @@
 /** From file to file in a few mebibytes of memory, which are used again and again (SPEC §6.4). */
 
-import { open, rename, unlink } from 'node:fs/promises'
+import { open, rename, stat, unlink } from 'node:fs/promises'
 import type { FileHandle } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -8,7 +8,7 @@ import { fileURLToPath } from 'node:url'
 import { concat, toHex, wipe } from '../bytes.ts'
 import type { DecryptOptions, EncryptOptions } from '../envelope/envelope.ts'
 import { envelopeOpening, envelopeSealing } from '../envelope/stream.ts'
-import { cannotOpen } from '../errors.ts'
+import { badInput, cannotOpen } from '../errors.ts'
 import { minBodyBytes, prefixBytes } from '../format/container.ts'
 import { maxHeaderBytes } from '../format/header.ts'
 import { checkOptions } from '../options.ts'
@@ -24,10 +24,11 @@ export interface FileOptions {
 
 /**
  * Encrypts a file of any size, up to 4 PiB, for recipients: an envelope (SPEC §5.2, §6.1). The new file is written under another
- * name in its directory, brought to the disk, and takes the place of what was there before: all of it is there, or nothing of
- * it. `to` may be `from`.
+ * name in its directory, brought to the disk, and takes the place of what was there before, a symbolic link too: all of it is
+ * there, or nothing of it. `to` may be `from`.
  *
- * @throws LongholdError what `encrypt` throws; errors of the file system come as they are.
+ * @throws LongholdError what `encrypt` throws; `bad_input` when there is something at `to` that is no file; errors of the file
+ * system come as they are.
  */
 export async function encryptFile(
   from: string | URL,
@@ -36,6 +37,7 @@ export async function encryptFile(
 ): Promise<void> {
   checkOptions(options, ['recipients', 'context', 'dataKey', 'suites', 'signal'], 'encryptFile')
   const { signal, ...rest } = options
+  checkSignal(signal, 'encryptFile')
   const sealing = envelopeSealing(rest, 'encryptFile')
   await using source = await open(from, 'r')
   const { head, cipher } = await sealing.begin()
@@ -64,6 +66,7 @@ export async function decryptFile(
 ): Promise<void> {
   checkOptions(options, ['identities', 'context', 'suites', 'signal'], 'decryptFile')
   const { signal, ...rest } = options
+  checkSignal(signal, 'decryptFile')
   const opening = envelopeOpening(rest, 'decryptFile')
   await using source = await open(from, 'r')
   const start = await fill(source, new Uint8Array(prefixBytes + maxHeaderBytes + minBodyBytes), 0)
@@ -80,6 +83,12 @@ export async function decryptFile(
   } finally {
     cipher.wipe()
   }
+}
+
+/** @throws LongholdError `bad_input` for what is none. */
+function checkSignal(signal: AbortSignal | undefined, where: string): void {
+  if (signal !== undefined && typeof signal?.throwIfAborted !== 'function')
+    throw badInput(`${where}: signal must be an AbortSignal`)
 }
 
 /** From the place of an input, all of it but for the last in whole chunks, to the bytes of `output` that it becomes. */
@@ -204,6 +213,7 @@ class NewFile implements AsyncDisposable {
   /** @param mode Permission bits, before the umask. */
   static async create(to: string | URL, mode: number): Promise<NewFile> {
     const path = typeof to === 'string' ? to : fileURLToPath(to)
+    await checkReplaceable(path)
     const temporary = join(dirname(path), `.longhold-${toHex(randomBytes(8))}.tmp`)
     return new NewFile(await open(temporary, 'wx', mode), path, temporary)
   }
@@ -226,6 +236,19 @@ class NewFile implements AsyncDisposable {
     this.#isOpen = false
     await this.handle.close()
   }
+}
+
+/** A rename puts a file in the place of a pipe or a device, which nobody wants: not even of /dev/null. */
+async function checkReplaceable(path: string): Promise<void> {
+  const there = await stat(path).catch((error: unknown) => {
+    const { code } = error as { code?: unknown } // of the system
+    if (code !== 'ENOENT') throw error
+  })
+  if (there?.isFile() === false)
+    throw badInput(
+      `${path} is there and no file`,
+      'pipes and devices take streams: encryptTransform and decryptTransform',
+    )
 }
 
 /** Makes the names in a directory durable. Some file systems cannot, and need not. */

@@ -231,6 +231,8 @@ export function sealBody(
 ): void {
   const messageKey = deriveMessageKey(inputKey, salt, context)
   try {
+    // Whoever reads the context may run code of the caller's.
+    if (out.length !== bodyLength(plaintext.length)) throw badInput('the plaintext changed meanwhile')
     const aead = backend().aes256gcm(messageKey.key)
     out.set(salt)
     out.set(messageKey.commitment, saltBytes)

@@ -1,4 +1,5 @@
-import { chmod, mkdtemp, readFile, readdir, rm, stat, writeFile } from 'node:fs/promises'
+import { execFileSync } from 'node:child_process'
+import { chmod, mkdir, mkdtemp, readFile, readdir, rm, stat, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
@@ -112,6 +113,9 @@ test('refused before anything is written', async () => {
   const [from, to] = [path('plain'), path('out')]
   const misspelt = { ...writing, contxt: {} } as never
   await expect(encryptFile(from, to, misspelt)).rejects.toMatchObject({ code: 'bad_input' })
+  const signal = 'now' as never
+  await expect(encryptFile(from, to, { ...writing, signal })).rejects.toMatchObject({ code: 'bad_input' })
+  await expect(decryptFile(from, to, { ...reading, signal })).rejects.toMatchObject({ code: 'bad_input' })
   await expect(encryptFile(from, to, undefined as never)).rejects.toMatchObject({ code: 'bad_input' })
   await expect(encryptFile(from, to, { recipients: [] })).rejects.toMatchObject({ code: 'bad_input' })
   await expect(decryptFile(from, to, { ...reading, contxt: {} } as never)).rejects.toMatchObject({
@@ -121,6 +125,19 @@ test('refused before anything is written', async () => {
   await expect(encryptFile(path('none'), to, writing)).rejects.toMatchObject({ code: 'ENOENT' })
   await expect(encryptFile(from, path('none/out'), writing)).rejects.toMatchObject({ code: 'ENOENT' })
   expect(await readdir(folder)).toEqual(['plain'])
+})
+
+test('a pipe, a device or a folder is not replaced; a link is', async () => {
+  await writeFile(path('plain'), 'text')
+  await mkdir(path('folder'))
+  execFileSync('mkfifo', [path('pipe')])
+  await symlink('/dev/null', path('device'))
+  for (const to of ['folder', 'pipe', 'device'])
+    await expect(encryptFile(path('plain'), path(to), writing)).rejects.toMatchObject({ code: 'bad_input' })
+  await symlink('plain', path('link'))
+  await encryptFile(path('plain'), path('link'), writing)
+  expect(await readFile(path('plain'), 'utf8')).toBe('text')
+  expect(await readdir(folder)).toEqual(['device', 'folder', 'link', 'pipe', 'plain'])
 })
 
 test('given up by a signal, with its reason; nothing is left behind, no key either', async () => {
