@@ -53,7 +53,7 @@ export function answerError(error: unknown, c: Context<Env>, log: Log): Response
     })
   }
   if (error instanceof RateLimited) c.header('Retry-After', String(error.retryAfterSeconds))
-  return answerProblem(c, code, detail)
+  return answerProblem(c, code, shown(code, detail))
 }
 
 export function answerProblem(c: Context<Env>, code: ProblemCode, detail: string): Response {
@@ -75,7 +75,14 @@ export function answerProblem(c: Context<Env>, code: ProblemCode, detail: string
 /** One item of a batch. */
 export function itemProblem(error: ServiceError): ItemProblem {
   const { code, detail } = toProblem(error)
-  return { status: problemTable[code].status, code, detail }
+  return { status: problemTable[code].status, code, detail: shown(code, detail) }
+}
+
+/** Which row it is has the name of a key, say, and is for the log: whoever asks may not even have a token. */
+function shown(code: ProblemCode, detail: string): string {
+  return code === 'integrity_violation'
+    ? 'something in the database is not what this service wrote: an operator has to look, its log says where'
+    : detail
 }
 
 function toProblem(error: unknown): { code: ProblemCode; detail: string } {

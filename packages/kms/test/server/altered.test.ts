@@ -50,6 +50,21 @@ describe('a service whose database was altered while it was stopped', () => {
     expect(errors).toContain('integrity_violation')
   })
 
+  test('a row edited: whoever asks without a token is not told which', async () => {
+    const { paths, database } = await initialised()
+    const outside = new Database(database)
+    expect(outside.prepare(`update keys set enabled = 0`).run().changes).toBe(1)
+    outside.close()
+    const lines: string[] = []
+    const service = await startService({ ...paths, log: ({ message }) => void lines.push(message) })
+    onTestFinished(() => service.close())
+    const authorization = `Bearer lhk_${'0'.repeat(24)}_${'A'.repeat(43)}`
+    const response = await fetch(`${service.url}/v1/keys`, { headers: { authorization } })
+    expect(response.status).toBe(503)
+    expect(await response.text()).not.toContain('keys a')
+    expect(lines.join('\n')).toContain('the row keys a in the database')
+  })
+
   test('another cluster’s database, though the key file opens it', async () => {
     const [here, there] = [await initialised(), await initialised()]
     copyFileSync(`${here.paths.dataDir}/root.key`, `${there.paths.dataDir}/root.key`)
