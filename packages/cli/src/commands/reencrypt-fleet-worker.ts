@@ -80,11 +80,8 @@ export async function workOnQueue(
     } finally {
       await table.close()
     }
-    if (terminal.signal.aborted) {
-      throw stopped('interrupted at a safe point: its ranges go to the other workers', {
-        hint: 'run the same command again to go on',
-      })
-    }
+    if (terminal.signal.aborted) terminal.note('stopped at a safe point: its ranges go to the other workers')
+    terminal.checkStop()
   })
 }
 

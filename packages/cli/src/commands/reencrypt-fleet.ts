@@ -161,11 +161,9 @@ async function see(settings: Seen, works: boolean): Promise<void> {
   }
   await own
   if (end === undefined) throw new Error('the run is gone from the journal')
-  const isOver = end.position !== inRanges
-  if (!isOver) {
-    throw stopped('interrupted at a safe point; the workers go on with the ranges of this pass', {
-      hint: 'run the same command again to go on; longhold reencrypt pause makes the workers wait',
-    })
+  if (end.position === inRanges) {
+    terminal.note('stopped at a safe point: the workers go on with the ranges of this pass, then they wait')
+    throw stopped('interrupted', { hint: 'run the same command again to go on' })
   }
   await reportRun(terminal, {
     settings: target,

@@ -44,7 +44,6 @@ describe.skipIf('missing' in server)('a fleet over a table of PostgreSQL', () =>
     const written = 400
     await makeTable('notes', rows)
     const run = start(space, [...fleetOf('notes', keys, 'run'), '--range-rows', '1000', '--execute'])
-    await until(client, "to_regclass('longhold_fleet_ranges') IS NOT NULL", [run])
     await until(client, 'EXISTS (SELECT 1 FROM longhold_fleet_ranges)', [run])
     const workers = [1, 2].map(() => start(space, fleetOf('notes', keys, 'worker')))
     await until(client, '(SELECT count(*) = 3 FROM longhold_fleet_members)', [run, ...workers])
@@ -104,5 +103,147 @@ describe.skipIf('missing' in server)('a fleet over a table of PostgreSQL', () =>
               status, jsonb_array_length(data_keys::jsonb) AS keys FROM longhold_run WHERE table_name = 'notes'`,
     )
     expect(counted).toEqual([{ same: true, under_keys: true, status: 'finished', keys: 3 }])
+  })
+
+  test(
+    'one plans, workers come and go, all of them wait; then everything is put back',
+    { timeout: 60_000 },
+    async () => {
+      using space = new Workspace()
+      const keys = await prepareKeys(space)
+      await makeTable('slow', 300)
+      const target = [url, '--table', 'slow', '--column', 'body']
+      const plan = [...fleetOf('slow', keys, 'run'), '--range-rows', '50', '--execute']
+      const early = await space.cli(fleetOf('slow', keys, 'worker'))
+      expect(early).toMatchObject({
+        code: 4,
+        stderr: expect.stringMatching(/no fleet is at work on/) as string,
+      })
+
+      const run = space.cli([...plan, '--only-coordinate', '--skip-trial'])
+      await until(client, "EXISTS (SELECT 1 FROM longhold_run WHERE table_name = 'slow')")
+      const second = await space.cli(plan)
+      expect(second).toMatchObject({
+        code: 4,
+        stderr: expect.stringMatching(/another run, or the coordi/) as string,
+      })
+      const alone = await space.cli(['reencrypt', 'run', ...target, '--format', 'jwe', ...keys, '--execute'])
+      expect(alone).toMatchObject({
+        code: 4,
+        stderr: expect.stringMatching(/another run is at work/) as string,
+      })
+      const other = await space.cli([...fleetOf('slow', keys, 'worker'), '--accept-unauthenticated'])
+      expect(other).toMatchObject({
+        code: 2,
+        stderr: expect.stringMatching(
+          /configured otherwise than its fleet: accept-unauthenticated/,
+        ) as string,
+      })
+
+      expect((await space.cli(['reencrypt', 'pause', ...target])).code).toBe(0)
+      const leaving = new AbortController()
+      const waiting = space.cli(fleetOf('slow', keys, 'worker'), { signal: leaving.signal })
+      await until(
+        client,
+        "EXISTS (SELECT 1 FROM longhold_fleet_members JOIN longhold_run USING (run_id) WHERE table_name = 'slow')",
+      )
+      leaving.abort()
+      const waited = await waiting
+      expect(waited).toMatchObject({
+        code: 4,
+        stderr: expect.stringMatching(/its ranges go to the other/) as string,
+      })
+      expect(waited.stdout).toMatch(/this worker +0 values/)
+      expect((await space.cli(['reencrypt', 'resume', ...target])).code).toBe(0)
+
+      // One that is stopped in the middle of its range leaves it for the next one.
+      const stopping = new AbortController()
+      const slowly = [...fleetOf('slow', keys, 'worker'), '--batch-rows', '5', '--max-rows-per-second', '20']
+      const stopped = space.cli(slowly, { signal: stopping.signal })
+      await until(client, '(SELECT count(*) >= 5 FROM slow_seen)')
+      stopping.abort()
+      expect((await stopped).code).toBe(4)
+      const { rows: left } = await client.query(
+        'SELECT 1 FROM longhold_fleet_ranges WHERE holder IS NOT NULL AND NOT done',
+      )
+      expect(left).toEqual([])
+      expect((await space.cli(fleetOf('slow', keys, 'worker'))).code).toBe(0)
+
+      const ended = await run
+      expect(ended).toMatchObject({ code: 0 })
+      expect(ended.stdout).toMatch(/run +finished\nfound +300\n +migrated +300\n/)
+      const { rows: once } = await client.query('SELECT count(*), count(DISTINCT id) AS ids FROM slow_seen')
+      expect(once).toEqual([{ count: '300', ids: '300' }])
+      const verify = await space.cli(['reencrypt', 'verify', ...target, '--identity', 'identity.txt'])
+      expect(verify.stdout).toMatch(/opened +300 under 2 data keys/)
+      const back = await space.cli(['reencrypt', 'rollback', ...target, '--execute'])
+      expect(back.code).toBe(0)
+      const { rows: old } = await client.query('SELECT count(*) FROM slow WHERE body = $1', [await jweOf(1)])
+      expect(old).toEqual([{ count: '300' }])
+    },
+  )
+
+  test('without its queue it stops, and goes on later, or alone', { timeout: 60_000 }, async () => {
+    using space = new Workspace()
+    const keys = await prepareKeys(space)
+    await makeTable('alone', 200)
+    await client.query('CREATE DATABASE queue')
+    const queue = new URL(url)
+    queue.pathname = '/queue'
+    const flags = [
+      '--table',
+      'alone',
+      '--column',
+      'body',
+      '--format',
+      'jwe',
+      '--workers',
+      '1',
+      ...keys,
+      '--execute',
+    ]
+    const nobody = ['reencrypt', 'run', url, '--queue', 'postgres://127.0.0.1:1/x', ...flags]
+    expect(await space.cli(nobody)).toMatchObject({
+      code: 4,
+      stderr: expect.stringMatching(
+        /the queue at postgres:\/\/127\.0\.0\.1:1\/x: PostgreSQL: it does not answer/,
+      ) as string,
+    })
+
+    const run = ['reencrypt', 'run', url, '--queue', queue.href, '--range-rows', '20', ...flags]
+    const slow = space.cli([...run, '--batch-rows', '5', '--max-rows-per-second', '20'])
+    await until(client, '(SELECT count(*) >= 5 FROM alone_seen)')
+    await client.query('ALTER DATABASE queue ALLOW_CONNECTIONS false')
+    await client.query("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = 'queue'")
+    const broken = await slow
+    expect(broken).toMatchObject({
+      code: 4,
+      stderr: expect.stringMatching(/the queue at postgres:/) as string,
+    })
+    const { rows: state } = await client.query(
+      "SELECT status, position FROM longhold_run WHERE table_name = 'alone'",
+    )
+    expect(state).toEqual([{ status: 'running', position: 'in ranges' }])
+
+    const stopping = new AbortController()
+    await client.query('ALTER DATABASE queue ALLOW_CONNECTIONS true')
+    const more = space.cli([...run, '--batch-rows', '5', '--max-rows-per-second', '50'], {
+      signal: stopping.signal,
+    })
+    await until(client, '(SELECT count(*) >= 60 FROM alone_seen)')
+    stopping.abort()
+    expect(await more).toMatchObject({
+      code: 4,
+      stderr: expect.stringMatching(/going on with run/) as string,
+    })
+
+    const single = await space.cli(['reencrypt', 'run', url, ...flags, '--json'])
+    expect(single).toMatchObject({
+      code: 0,
+      stderr: expect.stringMatching(/which was a fleet's: pass 1 begins/) as string,
+    })
+    expect(JSON.parse(single.stdout)).toMatchObject({ found: 200, migrated: 200, replaced_all_passes: 200 })
+    const { rows: once } = await client.query('SELECT count(*), count(DISTINCT id) AS ids FROM alone_seen')
+    expect(once).toEqual([{ count: '200', ids: '200' }])
   })
 })

@@ -7,6 +7,7 @@ import { fileURLToPath } from 'node:url'
 
 import { fromText, parseIdentity, toHex, unwrapDataKey } from '@longhold/core'
 import type { DataKey } from '@longhold/core'
+import { DatabaseError } from 'pg'
 import type { Client } from 'pg'
 
 import type { Workspace } from './cli.ts'
@@ -43,7 +44,7 @@ export function start(space: Workspace, argv: readonly string[]): FleetProcess {
   return { child, ended }
 }
 
-/** Waits until a query gives true. Throws when one of the processes ends before. */
+/** Waits until a query gives true, and its tables are there. Throws when one of the processes ends before. */
 export async function until(
   client: Client,
   sql: string,
@@ -52,11 +53,16 @@ export async function until(
   for (;;) {
     const ended = processes.find(({ child }) => child.exitCode !== null)
     if (ended !== undefined) throw new Error(`a process has ended: ${(await ended.ended).stderr}`)
-    const { rows } = await client.query<{ is: boolean }>(`SELECT (${sql}) AS is`)
-    if (rows[0]?.is === true) return
+    const result = await client.query<{ is: boolean }>(`SELECT (${sql}) AS is`).catch((error: unknown) => {
+      if (error instanceof DatabaseError && error.code === undefinedTable) return undefined
+      throw error
+    })
+    if (result?.rows[0]?.is === true) return
     await client.query('SELECT pg_sleep(0.05)')
   }
 }
+
+const undefinedTable = '42P01'
 
 /** What a record of `column` in a row of `table` says to whoever has the identity of the workspace. */
 export function recordOpener(
