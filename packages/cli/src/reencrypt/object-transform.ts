@@ -84,7 +84,7 @@ export interface ObjectWorkSettings {
 
 /** Prefix and key id of a record (SPEC §6.1), which an envelope has in its header. */
 const recordHeadBytes = 20
-const sliceBytes = 1024 * 1024
+const sliceBytes = 256 * 1024
 
 /** Answers whatever happens but a fault of our own. */
 export async function workOn(settings: ObjectWorkSettings, task: ObjectTask): Promise<ObjectAnswer> {
@@ -140,7 +140,7 @@ async function step(
     await settings.dress(task.place, task.path)
     await settings.testingAlter?.(task.path)
     await file.sync()
-    await verifyEnvelope(file, dataKey, task, { digest, key: settings.digestKey, bytes })
+    await verifyEnvelope(file, dataKey, task, { ...settings, digest, bytes })
     return { kind: 'staged', bytes, plaintextBytes, digest, isAuthenticated: stream.isAuthenticated }
   } finally {
     dataKey.wipe()
@@ -175,12 +175,18 @@ async function writeEnvelope(
   return written
 }
 
+/** What an envelope must turn out to be. */
+interface Written {
+  readonly digest: Uint8Array
+  readonly bytes: number
+}
+
 /** Reads the file again, as the record that its body is. @throws VerificationError */
 async function verifyEnvelope(
   file: FileHandle,
   dataKey: DataKey,
   { envelopeHead, context }: StageTask,
-  expected: { readonly digest: Uint8Array; readonly key: Uint8Array; readonly bytes: number },
+  expected: Pick<ObjectWorkSettings, 'digestKey'> & Written,
 ): Promise<void> {
   const recordHead = concat(Uint8Array.of(0x4c, 0x48, 0x52, 1), dataKey.keyId)
   const skipped = envelopeHead.length - recordHeadBytes
@@ -196,7 +202,7 @@ async function verifyEnvelope(
   const head = await readAt(file, 0, envelopeHead.length)
   if (size !== expected.bytes || !equalBytes(head, envelopeHead)) throw new VerificationError()
   const reader = await openEncryptedRecord(source, dataKey, { recordContext: context })
-  const hmac = createHmac('sha256', expected.key)
+  const hmac = createHmac('sha256', expected.digestKey)
   try {
     for (let at = 0; at < reader.size; at += sliceBytes) {
       const slice = await reader.slice(at, Math.min(at + sliceBytes, reader.size))

@@ -23,9 +23,10 @@ export async function runAndKill(
   cwd: string,
   argv: readonly string[],
   afterMs: number | undefined,
+  program = main,
 ): Promise<Ended> {
   const startMs = performance.now()
-  const child = spawn(process.execPath, [main, ...argv], { cwd, stdio: ['ignore', 'pipe', 'pipe'] })
+  const child = spawn(process.execPath, [program, ...argv], { cwd, stdio: ['ignore', 'pipe', 'pipe'] })
   const outputs = { stdout: '', stderr: '' }
   child.stdout.on('data', (chunk: Buffer) => (outputs.stdout += chunk.toString()))
   child.stderr.on('data', (chunk: Buffer) => (outputs.stderr += chunk.toString()))
@@ -40,6 +41,8 @@ export async function runAndKill(
 /** How one kind of target is begun anew and looked at. */
 export interface KillTarget {
   readonly argv: readonly string[]
+  /** Instead of `longhold`. */
+  readonly program?: string
   /** Puts the old state in place. */
   reset(): void
   /**
@@ -61,7 +64,7 @@ export interface KillReport {
 /** Kills runs until there were enough kills; every run that was begun is brought to its end. */
 export async function killRuns(cwd: string, target: KillTarget, enough: number): Promise<KillReport> {
   target.reset()
-  const whole = await runAndKill(cwd, target.argv, undefined)
+  const whole = await runAndKill(cwd, target.argv, undefined, target.program)
   if (whole.code !== 0) throw new Error(`without a kill it ended with ${whole.code}: ${whole.stderr}`)
   const total = await target.check()
   if (target.isHalfway(total)) throw new Error('without a kill it ended halfway')
@@ -75,14 +78,15 @@ export async function killRuns(cwd: string, target: KillTarget, enough: number):
     target.reset()
     for (;;) {
       // From before the first row to about the end.
-      const ended = await runAndKill(cwd, target.argv, whole.ms * (0.3 + 0.75 * Math.random()))
+      const afterMs = whole.ms * (0.3 + 0.75 * Math.random())
+      const ended = await runAndKill(cwd, target.argv, afterMs, target.program)
       const done = await target.check()
       if (ended.wasKilled) kills++
       if (ended.wasKilled && target.isHalfway(done)) inTheMiddle++
       if (!ended.wasKilled && ended.code !== 0) throw new Error(`ended with ${ended.code}: ${ended.stderr}`)
       if (!ended.wasKilled || isEnough()) break
     }
-    const last = await runAndKill(cwd, target.argv, undefined)
+    const last = await runAndKill(cwd, target.argv, undefined, target.program)
     if (last.code !== 0) throw new Error(`the last run ended with ${last.code}: ${last.stderr}`)
     if ((await target.check()) !== total) throw new Error('not everything is re-encrypted')
   }
