@@ -14,6 +14,8 @@ export function badBackup(
 
 /** What opening an envelope throws, as what it means for a backup; other errors as they are. */
 export function backupError(error: unknown): unknown {
+  // Of JSON: nothing the service writes is nested so deeply.
+  if (error instanceof RangeError) return badBackup('a part of it is nested too deeply')
   if (!(error instanceof LongholdError)) return error
   switch (error.code) {
     case 'not_a_recipient':

@@ -1,8 +1,8 @@
-import { encrypt, generateIdentity } from '@longhold/core'
+import { decrypt, encrypt, generateIdentity } from '@longhold/core'
 import { permissions } from '@longhold/core/kms'
 import { describe, expect, onTestFinished, test } from 'vitest'
 
-import { backupContext } from '../../src/service/backup-format.ts'
+import { backupContext, frameHeadBytes } from '../../src/service/backup-format.ts'
 import { ServiceError } from '../../src/service/errors.ts'
 import type { KeyStore } from '../../src/service/key-store.ts'
 import { everyRow } from '../../src/service/key-store.ts'
@@ -327,6 +327,42 @@ describe('refused, and nothing written', () => {
     expect(await refused(under, empty)).toMatchObject({ code: 'bad_backup' })
     const junk = await encrypt(Buffer.from([1, 0, 0, 0, 2, 123, 125]), { recipients, context: backupContext })
     expect(await refused(under, junk)).toMatchObject({ code: 'bad_backup' })
+  })
+
+  test('one whose parts were taken away, doubled or made anew by somebody who opened it', async () => {
+    const under = await startTestService({ keys: ['a'] })
+    const { bytes } = await makeBackup(under.service)
+    const plain = Buffer.from(await decrypt(bytes, { identities: [offline], context: backupContext }))
+    const parts: Buffer[] = []
+    for (let at = 0; at < plain.length;) {
+      const next = at + frameHeadBytes + plain.readUInt32BE(at + 1)
+      parts.push(plain.subarray(at, next))
+      at = next
+    }
+    const code = async (others: readonly Buffer[]) => {
+      const sealed = await encrypt(Buffer.concat(others), {
+        recipients: [offline.recipient],
+        context: backupContext,
+      })
+      return await refused(under, sealed)
+    }
+    for (const index of parts.keys()) {
+      expect(await code(parts.toSpliced(index, 1))).toMatchObject({ code: 'bad_backup' })
+      expect(await code(parts.toSpliced(index, 0, parts[index] ?? plain))).toMatchObject({
+        code: 'bad_backup',
+      })
+    }
+    const deep = parts.map((part) => {
+      const text = part
+        .subarray(frameHeadBytes)
+        .toString()
+        .replace('{}', '['.repeat(20_000) + ']'.repeat(20_000))
+      if (!part.includes('"table":"keys"')) return part
+      const head = Buffer.from(part.subarray(0, frameHeadBytes))
+      head.writeUInt32BE(text.length, 1)
+      return Buffer.concat([head, Buffer.from(text)])
+    })
+    expect(await code(deep)).toMatchObject({ code: 'bad_backup' })
   })
 
   test('into a database that is not empty', async () => {
