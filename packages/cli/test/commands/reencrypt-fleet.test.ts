@@ -77,7 +77,7 @@ describe.skipIf('missing' in server)('a fleet over a table of PostgreSQL', () =>
       'body',
       '--json',
     ])
-    expect(JSON.parse(status.stdout)).toMatchObject({ status: 'running', at_work: true })
+    expect(JSON.parse(status.stdout)).toMatchObject({ status: 'running', at_work: true, ranges: 21 })
     const ended = await run.ended
     expect(ended).toMatchObject({ code: 0, stderr: '' })
     expect(await workers[1]?.ended).toMatchObject({ code: 0 })
@@ -154,6 +154,8 @@ describe.skipIf('missing' in server)('a fleet over a table of PostgreSQL', () =>
         stderr: expect.stringMatching(/its ranges go to the other/) as string,
       })
       expect(waited.stdout).toMatch(/this worker +0 values/)
+      const status = await space.cli(['reencrypt', 'status', ...target])
+      expect(status.stdout).toMatch(/workers +none\nranges +0 of 7, paused\n/)
       expect((await space.cli(['reencrypt', 'resume', ...target])).code).toBe(0)
 
       // One that is stopped in the middle of its range leaves it for the next one.
