@@ -5,6 +5,7 @@
 
 import { chmodSync, lstatSync, rmSync } from 'node:fs'
 import type { Server } from 'node:http'
+import { isMainThread } from 'node:worker_threads'
 
 import { createAdaptorServer } from '@hono/node-server'
 
@@ -41,7 +42,7 @@ export async function listenOnSocket(
   await new Promise<void>((resolve, reject) => {
     server.once('listening', resolve)
     server.once('error', (error: NodeJS.ErrnoException) => reject(cannotListen(error.code, path)))
-    server.listen(path)
+    listenPrivately(server, path)
   })
   chmodSync(path, 0o600)
   return {
@@ -54,6 +55,18 @@ export async function listenOnSocket(
       await closed
       clearTimeout(patience)
     },
+  }
+}
+
+/** For its owner from the first moment: whoever connected before the mode was set would stay connected. */
+function listenPrivately(server: Server, path: string): void {
+  // Only there a process has a mask to set. The file is made before `listen` returns.
+  if (!isMainThread) return void server.listen(path)
+  const before = process.umask(0o177)
+  try {
+    server.listen(path)
+  } finally {
+    process.umask(before)
   }
 }
 

@@ -38,6 +38,19 @@ describe('the admin socket', () => {
     expect(lstatSync(path, { throwIfNoEntry: false })).toBeUndefined()
   })
 
+  test('is so from the first moment, whatever new files are by default', async () => {
+    const path = join(temporaryDirectory(), 'admin.sock')
+    const before = process.umask(0)
+    try {
+      const listening = listen(path)
+      expect(lstatSync(path).mode & 0o777).toBe(0o600)
+      await listening
+      expect(process.umask(0)).toBe(0)
+    } finally {
+      process.umask(before)
+    }
+  })
+
   test('takes the place of one that a killed process left', async () => {
     const path = join(temporaryDirectory(), 'admin.sock')
     // A server whose file stays: nobody unlinks it but whoever closes it.
