@@ -260,7 +260,7 @@ test('flags of rows mean nothing, and files of old runs under way are removed', 
   using space = await workspace(['a.jwe'])
   const wrong = await runTree(space, '--table', 'notes')
   expect(wrong).toMatchObject({ code: 2 })
-  expect(wrong.stderr).toContain('tree is a directory, so --table means nothing')
+  expect(wrong.stderr).toContain('tree holds objects, so --table means nothing')
   const left = space.file('tree/.longhold-tree-0123456789abcdef.tmp')
   writeFileSync(left, 'half an envelope')
   await space.ok(['reencrypt', 'plan', 'tree'])
