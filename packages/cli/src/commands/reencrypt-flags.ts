@@ -199,13 +199,6 @@ export function workersOption() {
   )
 }
 
-export function takeoverOption() {
-  return new Option(
-    '--takeover-seconds <n>',
-    'a range whose worker gives no sign of life for so long is given to another (default: 30)',
-  ).argParser(wholeNumber(10, 3600))
-}
-
 /** A parser of whole numbers for commander. */
 export function wholeNumber(min: number, max: number = Number.MAX_SAFE_INTEGER): (text: string) => number {
   return (text) => {

@@ -4,7 +4,7 @@ import { Command } from '@commander-js/extra-typings'
 
 import { examples } from '../shell/help.ts'
 import type { Terminal } from '../shell/terminal.ts'
-import { busyTimeoutOption, columnOption, tableOption, takeoverOption } from './reencrypt-flags.ts'
+import { busyTimeoutOption, columnOption, tableOption } from './reencrypt-flags.ts'
 import { targetText, withRunOptions } from './reencrypt-run-options.ts'
 
 export function workerCommand(terminal: Terminal) {
@@ -18,7 +18,6 @@ export function workerCommand(terminal: Terminal) {
       ),
   )
     .requiredOption('--queue <url>', 'the database of the queue, postgres://…')
-    .addOption(takeoverOption())
     .addHelpText(
       'after',
       examples(

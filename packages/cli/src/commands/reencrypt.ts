@@ -18,7 +18,6 @@ import {
   privateKeyOption,
   stateFileOption,
   tableOption,
-  takeoverOption,
   templateOption,
   wholeNumber,
   workersOption,
@@ -101,7 +100,11 @@ function runCommand(terminal: Terminal) {
     .option('--queue <url>', 'with workers on other machines: the database of their queue, postgres://…')
     .option('--only-coordinate', 'with --queue: leave the work to the workers')
     .option('--range-rows <n>', 'with --queue: rows of a range (default: 10000)', wholeNumber(1))
-    .addOption(takeoverOption())
+    .option(
+      '--takeover-seconds <n>',
+      'with --queue: a range whose worker gives no sign of life for so long goes to another (default: 30)',
+      wholeNumber(10, 3600),
+    )
     .addHelpText(
       'after',
       examples(

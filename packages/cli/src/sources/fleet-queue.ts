@@ -11,7 +11,7 @@ import { Problem } from './problem.ts'
 export interface FleetQueueOptions {
   /** As libpq reads it, without a password. */
   readonly url: string
-  /** A range without a sign of life for so long is handed out again; at least 10. */
+  /** What is put into it and then has no sign of life for so long is handed out again; at least 10. */
   readonly takeoverSeconds: number
 }
 
@@ -71,7 +71,11 @@ class BossQueue implements FleetQueue {
 
   async fill({ runId, pass, numbers }: Plan): Promise<void> {
     const name = await this.#queueOf(runId)
-    const jobs = numbers.map((number) => ({ id: jobId(runId, pass, number), data: { pass, number } }))
+    const jobs = numbers.map((number) => ({
+      id: jobId(runId, pass, number),
+      data: { pass, number },
+      heartbeatSeconds: this.#takeoverSeconds,
+    }))
     for (let from = 0; from < jobs.length; from += jobsAtOnce) {
       await this.#ask(() => this.#boss.insert(name, jobs.slice(from, from + jobsAtOnce)))
     }
@@ -113,7 +117,6 @@ class BossQueue implements FleetQueue {
       this.#boss.createQueue(name, {
         retryLimit,
         retryDelay: 0,
-        heartbeatSeconds: this.#takeoverSeconds,
         expireInSeconds: longestSeconds,
       }),
     )
