@@ -99,6 +99,11 @@ async function execute(
     const { runFleet } = await import('./reencrypt-fleet.ts')
     return await runFleet(terminal, target, flags, flags.queue)
   }
+  if ((flags.onlyCoordinate ?? flags.rangeRows ?? flags.takeoverSeconds) !== undefined) {
+    throw usage('--only-coordinate, --range-rows and --takeover-seconds are for fleets', {
+      hint: 'give --queue postgres://… too, or leave them out',
+    })
+  }
   const legacy = await resolveLegacy(terminal, target, flags)
   if (legacy.privateKeys.length === 0 && needKeys(legacy.formats)) {
     throw usage('no private key to open the old values with', { hint: 'give --private-key FILE' })

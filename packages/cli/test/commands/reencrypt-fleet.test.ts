@@ -258,4 +258,23 @@ describe.skipIf('missing' in server)('a fleet over a table of PostgreSQL', () =>
     const { rows: once } = await client.query('SELECT count(*), count(DISTINCT id) AS ids FROM alone_seen')
     expect(once).toEqual([{ count: '200', ids: '200' }])
   })
+
+  test('what a fleet is not for', async () => {
+    using space = new Workspace()
+    const keys = await prepareKeys(space)
+    space.write('rows.ndjson', '{"id":1,"body":"x"}\n')
+    const file = ['reencrypt', 'run', 'rows.ndjson', '--id', 'id', '--column', 'body', ...keys, '--execute']
+    const ofFile = await space.cli([...file, '--queue', url])
+    expect(ofFile).toMatchObject({
+      code: 2,
+      stderr: expect.stringMatching(/a fleet works on a table/) as string,
+    })
+    const without = await space.cli([...file, '--only-coordinate'])
+    expect(without).toMatchObject({ code: 2, stderr: expect.stringMatching(/are for fleets/) as string })
+    const table = ['reencrypt', 'run', url, '--table', 't', '--column', 'body', ...keys, '--execute']
+    await client.query('CREATE TABLE t (id bigint PRIMARY KEY, body text)')
+    const withPassword = await space.cli([...table, '--queue', 'postgres://a:hunter2@localhost/x'])
+    expect(withPassword).toMatchObject({ code: 2, stderr: expect.stringMatching(/PGPASSWORD/) as string })
+    expect(withPassword.stderr).not.toMatch(/hunter2/)
+  })
 })
