@@ -106,7 +106,8 @@ test.each([
 
 test('errors have the codes of the one-shot functions', async () => {
   const envelope = await encrypt(patterned(10), writing)
-  const errorOf = async (transform: Duplex, bytes: Uint8Array = envelope) => (await through(bytes, transform)).error
+  const errorOf = async (transform: Duplex, bytes: Uint8Array = envelope) =>
+    (await through(bytes, transform)).error
   const stranger = parseIdentity(generateIdentity().exportText())
   expect(await errorOf(decryptTransform({ identities: [stranger], context }))).toMatchObject({
     code: 'not_a_recipient',

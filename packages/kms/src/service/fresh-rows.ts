@@ -4,6 +4,8 @@
  * a request asks as it begins, and once does for all that is read in the same turn of the event loop.
  */
 
+import { performance } from 'node:perf_hooks'
+
 import type { KeyStore } from './key-store.ts'
 
 const maxRows = 1000
