@@ -84,8 +84,10 @@ function internalError(error: unknown): TerminalError {
 }
 
 async function translate(terminal: Terminal, error: unknown): Promise<CliError | undefined> {
-  // Whatever an interrupted command fails of, it is the interruption that a person wants to hear of.
-  if (terminal.signal.aborted && isUnfinished(error)) {
+  // Whatever an interrupted command fails of, it is the interruption that a person wants to hear of, in its own words if
+  // it has some.
+  const saysSo = error instanceof CliError && error.message.startsWith('interrupted')
+  if (terminal.signal.aborted && isUnfinished(error) && !saysSo) {
     return stopped('interrupted', { hint: 'run the same command again to go on', cause: error })
   }
   if (error instanceof CliError) return error

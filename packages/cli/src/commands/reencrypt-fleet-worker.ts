@@ -17,6 +17,7 @@ import {
   openFleet,
   openQueue,
 } from './reencrypt-fleet-settings.ts'
+import { needKeys } from './reencrypt-formats.ts'
 import { Pace, runScreen } from './reencrypt-progress.ts'
 import { duration } from './reencrypt-report.ts'
 import { resolveLegacy, resolveTarget } from './reencrypt-settings.ts'
@@ -29,7 +30,7 @@ export async function workOnQueue(
 ): Promise<void> {
   const target = await resolveTarget(terminal, targetPath, flags)
   const legacy = await resolveLegacy(terminal, target, flags)
-  if (legacy.privateKeys.length === 0) {
+  if (legacy.privateKeys.length === 0 && needKeys(legacy.formats)) {
     throw usage('no private key to open the old values with', { hint: 'give --private-key FILE' })
   }
   const recipients = await resolveRecipients(terminal, flags)

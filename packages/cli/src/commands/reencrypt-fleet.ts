@@ -23,6 +23,7 @@ import {
   openFleet,
   openQueue,
 } from './reencrypt-fleet-settings.ts'
+import { needKeys } from './reencrypt-formats.ts'
 import { reportRun } from './reencrypt-outcome.ts'
 import { Pace, runScreen } from './reencrypt-progress.ts'
 import { resolveLegacy } from './reencrypt-settings.ts'
@@ -39,7 +40,7 @@ export async function runFleet(
 ): Promise<void> {
   const legacy = await resolveLegacy(terminal, target, flags)
   const works = flags.onlyCoordinate !== true
-  if (works && legacy.privateKeys.length === 0) {
+  if (works && legacy.privateKeys.length === 0 && needKeys(legacy.formats)) {
     throw usage('no private key to open the old values with', {
       hint: 'give --private-key FILE, or --only-coordinate where only the workers have one',
     })

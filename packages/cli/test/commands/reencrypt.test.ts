@@ -558,6 +558,24 @@ test('Ctrl-C ends a run at a safe point with exit code 4', async () => {
   expect(result.stderr).toMatch(/run the same command again/)
 })
 
+test('Ctrl-C in the middle of a run says that what was counted is written', async () => {
+  using space = new Workspace()
+  await prepare(space, 4)
+  space.write('pause', '')
+  const controller = new AbortController()
+  const database = new Database(space.file('notes.db'), { readonly: true })
+  const begun = database.prepare("SELECT count(*) FROM sqlite_schema WHERE name = 'longhold_run'").pluck()
+  // The pause file keeps the run from its first page until it is interrupted.
+  const watch = setInterval(() => {
+    if (begun.get() === 1) controller.abort()
+  }, 20)
+  const result = await space.cli([...run, '--pause-file', 'pause'], { signal: controller.signal })
+  clearInterval(watch)
+  database.close()
+  expect(result.stderr).toMatch(/interrupted at a safe point: everything counted above is written/)
+  expect(result).toMatchObject({ code: 4, stdout: expect.stringMatching(/run +stopped in pass 1/) as string })
+})
+
 test('nothing that is printed or listed holds a secret', async () => {
   using space = new Workspace()
   await prepare(space, 6)
