@@ -7,7 +7,7 @@ import type { PgTable } from 'drizzle-orm/pg-core'
 import type { AuditRow, HeadRow, Page, RowPage, RowReads } from '../../service/key-store.ts'
 import type { KeyOf, Rows, Stored, TableName, VersionRow } from '../../service/rows.ts'
 import { columnNamed } from '../sql/columns.ts'
-import { isInPage, isRow, keyColumnsIn, keyPlaceholders, plain, rowFrom } from '../sql/rows.ts'
+import { isInPage, isRow, keyColumnsIn, keyParameters, plain, rowFrom } from '../sql/rows.ts'
 import type { NamedColumn } from '../sql/rows.ts'
 import { translated } from './connection.ts'
 import type { Database } from './connection.ts'
@@ -39,7 +39,7 @@ export class TableReads implements RowReads {
 
   async row<T extends TableName>(table: T, key: KeyOf<T>): Promise<Stored<Rows[T]> | undefined> {
     const query =
-      this.#byKey.get(table) ?? this.#prepare(table, keyColumnsIn(rowTables, table), keyPlaceholders(table))
+      this.#byKey.get(table) ?? this.#prepare(table, keyColumnsIn(rowTables, table), keyParameters(table))
     this.#byKey.set(table, query)
     const [row] = await translated(async () => await query.execute({ ...key }))
     return row && rowFrom(table, row)

@@ -23,7 +23,7 @@ export function keyColumnsIn(rowTables: RowTables, table: TableName): NamedColum
 }
 
 /** For the columns that name a row. */
-export function keyPlaceholders(table: TableName): Record<string, Placeholder> {
+export function keyParameters(table: TableName): Record<string, Placeholder> {
   return Object.fromEntries(keyColumnsOf(table).map((name) => [name, sql.placeholder(name)]))
 }
 

@@ -7,7 +7,7 @@ import type { SQLiteTable } from 'drizzle-orm/sqlite-core'
 import type { AuditRow, HeadRow, Page, RowPage, RowReads } from '../../service/key-store.ts'
 import { tableNames } from '../../service/rows.ts'
 import type { KeyOf, Rows, Stored, TableName } from '../../service/rows.ts'
-import { isInPage, isRow, keyColumnsIn, keyPlaceholders, plain } from '../sql/rows.ts'
+import { isInPage, isRow, keyColumnsIn, keyParameters, plain } from '../sql/rows.ts'
 import { translated } from './connection.ts'
 import type { Connection } from './connection.ts'
 import { auditEntries, clusterHead, rowTables } from './schema.ts'
@@ -112,7 +112,7 @@ function selectPage(db: Connection['db'], table: TableName, condition: SQL | und
 
 function prepareWholePages<T extends TableName>(connection: Connection, table: T): WholePages<T> {
   const { db } = connection
-  const after = isInPage(keyColumnsIn(rowTables, table), { after: keyPlaceholders(table) })
+  const after = isInPage(keyColumnsIn(rowTables, table), { after: keyParameters(table) })
   const limit = sql.placeholder('limit')
   return {
     first: prepareRead(connection, table, selectPage(db, table, undefined).limit(limit)),
@@ -122,6 +122,6 @@ function prepareWholePages<T extends TableName>(connection: Connection, table: T
 
 function prepareByKey<T extends TableName>(connection: Connection, table: T): ReadStatement<T> {
   const from: SQLiteTable = rowTables[table]
-  const isIt = isRow(keyColumnsIn(rowTables, table), keyPlaceholders(table))
+  const isIt = isRow(keyColumnsIn(rowTables, table), keyParameters(table))
   return prepareRead(connection, table, connection.db.select().from(from).where(isIt))
 }

@@ -8,7 +8,7 @@ import type { Commit, Outcome, RowWrite } from '../../service/key-store.ts'
 import { tableNames } from '../../service/rows.ts'
 import type { TableName } from '../../service/rows.ts'
 import { columnNamed } from '../sql/columns.ts'
-import { isRow, keyColumnsIn, keyPlaceholders, Refusal } from '../sql/rows.ts'
+import { isRow, keyColumnsIn, keyParameters, Refusal } from '../sql/rows.ts'
 import { sqliteCode } from './connection.ts'
 import type { Connection } from './connection.ts'
 import { auditEntries, clusterHead, rowTables } from './schema.ts'
@@ -68,7 +68,7 @@ function prepareTable(connection: Connection, table: TableName): TableStatements
   const into: SQLiteTable = rowTables[table]
   const columns: Readonly<Record<string, Column>> = getTableColumns(rowTables[table])
   const isIt = and(
-    isRow(keyColumnsIn(rowTables, table), keyPlaceholders(table)),
+    isRow(keyColumnsIn(rowTables, table), keyParameters(table)),
     eq(columnNamed(columns, 'generation'), sql.placeholder('expected')),
   )
   const insert = db.insert(into).values(placeholders(into)).onConflictDoNothing()
